@@ -1,0 +1,125 @@
+"""The rim: errors of aio_pika, aiormq, ssl and the system become ours by one table.
+
+A transport wraps what it met, so the table is read along the chain of causes; the first row that
+fits any link of the chain decides. What is left and is of the transport's kind becomes what the
+caller says: unreachable while connecting, lost while consuming, unknown while publishing.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiormq import exceptions as amqp
+
+from exchange.errors import (
+    BrokerFull,
+    BrokerUnreachable,
+    LinkLost,
+    LoginRefused,
+    PublishUnknown,
+    RightRefused,
+    Unroutable,
+)
+from schemas.errors import BbajError
+
+Otherwise = type[BrokerUnreachable] | type[LinkLost] | type[PublishUnknown]
+
+_TABLE: tuple[tuple[type[BaseException], type[BbajError], str], ...] = (
+    (
+        ssl.SSLCertVerificationError,
+        LoginRefused,
+        "the broker does not prove the name expected: check the url, and the trusted root",
+    ),
+    (
+        ssl.SSLError,
+        LoginRefused,
+        "no TLS with this broker: check that our link certificate is in force and of its root",
+    ),
+    (
+        amqp.ProbableAuthenticationError,
+        LoginRefused,
+        "the broker knows no such login: have the operator of that node admit us",
+    ),
+    (
+        amqp.AuthenticationError,
+        LoginRefused,
+        "the broker does not offer our way to log in: check the port, and its EXTERNAL plugin",
+    ),
+    (
+        amqp.ConnectionNotAllowed,
+        LoginRefused,
+        "the broker admits us but not here: check virtual host, rights, number of connections",
+    ),
+    (
+        amqp.InvalidFrameError,
+        LoginRefused,
+        "the broker broke off the login: check virtual host, rights, number of connections",
+    ),
+    (amqp.PublishError, Unroutable, "returned: have the broker provisioned again"),
+    (amqp.DeliveryError, BrokerFull, "not taken: the queue is full or without a majority"),
+    (
+        amqp.ChannelAccessRefused,
+        RightRefused,
+        "no right: have the broker provisioned again",
+    ),
+    (
+        amqp.ChannelNotFoundEntity,
+        RightRefused,
+        "no such queue or AMQP exchange: have the broker provisioned again",
+    ),
+    (amqp.ChannelLockedResource, RightRefused, "held by another connection alone"),
+    (
+        amqp.ChannelPreconditionFailed,
+        RightRefused,
+        "not as provisioned: have the broker provisioned again",
+    ),
+)
+_TRANSPORT = (amqp.AMQPError, OSError, RuntimeError, EOFError)
+"""RuntimeError: how aiormq says that a channel or connection is closed already."""
+
+
+@contextmanager
+def translated(doing: str, otherwise: Otherwise) -> Iterator[None]:
+    """Turn the libraries' errors into ours; `doing` begins the message, in lower case."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # aiormq ends what waits on a lost connection by cancelling it: nobody cancelled us.
+        raise otherwise(f"{doing}: the connection ended") from error
+    except BbajError:
+        raise
+    except Exception as error:
+        if not _is_transport(error):
+            raise
+        raise translate(error, doing, otherwise) from error
+
+
+def translate(error: BaseException, doing: str, otherwise: Otherwise) -> BbajError:
+    """Return our error for theirs, by the table."""
+    for kind, ours, advice in _TABLE:
+        for link in _causes(error):
+            if isinstance(link, kind):
+                return ours(f"{doing}: {advice} ({_shown(link)})")
+    return otherwise(f"{doing}: {_shown(error)}")
+
+
+def _is_transport(error: Exception) -> bool:
+    # aiormq rejects what waits with the bare class where a connection closed without a reason.
+    return isinstance(error, _TRANSPORT) or type(error) is Exception
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    link: BaseException | None = error
+    while link is not None:
+        yield link
+        link = link.__cause__
+
+
+def _shown(error: BaseException) -> str:
+    """Return one line: the class, and what it says of itself."""
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said}"[:400] if said else type(error).__name__

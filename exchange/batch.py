@@ -1,0 +1,169 @@
+"""One group of events on its way to one commit: numbers are given out, rows collected.
+
+Numbers (frames, leaves, stream places, packet sequence) come from `Tails`, which the sequencer
+alone owns. A batch works on an overlay; only a commit that succeeded is adopted. So a crash or a
+failed commit leaves no trace, and two frames of one packet in one batch see each other.
+"""
+
+from collections import ChainMap
+from collections.abc import MutableMapping
+
+import msgspec
+
+from exchange.core.streams import CHAIN_START, Incoming, chain_after
+from exchange.ports import Name, Number
+from schemas.header import Header
+from schemas.leaves import LeafKind, leaf_record
+from schemas.moments import Instant, format_instant
+from schemas.objects import Lane
+from schemas.records import (
+    Changes,
+    EntryRow,
+    LeafMark,
+    LeafRow,
+    PacketRow,
+    Position,
+    StreamTail,
+    Trail,
+)
+
+_NOTHING_YET = StreamTail(0, CHAIN_START)
+
+
+class Offer(msgspec.Struct, frozen=True, gc=False):
+    """A placed entry for the link that carries it; `raw` is None where it must be read again."""
+
+    row: EntryRow
+    raw: bytes | None
+    certificate: str
+    """Fingerprint of the frame's signer; empty for objects."""
+
+
+class Tails:
+    """Where every numbering of the node stands after the last commit."""
+
+    def __init__(self, position: Position) -> None:
+        """Take over the record's position."""
+        self.epoch = position.epoch
+        self.frame = position.last_frame
+        self.leaf = position.leaves
+        self.streams: dict[str, StreamTail] = dict(position.outgoing)
+        self.seqs: dict[str, int] = {}
+        self.incoming: dict[str, Incoming] = {
+            stream: Incoming(tail.number, tail.chain, tail.number)
+            for stream, tail in position.incoming.items()
+        }
+
+
+class Batch:
+    """Rows, numbers and knowledge of one group of events at one moment."""
+
+    def __init__(self, tails: Tails, now: Instant) -> None:
+        """Begin behind the tails."""
+        self.now = now
+        self.at = format_instant(now)
+        self.epoch = tails.epoch
+        self.changes = Changes()
+        self.frame = tails.frame
+        self.leaf = tails.leaf
+        self.streams: MutableMapping[str, StreamTail] = ChainMap({}, tails.streams)
+        self.seqs: MutableMapping[str, int] = ChainMap({}, tails.seqs)
+        self.incoming: MutableMapping[str, Incoming] = ChainMap({}, tails.incoming)
+        self.trails: dict[Name, Trail] = {}
+        self.numbers: dict[Number, bytes] = {}
+        self.offers: dict[str, list[Offer]] = {}
+        self._tails = tails
+
+    def adopt(self) -> None:
+        """Make this batch's numbers the node's: its commit has succeeded."""
+        self._tails.frame = self.frame
+        self._tails.leaf = self.leaf
+        for overlay, base in (
+            (self.streams, self._tails.streams),
+            (self.seqs, self._tails.seqs),
+            (self.incoming, self._tails.incoming),
+        ):
+            assert isinstance(overlay, ChainMap)
+            base.update(overlay.maps[0])
+
+    def next_frame(self) -> int:
+        """Give out a frame number."""
+        self.frame += 1
+        return self.frame
+
+    def next_seq(self, recipient: str) -> int:
+        """Give out a packet number towards a recipient; its tail has been loaded."""
+        self.seqs[recipient] += 1
+        return self.seqs[recipient]
+
+    def append_leaf(self, kind: LeafKind, frame: int | None, **fields: str) -> int:
+        """Append a leaf and return its index."""
+        index = self.leaf
+        record = leaf_record(kind, at=self.at, **fields)
+        self.changes.leaves.append(LeafRow(index, kind, frame, record))
+        self.leaf = index + 1
+        return index
+
+    def place(
+        self, stream: str, sha256: bytes, size: int, *, frame: int | None = None,
+        raw: bytes | None = None, object_: bytes | None = None, certificate: str = "",
+    ) -> int:
+        """Place an entry at the end of an outgoing stream and return its number."""
+        tail = self.streams.get(stream, _NOTHING_YET)
+        number = tail.number + 1
+        chain = chain_after(tail.chain, number, sha256)
+        row = EntryRow(
+            stream, self.epoch, number, frame, object_, sha256, chain, size, self.now
+        )
+        self.changes.entries.append(row)
+        self.streams[stream] = StreamTail(number, chain)
+        offer = Offer(row, raw if raw is not None else object_, certificate)
+        self.offers.setdefault(stream, []).append(offer)
+        return number
+
+    def keep_trail(self, packet: PacketRow, kind: LeafKind, index: int) -> None:
+        """Let later events of this batch see a packet and its first leaf."""
+        mark = LeafMark(index, kind, self.changes.leaves[-1].record)
+        self.trails[packet.sender, packet.epoch, packet.id] = Trail(packet, (mark,))
+        if packet.seq is not None:
+            key = (packet.sender, packet.recipient, packet.epoch, packet.seq)
+            self.numbers[key] = packet.head_sha256
+
+    def mark_packet(self, packet: PacketRow, kind: LeafKind, **fields: str) -> int:
+        """Append a leaf about a stored packet, seen by later events of this batch."""
+        index = self.append_leaf(kind, packet.frame, **packet_name(packet), **fields)
+        name = (packet.sender, packet.epoch, packet.id)
+        known = self.trails.get(name, Trail(packet, ()))
+        mark = LeafMark(index, kind, self.changes.leaves[-1].record)
+        self.trails[name] = Trail(known.packet, (*known.marks, mark))
+        return index
+
+
+def packet_name(packet: PacketRow) -> dict[str, str]:
+    """Return the leaf fields that name a stored packet."""
+    return {
+        "id": packet.id,
+        "type": packet.type,
+        "from_": packet.sender,
+        "to": packet.recipient,
+        "epoch": str(packet.epoch),
+        "head_sha256": packet.head_sha256.hex(),
+    }
+
+
+def header_facts(header: Header) -> dict[str, str]:
+    """Return the leaf fields that a header fills."""
+    return {
+        "id": header.id,
+        "type": header.type,
+        "from_": header.from_,
+        "to": header.to,
+        "epoch": str(header.epoch),
+        "seq": "" if header.seq is None else str(header.seq),
+        "sent": header.sent,
+    }
+
+
+def stream_to(neighbour: str, lane: Lane) -> str:
+    """Return the name of a link's stream in the record."""
+    return f"{neighbour}/{lane}"

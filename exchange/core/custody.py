@@ -1,0 +1,164 @@
+"""What a node does with a frame that came over a link (docs/protocol.md clauses 8 and 9).
+
+The caller has authenticated: format, route, certificate, signature and payload digest. Judged
+here, in this order: replay, time window, standing, expiry; then the duty that follows.
+"""
+
+import msgspec
+
+from exchange.core.confirmation import take_closing, take_receipt
+from exchange.core.rules import Finding, Rules, find_standing_fault, lane_of
+from exchange.core.steps import (
+    AnswerAgain,
+    Effect,
+    Forward,
+    Hold,
+    Keep,
+    Mark,
+    Quarantine,
+    Raise,
+    RefuseOnLink,
+    Release,
+    SendReceipt,
+    Step,
+)
+from schemas.answers import ANSWERS, CLOSING, PING, Closing, Receipt
+from schemas.errors import FormatError
+from schemas.header import Header
+from schemas.leaves import LeafKind
+from schemas.moments import Instant, parse_instant
+from schemas.reasons import Reason
+from schemas.records import Trail
+
+
+class Arrival(msgspec.Struct, frozen=True, gc=False):
+    """A frame whose seal holds, as the core sees it."""
+
+    header: Header
+    head_sha256: bytes
+    frame_sha256: bytes
+    via: str
+    content: Receipt | Closing | FormatError | None
+    """Of receipts and closings addressed to us: what they say, or why it can't be read."""
+
+
+class Known(msgspec.Struct, frozen=True, gc=False):
+    """What the record holds about an arrival when it comes."""
+
+    trail: Trail | None
+    """Of the packet with the same sender, epoch and id."""
+    number_held_by: bytes | None
+    """SHA-256 of the head that has the same sender, recipient, epoch and seq."""
+    about: Trail | None
+    """Of the packet that a receipt or closing answers."""
+
+
+class Refusal(msgspec.Struct, frozen=True, gc=False):
+    """A frame that did not authenticate at the gate."""
+
+    header: Header | None
+    finding: Finding
+    proven: bool
+    """The frame's own signature has held."""
+    via: str
+    seen_before: bool
+    """These very bytes were refused before."""
+
+
+def decide_arrival(arrival: Arrival, known: Known, now: Instant, rules: Rules) -> Step:
+    """Return what an authentic frame causes; one already known causes its stored answer again."""
+    if known.trail is not None and known.trail.packet.head_sha256 == arrival.head_sha256:
+        return _answer_again(known.trail, rules)
+    if known.trail is not None or known.number_held_by not in {None, arrival.head_sha256}:
+        finding = Finding(Reason.REPLAY, "another packet bears this id or number")
+        refused = refuse(arrival.header, finding, arrival.via, proven=True)
+        return (*refused, Raise("replay", f"{arrival.header.from_} {arrival.header.id}"))
+    fault = find_fault(arrival.header, now, rules)
+    if fault is not None:
+        return refuse(arrival.header, fault, arrival.via, proven=True)
+    if arrival.header.to != rules.here:
+        return _relay(arrival.header, rules)
+    if arrival.header.type not in rules.types:
+        return (Hold("type", arrival.header.certificate),)
+    return _receive(arrival, known, rules)
+
+
+def decide_refusal(refusal: Refusal) -> Step:
+    """Return what a frame that failed at the gate causes."""
+    if refusal.seen_before:
+        return (RefuseOnLink(refusal.finding.reason, refusal.finding.detail),)
+    return refuse(refusal.header, refusal.finding, refusal.via, proven=refusal.proven)
+
+
+def find_fault(header: Header, now: Instant, rules: Rules) -> Finding | None:
+    """Judge time window, standing and expiry of a frame that is no replay."""
+    if header.sent_at > now + rules.limits.time_window_ahead_us:
+        return Finding(Reason.OUTSIDE_TIME_WINDOW, f"sent {header.sent} is ahead of our clock")
+    finding = find_standing_fault(header, rules)
+    if finding is not None:
+        return finding
+    if header.expires is not None and parse_instant(header.expires) < now:
+        return Finding(Reason.EXPIRED, f"expired {header.expires}")
+    return None
+
+
+def refuse(header: Header | None, finding: Finding, via: str, *, proven: bool) -> Step:
+    """Keep a bad frame in quarantine and answer it: its proven sender, or else the neighbour.
+
+    An answer that fails is not answered (R-29e); a frame of the very neighbour that brought it is
+    proven by its link.
+    """
+    kept: list[Effect] = [
+        Quarantine("refused", finding.reason, finding.detail),
+        Mark(
+            LeafKind.REFUSED,
+            verdict="refused",
+            reason=finding.reason,
+            detail=finding.detail,
+        ),
+    ]
+    if header is not None and header.type in ANSWERS:
+        return (*kept, Raise("answer_refused", f"{header.type} refused: {finding.reason}"))
+    if header is not None and proven:
+        return (*kept, SendReceipt("refused", finding.reason, finding.detail))
+    link_answer = RefuseOnLink(finding.reason, finding.detail)
+    return (*kept, link_answer, Raise("unproven_frame_refused", f"{finding.reason} from {via}"))
+
+
+def _answer_again(trail: Trail, rules: Rules) -> Step:
+    packet = trail.packet
+    if packet.recipient == rules.here:
+        if packet.type == CLOSING:
+            return ()
+        return (AnswerAgain(packet, by=rules.here, otherwise_forward=False),)
+    return (AnswerAgain(packet, by=packet.recipient, otherwise_forward=True),)
+
+
+def _relay(header: Header, rules: Rules) -> Step:
+    hop = rules.next_hop(header.to)
+    assert hop is not None, "find_fault has found a way"
+    return (Keep(LeafKind.RELAYED), Forward(hop, lane_of(header)))
+
+
+def _receive(arrival: Arrival, known: Known, rules: Rules) -> Step:
+    header = arrival.header
+    if isinstance(arrival.content, FormatError):
+        return refuse(
+            header,
+            Finding(arrival.content.reason, arrival.content.detail),
+            arrival.via,
+            proven=True,
+        )
+    match header.type:
+        case _ if isinstance(arrival.content, Receipt):
+            return take_receipt(header, arrival.content, known.about, rules)
+        case _ if isinstance(arrival.content, Closing):
+            return take_closing(header, arrival.content, known.about, rules)
+        case _ if header.type == PING:
+            return (Keep(LeafKind.RECEIVED), SendReceipt("accepted", await_closing=True))
+        case _:
+            return (
+                Keep(LeafKind.RECEIVED),
+                SendReceipt("accepted", await_closing=True),
+                Release(rules.system_for(header.type)),
+            )

@@ -1,0 +1,200 @@
+"""Drops: documents that local systems hand over. Checked, sealed, answered by a status event.
+
+A drop has an identity, `(system, drop_id)`, committed with the packet it became: the same drop
+again makes no second packet. A faulty one becomes no packet; its fault names the field.
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+
+from exchange.batch import Batch
+from exchange.core.rules import Rules
+from exchange.effects import Effects, draft_payload
+from exchange.gate import Gate
+from exchange.identity import new_packet_id
+from exchange.ports import Archive
+from schemas.addresses import is_address
+from schemas.documents.registry import TYPES, DocumentError, PacketType, make_content
+from schemas.errors import FormatError
+from schemas.header import Header
+from schemas.moments import Instant
+from schemas.records import DropOutcome, PacketRow, PendingDrop
+
+PENDING_PER_SWEEP = 200
+DROP_ID_MAX = 128
+
+
+class Drop(msgspec.Struct, frozen=True, gc=False):
+    """A document as a local system hands it over; texts are as given, not judged yet."""
+
+    system: str
+    drop_id: str
+    type: str
+    to: str
+    body: bytes
+    section: str | None = None
+    period: str | None = None
+    title: str | None = None
+    re: str | None = None
+    media_type: str | None = None
+    dropped: Instant = 0
+
+
+class Outcome(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a local system is told at once about a drop."""
+
+    drop_id: str
+    state: str
+    """`sent`, `fault`, or `known` where the same drop had come before."""
+    packet: str | None = None
+    field: str | None = None
+    problem: str | None = None
+
+
+class DropDesk:
+    """Turns drops into packets within a batch."""
+
+    def __init__(self, *, effects: Effects, archive: Archive, rules: Rules, gate: Gate) -> None:
+        """Hold the parts."""
+        self._effects = effects
+        self._archive = archive
+        self._rules = rules
+        self._gate = gate
+
+    async def seal_all(self, drops: list[Drop], batch: Batch) -> list[Outcome]:
+        """Seal documents; each outcome becomes true when the batch commits."""
+        return [await self.seal(drop, batch) for drop in drops]
+
+    async def seal(self, drop: Drop, batch: Batch) -> Outcome:
+        """Seal one document, or say what is wrong with it."""
+        key = (drop.system, drop.drop_id)
+        if any((done.system, done.drop_id) == key for done in batch.changes.drops):
+            return Outcome(drop.drop_id, "known")
+        known = await self._archive.drop_outcome(*key)
+        if known is not None:
+            return await self._known(drop, known, batch)
+        try:
+            packet = await self._send(drop, batch)
+        except DocumentError as error:
+            return self._fault(drop, error.field, error.problem, batch)
+        except FormatError as error:
+            return self._fault(drop, "body", error.detail, batch)
+        batch.changes.drops.append(
+            DropOutcome(drop.system, drop.drop_id, packet.frame, None, batch.now)
+        )
+        outcome = Outcome(drop.drop_id, "sent", packet.id)
+        self._report(drop.system, outcome, batch, type=drop.type, to=drop.to)
+        return outcome
+
+    async def seal_pending(self, batch: Batch) -> None:
+        """Seal what commands have handed over through the record."""
+        for row in await self._archive.pending_drops(PENDING_PER_SWEEP):
+            await self.seal(self._unpack(row), batch)
+
+    def _unpack(self, row: PendingDrop) -> Drop:
+        aad = f"{row.system}/{row.drop_id}".encode()
+        return Drop(
+            system=row.system,
+            drop_id=row.drop_id,
+            type=row.type,
+            to=row.recipient,
+            body=self._gate.open_rest(row.bucket, aad, row.sealed),
+            section=row.section,
+            period=row.period,
+            title=row.title,
+            re=row.re,
+            media_type=row.media_type,
+            dropped=row.dropped,
+        )
+
+    async def _send(self, drop: Drop, batch: Batch) -> PacketRow:
+        """Seal a document and place it. Raises DocumentError or FormatError, changing nothing."""
+        packet_type = check_drop(drop, self._rules)
+        content, media_type = make_content(
+            drop.type, drop.body, title=drop.title, media_type=drop.media_type
+        )
+        draft = Header(
+            id=new_packet_id(batch.now),
+            type=drop.type,
+            from_=self._rules.here,
+            to=drop.to,
+            sent=batch.at,
+            epoch=batch.epoch,
+            seq=1,
+            period=drop.period,
+            section=drop.section or packet_type.section,
+            class_=packet_type.retention,
+            flow=packet_type.flow,
+            re=drop.re,
+            certificate=self._gate.fingerprint,
+            payload=draft_payload(media_type),
+        )
+        self._gate.check_size(content)
+        seq = await self._effects.next_seq(drop.to, batch)
+        numbered = msgspec.structs.replace(draft, seq=seq)
+        packet = self._effects.send_packet(numbered, content, batch)
+        self._effects.await_receipt(packet, batch)
+        return packet
+
+    async def _known(self, drop: Drop, known: DropOutcome, batch: Batch) -> Outcome:
+        """Repeat what became of a drop, so that a local system which missed it hears it again."""
+        if known.frame is None:
+            outcome = Outcome(drop.drop_id, "fault", problem=known.fault)
+        else:
+            trail = (await self._archive.trail_of_frame([known.frame]))[known.frame]
+            outcome = Outcome(drop.drop_id, "known", trail.packet.id)
+        self._report(drop.system, outcome, batch)
+        return outcome
+
+    def _fault(self, drop: Drop, field: str, problem: str, batch: Batch) -> Outcome:
+        fault = f"{field}: {problem}"
+        batch.changes.drops.append(
+            DropOutcome(drop.system, drop.drop_id, None, fault, batch.now)
+        )
+        outcome = Outcome(drop.drop_id, "fault", None, field, problem)
+        self._report(drop.system, outcome, batch)
+        return outcome
+
+    def _report(self, system: str, outcome: Outcome, batch: Batch, **more: str) -> None:
+        event = msgspec.to_builtins(outcome) | {"at": batch.at} | more
+        self._effects.place_object(f"status/{system}", msgspec.json.encode(event), batch)
+
+
+def check_drop(drop: Drop, rules: Rules) -> PacketType:
+    """Return the type of a drop that may be sealed. Raises DocumentError naming the field."""
+    packet_type = TYPES.get(drop.type)
+    if packet_type is None or not packet_type.may_be_dropped:
+        known = ", ".join(sorted(name for name, each in TYPES.items() if each.may_be_dropped))
+        raise DocumentError("type", f"{drop.type!r} is no packet type to drop; known: {known}")
+    if not is_address(drop.to):
+        raise DocumentError("to", f"{drop.to[:80]!r} is no address")
+    if drop.to == rules.here:
+        raise DocumentError("to", "is this node itself")
+    if rules.next_hop(drop.to) is None:
+        raise DocumentError("to", f"{rules.here} knows no way to {drop.to}")
+    if not 0 < len(drop.drop_id) <= DROP_ID_MAX:
+        raise DocumentError("drop-id", f"needs 1 to {DROP_ID_MAX} characters")
+    packet_type.check_section(drop.section)
+    packet_type.check_period(drop.period)
+    return packet_type
+
+
+def read_drop(
+    system: str, headers: Mapping[str, str | int | bool], content_type: str, body: bytes
+) -> Drop:
+    """Return the drop in an AMQP message; a missing drop-id becomes the digest of the body."""
+    text = {name: str(value) for name, value in headers.items()}
+    return Drop(
+        system=system,
+        drop_id=text.get("drop-id") or "sha256-" + hashlib.sha256(body).hexdigest(),
+        type=text.get("type", ""),
+        to=text.get("to", ""),
+        body=body,
+        section=text.get("section"),
+        period=text.get("period"),
+        title=text.get("title"),
+        re=text.get("re"),
+        media_type=content_type or None,
+    )

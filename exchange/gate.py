@@ -1,0 +1,281 @@
+"""The gate between bytes and domain: what comes in is authenticated, what leaves is sealed.
+
+The one place of the protocol that touches keys. Its methods take `now` and are safe to call from
+worker threads; nothing here waits or does I/O.
+"""
+
+import hashlib
+import os
+
+import msgspec
+
+from schemas.answers import ANSWERS, RECEIPT, Closing, Receipt, decode_closing, decode_receipt
+from schemas.errors import FormatError
+from schemas.frame import Frame, cut
+from schemas.header import Header
+from schemas.limits import PAYLOAD_BYTES_MAX, Limits
+from schemas.moments import Instant, format_instant
+from schemas.objects import (
+    MAGIC as OBJECT_MAGIC,
+)
+from schemas.objects import (
+    AnyObject,
+    Body,
+    Bundle,
+    Certificate,
+    Crl,
+    CutObject,
+    Refusal,
+    Void,
+    cut_object,
+    pack_bundle_body,
+    pack_pieces,
+    unpack_bundle_body,
+    unpack_pieces,
+)
+from schemas.reasons import Reason
+from signing.at_rest import AtRest
+from signing.authenticate import Accepted, Held, Refused, authenticate, check_object
+from signing.chain import TrustStore
+from signing.keys import Signer
+from signing.payload import make_payload, open_payload, payload_facts
+from signing.seal import seal, sign_object
+
+CONTENT_BYTES_MAX = 64 * PAYLOAD_BYTES_MAX
+"""What a payload may inflate to."""
+
+
+class JudgedEntry(msgspec.Struct, frozen=True, gc=False):
+    """One entry of a bundle as the gate found it; an accepted one's payload is ready for rest."""
+
+    raw: bytes
+    sha256: bytes
+    verdict: Accepted | Refused | Held | CutObject
+    bucket: str = ""
+    sealed: bytes = b""
+    content: Receipt | Closing | FormatError | None = None
+
+
+class OpenedBundle(msgspec.Struct, frozen=True, gc=False):
+    """A bundle whose signature holds; its place in the stream is not judged yet."""
+
+    header: Bundle
+    raw_sha256: bytes
+    entries: list[JudgedEntry]
+    learned: list[bytes]
+    """Certificates (DER) met for the first time."""
+
+
+class OpenedObject(msgspec.Struct, frozen=True, gc=False):
+    """Any other link object whose signature holds."""
+
+    header: AnyObject
+    raw: bytes
+    body: bytes
+    learned: list[bytes]
+
+
+class Unreadable(msgspec.Struct, frozen=True, gc=False):
+    """A message that proves nothing: kept as an incident."""
+
+    reason: str
+    detail: str
+    raw: bytes
+
+
+Opened = OpenedBundle | OpenedObject | Unreadable
+
+
+class SealedFrame(msgspec.Struct, frozen=True, gc=False):
+    """A frame of our own making, with what the record wants of it."""
+
+    frame: Frame
+    head_sha256: bytes
+    head_sha512: bytes
+    frame_sha256: bytes
+    bucket: str
+    sealed: bytes
+
+
+class Gate:
+    """Keys, trust and the at-rest keyring of one node."""
+
+    def __init__(
+        self, *, here: str, epoch: int, trust: TrustStore, signer: Signer, at_rest: AtRest,
+        limits: Limits,
+    ) -> None:
+        """Hold what sealing and authenticating need."""
+        self.here = here
+        self.epoch = epoch
+        self.trust = trust
+        self.limits = limits
+        self._signer = signer
+        self._at_rest = at_rest
+        self._object_number = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of our packet certificate."""
+        return self._signer.fingerprint
+
+    def open_message(self, raw: bytes, neighbour: str, now: Instant) -> Opened:
+        """Authenticate one message of a link, a bundle with all of its frames."""
+        try:
+            return self._open_message(raw, neighbour, now)
+        except FormatError as error:
+            return Unreadable(error.reason, error.detail, raw)
+
+    def _open_message(self, raw: bytes, neighbour: str, now: Instant) -> OpenedBundle | OpenedObject:
+        learned = self._learn(cut_object(raw))
+        checked = check_object(
+            raw, trust=self.trust, here=self.here, neighbour=neighbour, now=now, limits=self.limits
+        )
+        if not isinstance(checked.header, Bundle):
+            return OpenedObject(checked.header, raw, checked.body, learned)
+        _, pieces = unpack_bundle_body(checked.body)
+        entries = [self.judge(piece, neighbour, now) for piece in pieces]
+        return OpenedBundle(checked.header, hashlib.sha256(raw).digest(), entries, learned)
+
+    def _learn(self, message: CutObject) -> list[bytes]:
+        """Take over the certificates that a message brings: harmless, each is judged on use."""
+        match message.header:
+            case Bundle():
+                certificates, _ = unpack_bundle_body(message.body)
+            case Certificate():
+                certificates, _ = unpack_pieces(message.body)
+            case _:
+                return []
+        fresh = set(self.trust.add_certificates(certificates))
+        return [der for der in certificates if hashlib.sha256(der).hexdigest() in fresh]
+
+    def judge(self, raw: bytes, neighbour: str, now: Instant) -> JudgedEntry:
+        """Authenticate one entry and encrypt its bytes for rest."""
+        if raw[:4] == OBJECT_MAGIC:
+            return self._judge_object(raw, neighbour, now)
+        verdict = authenticate(
+            raw, trust=self.trust, here=self.here, neighbour=neighbour, now=now, limits=self.limits
+        )
+        if not isinstance(verdict, Accepted):
+            return JudgedEntry(raw, verdict.frame_sha256, verdict)
+        header = verdict.frame.header
+        bucket = self.bucket(header.class_, now)
+        sealed = self._at_rest.seal(bucket, verdict.frame_sha256, verdict.frame.payload)
+        content = self._read_answer(verdict.frame) if header.to == self.here else None
+        return JudgedEntry(raw, verdict.frame_sha256, verdict, bucket, sealed, content)
+
+    def _judge_object(self, raw: bytes, neighbour: str, now: Instant) -> JudgedEntry:
+        digest = hashlib.sha256(raw).digest()
+        verdict: CutObject | Refused
+        try:
+            verdict = check_object(
+                raw,
+                trust=self.trust,
+                here=self.here,
+                neighbour=neighbour,
+                now=now,
+                limits=self.limits,
+            )
+            if not isinstance(verdict.header, Refusal | Void):
+                kind = type(verdict.header).__name__
+                raise FormatError(Reason.FORMAT_INVALID, f"{kind} is no entry of a stream")
+        except FormatError as error:
+            verdict = Refused(error.reason, error.detail, raw, digest, None, False)  # noqa: FBT003
+        return JudgedEntry(raw, digest, verdict)
+
+    def _read_answer(self, frame: Frame) -> Receipt | Closing | FormatError | None:
+        if frame.header.type not in ANSWERS:
+            return None
+        try:
+            content = open_payload(frame.payload, frame.header.payload.coding, CONTENT_BYTES_MAX)
+            return decode_receipt(content) if frame.header.type == RECEIPT else decode_closing(content)
+        except FormatError as error:
+            return error
+
+    def check_size(self, content: bytes) -> None:
+        """Raise FormatError(too-large) where content does not fit one packet."""
+        size = len(make_payload(content, bytes(16))[0])
+        if size > PAYLOAD_BYTES_MAX:
+            detail = f"payload of {size} bytes, limit {PAYLOAD_BYTES_MAX}"
+            raise FormatError(Reason.TOO_LARGE, detail)
+
+    def seal_packet(self, header: Header, content: bytes, now: Instant) -> SealedFrame:
+        """Seal a packet of ours; the draft's certificate and payload facts are filled in here."""
+        payload, coding = make_payload(content, os.urandom(16))
+        facts = payload_facts(payload, header.payload.media_type, coding)
+        whole = msgspec.structs.replace(header, payload=facts, certificate=self.fingerprint)
+        frame = cut(seal(whole, payload, self._signer))
+        frame_sha256 = hashlib.sha256(frame.raw).digest()
+        bucket = self.bucket(header.class_, now)
+        return SealedFrame(
+            frame=frame,
+            head_sha256=hashlib.sha256(frame.head).digest(),
+            head_sha512=hashlib.sha512(frame.head).digest(),
+            frame_sha256=frame_sha256,
+            bucket=bucket,
+            sealed=self._at_rest.seal(bucket, frame_sha256, payload),
+        )
+
+    def content_of(self, head: bytes, bucket: str, sealed: bytes, frame_sha256: bytes) -> bytes:
+        """Return the content of a stored packet. Raises FormatError where it can't be undone."""
+        raw = head + self.open_rest(bucket, frame_sha256, sealed)
+        frame = cut(raw)
+        return open_payload(frame.payload, frame.header.payload.coding, CONTENT_BYTES_MAX)
+
+    def seal_for_rest(self, bucket: str, aad: bytes, data: bytes) -> bytes:
+        """Encrypt bytes for the record."""
+        return self._at_rest.seal(bucket, aad, data)
+
+    def open_rest(self, bucket: str, aad: bytes, sealed: bytes) -> bytes:
+        """Decrypt bytes of the record."""
+        return self._at_rest.open(bucket, aad, sealed)
+
+    def bucket(self, class_: str, now: Instant) -> str:
+        """Return partition and key name of what arrives now under a retention class."""
+        return f"{class_}-{format_instant(now)[:7]}"
+
+    def stamp(self, to: str, now: Instant) -> dict[str, object]:
+        """Return the fields every link object begins with; its number always rises."""
+        self._object_number = max(self._object_number + 1, now)
+        return {
+            "from_": self.here,
+            "to": to,
+            "epoch": self.epoch,
+            "number": self._object_number,
+            "certificate": self.fingerprint,
+        }
+
+    def sign(self, header: AnyObject, body: bytes = b"") -> bytes:
+        """Return a link object's exact bytes."""
+        return sign_object(header, self._signer, body)
+
+    def make_bundle(
+        self, to: str, lane: str, first: int, chain: bytes, entries: list[bytes],
+        certificates: list[bytes], now: Instant,
+    ) -> bytes:
+        """Return a signed bundle of consecutive entries from number `first` on."""
+        body = pack_bundle_body(certificates, entries)
+        header = Bundle(
+            **self.stamp(to, now),  # type: ignore[arg-type]
+            lane=lane,  # type: ignore[arg-type]
+            first=first,
+            last=first + len(entries) - 1,
+            chain=chain.hex(),
+            body=body_of(body),
+        )
+        return self.sign(header, body)
+
+    def make_certificates(self, to: str, answers: str | None, now: Instant) -> bytes:
+        """Return an object with a certificate and its authority's; ours where none is named."""
+        ders = self.trust.ders_for(answers or self.fingerprint)
+        body = pack_pieces(ders)
+        stamp = self.stamp(to, now)
+        return self.sign(Certificate(**stamp, answers=answers, body=body_of(body)), body)  # type: ignore[arg-type]
+
+    def make_crl(self, to: str, der: bytes, now: Instant) -> bytes:
+        """Return an object with one CRL."""
+        return self.sign(Crl(**self.stamp(to, now), body=body_of(der)), der)  # type: ignore[arg-type]
+
+
+def body_of(body: bytes) -> Body:
+    """Return digest and size of an object's body."""
+    return Body(hashlib.sha256(body).hexdigest(), len(body))

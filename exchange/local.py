@@ -1,0 +1,141 @@
+"""Local systems on the node's own broker: drops come in, documents and status events go out.
+
+What goes out stands in numbered streams of the record, `inbox/<system>` and `status/<system>`,
+like everything else; the local broker's confirm moves their cursor. A message may repeat after a
+crash, bears the packet's id and then `repeat: true`.
+"""
+
+import asyncio
+from typing import Protocol
+
+import msgspec
+
+from exchange.drops import Drop, Outcome, read_drop
+from exchange.gate import Gate
+from exchange.ports import Archive, Clock
+from exchange.sessions import LocalSession
+from schemas.documents.registry import read_content
+from schemas.moments import format_instant
+from schemas.records import StoredEntry
+
+DROPS_PER_GROUP = 64
+ENTRIES_PER_READ = 64
+BYTES_PER_READ = 4 * 1024 * 1024
+
+
+class Desk(Protocol):
+    """What takes drops and confirms: the service."""
+
+    async def drop(self, drops: list[Drop]) -> list[Outcome]:
+        """Seal documents; return once they (or their faults) are committed."""
+
+    async def confirm(self, stream: str, up_to: int) -> None:
+        """Move a local stream's cursor."""
+
+    async def may_seal_again(self) -> None:
+        """Return once the node may seal (it has greeted, and its clock is not in doubt)."""
+
+
+class LocalBox:
+    """One outgoing stream of a local system."""
+
+    def __init__(self, stream: str, cursor: int) -> None:
+        """Stand at the cursor."""
+        self.stream = stream
+        self.cursor = cursor
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was placed."""
+        self._wake.set()
+
+    async def wait(self) -> None:
+        """Return once something was placed."""
+        await self._wake.wait()
+        self._wake.clear()
+
+
+class LocalSystem:
+    """One local system over as many sessions as it takes."""
+
+    def __init__(
+        self, name: str, *, epoch: int, gate: Gate, archive: Archive, clock: Clock,
+        cursors: dict[str, int],
+    ) -> None:
+        """Stand by; `handle` runs each session."""
+        self.name = name
+        self.inbox = LocalBox(f"inbox/{name}", cursors.get(f"inbox/{name}", 0))
+        self.status = LocalBox(f"status/{name}", cursors.get(f"status/{name}", 0))
+        self._epoch = epoch
+        self._gate = gate
+        self._archive = archive
+        self._clock = clock
+        self._desk: Desk | None = None
+        self._maybe_sent = {self.inbox.stream: 0, self.status.stream: 0}
+
+    def attach(self, desk: Desk) -> None:
+        """Name what takes drops."""
+        self._desk = desk
+
+    async def handle(self, session: LocalSession) -> None:
+        """Run one life of the connection; returns only by an exception."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._take_drops(session))
+            tasks.create_task(self._publish(session, self.inbox))
+            tasks.create_task(self._publish(session, self.status))
+
+    async def _take_drops(self, session: LocalSession) -> None:
+        assert self._desk is not None, "attach comes first"
+        while True:
+            delivery = await session.receive()
+            await self._desk.may_seal_again()
+            drop = read_drop(self.name, delivery.headers, delivery.content_type, delivery.body)
+            await self._desk.drop([msgspec.structs.replace(drop, dropped=self._clock())])
+            await session.settle_through(delivery)
+
+    async def _publish(self, session: LocalSession, box: LocalBox) -> None:
+        assert self._desk is not None, "attach comes first"
+        first_read = True
+        while True:
+            entries = await self._archive.entries(
+                box.stream, self._epoch, box.cursor, ENTRIES_PER_READ, BYTES_PER_READ
+            )
+            for entry in entries:
+                await self._publish_entry(session, box, entry, repeat=first_read)
+            if entries:
+                box.cursor = entries[-1].number
+                await self._desk.confirm(box.stream, box.cursor)
+            first_read = False
+            if len(entries) < ENTRIES_PER_READ:
+                await box.wait()
+
+    async def _publish_entry(
+        self, session: LocalSession, box: LocalBox, entry: StoredEntry, *, repeat: bool
+    ) -> None:
+        if entry.object is not None:
+            await session.publish_to("status", entry.object, {})
+            return
+        assert entry.frame is not None
+        packet, _, bucket, sealed = await self._archive.stored_frame(entry.frame)
+        assert packet is not None
+        content = self._gate.content_of(packet.head, bucket, sealed, packet.frame_sha256)
+        document = read_content(packet.type, content)
+        headers: dict[str, str | int | bool] = {
+            "packet-id": packet.id,
+            "type": packet.type,
+            "from": packet.sender,
+            "section": packet.section,
+            "sent": format_instant(packet.sent),
+            "received": format_instant(packet.received),
+            "sha256": document.sha256,
+        }
+        if packet.period:
+            headers["period"] = packet.period
+        if packet.re:
+            headers["re"] = packet.re
+        if document.title:
+            headers["title"] = document.title
+        if repeat:
+            headers["repeat"] = True
+        await session.publish_to("inbox", document.body, headers, document.media_type)
+

@@ -1,0 +1,1 @@
+"""Formats, addresses, code lists and limits: what every other package agrees on. No I/O."""

@@ -1,0 +1,92 @@
+"""Contents of the network's own packets: receipt, closing and ping (docs/protocol.md clause 8)."""
+
+from typing import Literal, TypeVar
+
+import msgspec
+
+from schemas.addresses import Address
+from schemas.errors import FormatError
+from schemas.header import Count, PacketId, Sha256Hex, Size
+from schemas.moments import InstantText
+from schemas.objects import Detail
+from schemas.reasons import Reason
+from schemas.wire import describe
+
+RECEIPT = "receipt/1"
+CLOSING = "closing/1"
+PING = "ping/1"
+ANSWERS = frozenset({RECEIPT, CLOSING})
+"""Types that answer a packet; nothing answers them."""
+
+
+class PacketName(
+    msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, rename={"from_": "from"}
+):
+    """What an accepted packet is known by, beside the SHA-256 of its head."""
+
+    from_: Address
+    epoch: Count
+    id: PacketId
+
+
+class Receipt(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
+    """A node's verdict on one packet; only the addressee's `accepted` delivers (clause 8.2)."""
+
+    packet: PacketName
+    head_sha256: Sha256Hex
+    frame_sha256: Sha256Hex
+    verdict: Literal["accepted", "refused"]
+    reason: Reason | None = None
+    detail: Detail = ""
+    refused_by: Address | None = None
+    """The node that refused, where another one speaks for it."""
+    received: InstantText
+    epoch: Count
+    index: Size
+    """Epoch and index of the leaf in the issuer's own journal."""
+
+
+class Closing(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """The sender's statement that it holds and has authenticated the receipt."""
+
+    packet: PacketName
+    receipt: PacketName
+    receipt_head_sha256: Sha256Hex
+    confirmed: InstantText
+
+
+class Ping(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """Goes through all tiers, is answered by a receipt, and is released to nobody."""
+
+    note: Detail = ""
+
+
+_receipts = msgspec.json.Decoder(Receipt)
+_closings = msgspec.json.Decoder(Closing)
+
+
+def decode_receipt(content: bytes) -> Receipt:
+    """Return the receipt in a packet's content. Raises FormatError(format-invalid)."""
+    return _decode(content, _receipts)
+
+
+def decode_closing(content: bytes) -> Closing:
+    """Return the closing in a packet's content. Raises FormatError(format-invalid)."""
+    return _decode(content, _closings)
+
+
+T = TypeVar("T", Receipt, Closing)
+
+
+def _decode(content: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
+    try:
+        return decoder.decode(content)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise FormatError(Reason.FORMAT_INVALID, f"content: {describe(error)}") from error

@@ -1,0 +1,126 @@
+"""The header of a frame: the signed facts of one packet (docs/protocol.md clause 4)."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from schemas import wire
+from schemas.addresses import Address
+from schemas.errors import FormatError
+from schemas.limits import INTEGER_MAX
+from schemas.moments import Instant, InstantText, parse_instant
+from schemas.reasons import Reason
+
+Sha256Hex = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+Sha512Hex = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}$")]
+PacketId = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$",
+    ),
+]
+TypeName = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^[a-z][a-z0-9]*(?:\.[a-z][a-z0-9]*)*/[1-9][0-9]{0,3}$", max_length=64),
+]
+Count = Annotated[int, msgspec.Meta(ge=1, le=INTEGER_MAX)]
+Size = Annotated[int, msgspec.Meta(ge=0, le=INTEGER_MAX)]
+PeriodText = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^[0-9]{4}(?:-(?:[0-9]{2}(?:-[0-9]{2})?|Q[1-4]))?$"),
+]
+SectionCode = Annotated[str, msgspec.Meta(pattern=r"^(?:S[0-9]{2}|net)$")]
+ClassCode = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9]{0,7}$")]
+MediaType = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^[a-z0-9]+/[a-z0-9][a-z0-9.+-]*$", max_length=100),
+]
+FlowCode = Literal["info", "admin", "oper", "tech", "result"]
+Coding = Literal["salt", "salt+deflate"]
+"""The steps from content to payload, in their only order; later versions add encryption."""
+
+
+class PayloadFacts(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+    """Digests and size (bytes) of the payload as it travels, and how it was made."""
+
+    sha256: Sha256Hex
+    sha512: Sha512Hex
+    size: Size
+    media_type: MediaType
+    coding: Coding
+    clear_sha256: Sha256Hex | None = None
+
+
+class Part(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """Which piece of which large packet a part is; reserved by the format, not sent yet."""
+
+    of: PacketId
+    number: Count
+
+
+class Header(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    rename={"from_": "from", "class_": "class"},
+):
+    """The signed facts of one packet, in the order in which they are encoded."""
+
+    id: PacketId
+    type: TypeName
+    from_: Address
+    to: Address
+    sent: InstantText
+    epoch: Count
+    seq: Count | None = None
+    period: PeriodText | None = None
+    section: SectionCode
+    class_: ClassCode
+    flow: FlowCode
+    re: PacketId | None = None
+    certificate: Sha256Hex
+    payload: PayloadFacts
+    expires: InstantText | None = None
+    part: Part | None = None
+    ext: dict[str, Any] | None = None
+
+    @property
+    def sent_at(self) -> Instant:
+        """The sender's claim of when it sealed, in microseconds since 1970."""
+        return parse_instant(self.sent)
+
+
+_decoder = msgspec.json.Decoder(Header)
+
+
+def encode_header(header: Header) -> bytes:
+    """Return the one encoding of `header`."""
+    return wire.encode(header)
+
+
+def decode_header(raw: bytes) -> Header:
+    """Return the header whose one encoding `raw` is.
+
+    Raises FormatError(format-invalid): every departure from clause 4, the first one named.
+    """
+    header = wire.decode(raw, _decoder)
+    if (header.seq is None) == (header.part is None):
+        raise FormatError(Reason.FORMAT_INVALID, "header needs exactly one of seq and part")
+    if header.from_ == header.to:
+        raise FormatError(Reason.FORMAT_INVALID, "header has from equal to to")
+    _check_moment("sent", header.sent)
+    if header.expires is not None:
+        _check_moment("expires", header.expires)
+    if header.ext is not None:
+        wire.check_ext(header.ext)
+    return header
+
+
+def _check_moment(field: str, text: str) -> None:
+    try:
+        parse_instant(text)
+    except ValueError as error:
+        raise FormatError(Reason.FORMAT_INVALID, f"header.{field}: no such moment") from error

@@ -1,0 +1,304 @@
+"""Rows that cross the store's port. Digests are raw bytes here, instants microseconds.
+
+Field order is column order: the PostgreSQL adapter copies rows as they stand. All tables that
+these rows go to are insert-only, but for `OpenRow`, `HeldRow` and `PendingDrop`, which list what
+is not finished yet and can be rebuilt from the rest.
+"""
+
+import msgspec
+
+from schemas.leaves import LeafKind
+from schemas.moments import Instant
+
+
+class PacketRow(msgspec.Struct, frozen=True, gc=False):
+    """One packet whose signature and payload digest have held: its head and what finds it.
+
+    `frame` numbers every stored frame of the node, 1, 2, 3 …, quarantined ones included.
+    """
+
+    frame: int
+    id: str
+    sender: str
+    recipient: str
+    epoch: int
+    seq: int | None
+    type: str
+    section: str
+    class_: str
+    flow: str
+    period: str | None
+    re: str | None
+    sent: Instant
+    received: Instant
+    via: str
+    """The neighbour it came from; our own address where we sealed it."""
+    size: int
+    """Of the whole frame, in bytes."""
+    head_sha256: bytes
+    frame_sha256: bytes
+    head: bytes
+    media_type: str
+    coding: str
+
+
+class PayloadRow(msgspec.Struct, frozen=True, gc=False):
+    """A payload as it travelled (of a quarantined frame: all of its bytes), encrypted at rest.
+
+    `bucket` is retention class and month of receipt, `R5-2026-11`: partition and key alike.
+    The additional data of the encryption is the SHA-256 of the whole frame.
+    """
+
+    frame: int
+    bucket: str
+    sealed: bytes
+
+
+class LeafRow(msgspec.Struct, frozen=True, gc=False):
+    """One journal leaf; `record` is what is hashed (RFC 6962)."""
+
+    index: int
+    kind: LeafKind
+    frame: int | None
+    record: bytes
+
+
+class EntryRow(msgspec.Struct, frozen=True, gc=False):
+    """One place in an outgoing stream: a stored frame, or the bytes of an object.
+
+    `stream` is `<neighbour>/fast`, `<neighbour>/bulk`, `inbox/<system>` or `status/<system>`.
+    """
+
+    stream: str
+    epoch: int
+    number: int
+    frame: int | None
+    object: bytes | None
+    sha256: bytes
+    chain: bytes
+    size: int
+    placed: Instant
+
+
+class IntakeRow(msgspec.Struct, frozen=True, gc=False):
+    """Entries `first` to `last` of a neighbour's stream were taken; `chain` is the value then."""
+
+    stream: str
+    epoch: int
+    first: int
+    last: int
+    chain: bytes
+    taken: Instant
+
+
+class NoteRow(msgspec.Struct, frozen=True, gc=False):
+    """A custody note (or a local broker confirm) moved the cursor of an outgoing stream."""
+
+    stream: str
+    epoch: int
+    up_to: int
+    noted: Instant
+    object: bytes | None
+
+
+class QuarantineRow(msgspec.Struct, frozen=True, gc=False):
+    """A frame that was refused, is or was held, or belongs to an incident; bytes in PayloadRow."""
+
+    frame: int
+    sha256: bytes
+    state: str
+    """`refused`, `held` or `incident`."""
+    reason: str
+    detail: str
+    neighbour: str
+    received: Instant
+    size: int
+    kept: bool
+    """False past the link's quota: then there is no PayloadRow, digest and count only."""
+    id: str | None
+    sender: str | None
+    recipient: str | None
+
+
+class IncidentRow(msgspec.Struct, frozen=True, gc=False):
+    """Something an operator must look at; `kind` is a constant snake_case name."""
+
+    happened: Instant
+    kind: str
+    neighbour: str
+    detail: str
+    frame: int | None
+
+
+class CertificateRow(msgspec.Struct, frozen=True, gc=False):
+    """A certificate met on the network or in the configuration, DER."""
+
+    sha256: bytes
+    der: bytes
+    learned: Instant
+
+
+class CrlRow(msgspec.Struct, frozen=True, gc=False):
+    """A revocation list, DER; all are kept."""
+
+    sha256: bytes
+    issuer: str
+    number: int
+    der: bytes
+    learned: Instant
+
+
+class DropOutcome(msgspec.Struct, frozen=True, gc=False):
+    """What became of a drop: a packet (`frame`) or a fault that the local system must mend."""
+
+    system: str
+    drop_id: str
+    frame: int | None
+    fault: str | None
+    decided: Instant
+
+
+class OpenRow(msgspec.Struct, frozen=True, gc=False):
+    """A packet of ours that waits for an answer: a document for its receipt, or a receipt for
+    its closing. `about` is the frame of the packet exchanged, `frame` the one to send again.
+    """
+
+    frame: int
+    about: int
+    awaited: str
+    """`receipt` or `closing`."""
+    since: Instant
+    next_at: Instant
+    attempts: int
+    deadline: Instant | None
+    """When it becomes overdue; None once it is, or where nothing becomes overdue."""
+
+
+class HeldRow(msgspec.Struct, frozen=True, gc=False):
+    """A frame taken into custody but not judged yet."""
+
+    frame: int
+    neighbour: str
+    missing: str
+    certificate: str
+    since: Instant
+
+
+class PendingDrop(msgspec.Struct, frozen=True, gc=False):
+    """A document handed over by command; the body is encrypted at rest under `bucket`,
+    its additional data being `<system>/<drop_id>`.
+    """
+
+    system: str
+    drop_id: str
+    dropped: Instant
+    type: str
+    recipient: str
+    section: str | None
+    period: str | None
+    title: str | None
+    re: str | None
+    media_type: str | None
+    bucket: str
+    sealed: bytes
+
+
+class Released(msgspec.Struct, frozen=True, gc=False):
+    """A packet's document was released to a local system's inbox."""
+
+    frame: int
+    system: str
+    released: Instant
+
+
+class LinkMark(msgspec.Struct, frozen=True, gc=False):
+    """A link was suspended (a fork, a quota passed) or taken up again; the newest one counts."""
+
+    neighbour: str
+    marked: Instant
+    action: str
+    """`suspended` or `lifted`."""
+    why: str
+
+
+class Changes(msgspec.Struct, gc=False):
+    """Everything that one group of events causes: committed whole or not at all."""
+
+    packets: list[PacketRow] = []
+    payloads: list[PayloadRow] = []
+    leaves: list[LeafRow] = []
+    entries: list[EntryRow] = []
+    intakes: list[IntakeRow] = []
+    notes: list[NoteRow] = []
+    quarantine: list[QuarantineRow] = []
+    incidents: list[IncidentRow] = []
+    certificates: list[CertificateRow] = []
+    crls: list[CrlRow] = []
+    drops: list[DropOutcome] = []
+    released: list[Released] = []
+    link_marks: list[LinkMark] = []
+    open: list[OpenRow] = []
+    """Inserted, or put in the place of the row with the same `frame`."""
+    closed: list[int] = []
+    """Values of `about` whose open rows go, with what they awaited."""
+    held: list[HeldRow] = []
+    judged: list[int] = []
+    """Frames of held rows that go."""
+
+
+class StreamTail(msgspec.Struct, frozen=True, gc=False):
+    """The end of a stream: its last number and the chain there."""
+
+    number: int
+    chain: bytes
+    epoch: int = 1
+    """Of who writes the stream: the neighbour's for an incoming one."""
+
+
+class Position(msgspec.Struct, frozen=True, gc=False):
+    """Where the record stands when the sequencer takes it over."""
+
+    address: str
+    epoch: int
+    last_frame: int
+    leaves: int
+    outgoing: dict[str, StreamTail]
+    cursors: dict[str, int]
+    incoming: dict[str, StreamTail]
+    last_leaf_at: Instant
+
+
+class Committed(msgspec.Struct, frozen=True, gc=False):
+    """The journal after a commit: number of leaves and RFC 6962 root."""
+
+    leaves: int
+    root: bytes
+
+
+class LeafMark(msgspec.Struct, frozen=True, gc=False):
+    """One leaf of a packet's trail."""
+
+    index: int
+    kind: str
+    record: bytes
+
+
+class Trail(msgspec.Struct, frozen=True, gc=False):
+    """What the record knows of one packet: its row and its leaves, oldest first."""
+
+    packet: PacketRow
+    marks: tuple[LeafMark, ...]
+
+
+class StoredEntry(msgspec.Struct, frozen=True, gc=False):
+    """An entry with what makes its bytes: `object`, or `head` and the sealed payload."""
+
+    number: int
+    frame: int | None
+    sha256: bytes
+    chain: bytes
+    size: int
+    object: bytes | None
+    head: bytes | None
+    bucket: str | None
+    sealed: bytes | None

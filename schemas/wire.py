@@ -1,0 +1,73 @@
+r"""The one encoding of every signed JSON text: headers of frames and of link objects.
+
+Fields in the order of the Struct, no white space, absent fields left out, printable ASCII without
+`"` and `\` inside strings. What does not equal its own re-encoding is refused, so that no two
+readers can see different values (docs/protocol.md clause 3).
+"""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from schemas.errors import FormatError
+from schemas.limits import EXT_DEPTH_MAX, HEADER_BYTES_MAX, INTEGER_MAX
+from schemas.reasons import Reason
+
+_ALLOWED = bytes(byte for byte in range(0x20, 0x7F) if byte != 0x5C)
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def encode(header: msgspec.Struct) -> bytes:
+    """Return the one encoding of `header`."""
+    return _encoder.encode(header)
+
+
+def decode(raw: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
+    """Return the header whose one encoding `raw` is.
+
+    Raises FormatError(format-invalid) for every departure, naming the first.
+    """
+    if len(raw) > HEADER_BYTES_MAX:
+        detail = f"header of {len(raw)} bytes, limit {HEADER_BYTES_MAX}"
+        raise FormatError(Reason.FORMAT_INVALID, detail)
+    if raw.translate(None, _ALLOWED):
+        raise FormatError(Reason.FORMAT_INVALID, "header has a byte outside 0x20-0x7E or a backslash")
+    try:
+        header = decoder.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise FormatError(Reason.FORMAT_INVALID, f"header: {describe(error)}") from error
+    if _encoder.encode(header) != raw:
+        raise FormatError(Reason.FORMAT_INVALID, "header is not in its one encoding")
+    return header
+
+
+def describe(error: Exception) -> str:
+    """Return a decoder's complaint as printable ASCII of bounded length, without its input."""
+    return printable(str(error))
+
+
+def printable(text: str) -> str:
+    """Return text as a signed header may carry it: printable ASCII without quotes, 200 bytes."""
+    text = text.encode("ascii", "replace").decode()
+    return "".join(c for c in text if c not in '"\\' and 0x20 <= ord(c) <= 0x7E)[:200]
+
+
+def check_ext(ext: dict[str, Any], depth: int = 1) -> None:
+    """Raise FormatError unless `ext` holds strings, integers within 2^53 and objects, 4 deep."""
+    if depth > EXT_DEPTH_MAX:
+        raise FormatError(Reason.FORMAT_INVALID, f"ext is deeper than {EXT_DEPTH_MAX}")
+    for key, value in ext.items():
+        match value:
+            case bool():
+                raise FormatError(Reason.FORMAT_INVALID, f"ext.{key}: true and false are not allowed")
+            case str():
+                pass
+            case int():
+                if abs(value) > INTEGER_MAX:
+                    raise FormatError(Reason.FORMAT_INVALID, f"ext.{key}: integer beyond 2^53")
+            case dict():
+                check_ext(value, depth + 1)
+            case _:
+                raise FormatError(Reason.FORMAT_INVALID, f"ext.{key}: only strings, integers, objects")
