@@ -118,6 +118,8 @@ class LocalSystem:
         assert entry.frame is not None
         packet, _, bucket, sealed = await self._archive.stored_frame(entry.frame)
         assert packet is not None
+        assert bucket is not None
+        assert sealed is not None
         content = self._gate.content_of(packet.head, bucket, sealed, packet.frame_sha256)
         document = read_content(packet.type, content)
         headers: dict[str, str | int | bool] = {

@@ -8,6 +8,7 @@ ASSUMED_BYTES_PER_S = 16_000.0
 """128 kbit/s, the slowest line we serve: what a line is taken for until it was measured."""
 SAMPLE_BYTES = 64 * 1024
 """Fewer bytes in one busy period measure the round trip, not the line."""
+PERIOD_S = 1.0
 TIMEOUT_BASE_S = 15.0
 TIMEOUT_MOST_S = 1800.0
 TIMEOUT_SPREAD = 3.0
@@ -25,7 +26,8 @@ class Pace:
         self.bytes_per_s = ASSUMED_BYTES_PER_S
         self._measured = False
         self._busy_since = 0.0
-        self._busy_bytes = 0
+        self._busy_bytes = 0.0
+        self._halved_at = 0.0
 
     def timeout_s(self) -> float:
         """Return how long the message placed last may wait for its broker confirm."""
@@ -35,7 +37,7 @@ class Pace:
     def place(self, size_bytes: int, now: float) -> None:
         """Count a message that is handed to the line."""
         if not self.bytes_in_flight:
-            self._busy_since, self._busy_bytes = now, 0
+            self._busy_since, self._busy_bytes = now, 0.0
         self.bytes_in_flight += size_bytes
 
     def drop(self, size_bytes: int) -> None:
@@ -46,10 +48,16 @@ class Pace:
         """Stop counting a message that has arrived, and learn from it."""
         self.bytes_in_flight -= size_bytes
         self._busy_bytes += size_bytes
-        if self._busy_bytes < SAMPLE_BYTES or now <= self._busy_since:
+        elapsed_s = now - self._busy_since
+        if self._busy_bytes < SAMPLE_BYTES or elapsed_s <= 0:
             return
-        self._learn(self._busy_bytes / (now - self._busy_since))
-        self._busy_since, self._busy_bytes = now, 0
+        self._learn(self._busy_bytes / elapsed_s)
+        if elapsed_s > PERIOD_S and now - self._halved_at > PERIOD_S:
+            # Forget half, once a period. Beginning anew, or halving at each of a burst of broker
+            # confirms, would take the burst for a fast line.
+            self._busy_bytes /= 2
+            self._busy_since = now - elapsed_s / 2
+            self._halved_at = now
 
     def _learn(self, sample: float) -> None:
         share = NEWEST_SHARE if self._measured else 1.0

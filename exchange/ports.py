@@ -5,6 +5,7 @@ from typing import Protocol
 
 from schemas.moments import Instant
 from schemas.records import (
+    CertificateRow,
     Changes,
     Committed,
     CrlRow,
@@ -79,8 +80,11 @@ class Archive(Protocol):
 
     async def stored_frame(
         self, frame: int
-    ) -> tuple[PacketRow | None, QuarantineRow | None, str, bytes]:
-        """Return a stored frame: its row, bucket, and the bytes at rest (payload or whole)."""
+    ) -> tuple[PacketRow | None, QuarantineRow | None, str | None, bytes | None]:
+        """Return a stored frame: its row, bucket, and the bytes at rest (payload or whole).
+
+        Bucket and bytes are None where only the digest was kept, or the payload was destroyed.
+        """
 
     async def drops_of(self, frames: Sequence[int]) -> dict[int, DropOutcome]:
         """Return which drops became these frames."""
@@ -91,17 +95,20 @@ class Archive(Protocol):
     async def pending_drops(self, limit: int) -> list[PendingDrop]:
         """Return documents handed over by command and not sealed yet, oldest first."""
 
-    async def certificates(self) -> list[bytes]:
-        """Return every certificate met so far, DER."""
+    def wake_on_drop(self, wake: Callable[[], None]) -> None:
+        """Call `wake` whenever a command hands over a document."""
+
+    async def certificates(self) -> list[CertificateRow]:
+        """Return every certificate met so far."""
 
     async def crls(self) -> list[CrlRow]:
-        """Return every revocation list met so far."""
+        """Return the newest revocation list of each issuer."""
 
     async def add_checkpoint(self, size: int, at: Instant, note: str) -> None:
         """Keep a signed checkpoint."""
 
-    async def last_checkpoint(self) -> tuple[int, str] | None:
-        """Return size and note of the newest checkpoint."""
+    async def last_checkpoint(self) -> tuple[int, Instant, str] | None:
+        """Return size, time and note of the newest checkpoint."""
 
 
 class Observer(Protocol):
@@ -110,5 +117,5 @@ class Observer(Protocol):
     def committed(self, changes: Changes, took_us: int) -> None:
         """A group was committed."""
 
-    def noticed(self, event: str, **facts: object) -> None:
+    def noticed(self, event: str, *, level: str = "info", **facts: object) -> None:
         """Something worth a log line; `event` is a constant snake_case name."""

@@ -47,6 +47,7 @@ from schemas.objects import (
 from schemas.reasons import Reason
 from schemas.records import (
     CertificateRow,
+    Committed,
     CrlRow,
     IntakeRow,
     LinkMark,
@@ -57,6 +58,8 @@ from schemas.wire import printable
 from signing.authenticate import Accepted, Held, Refused
 from signing.chain import CrlLearned
 
+CONFIGURATION = "configuration"
+"""Where certificates and CRLs come from that no neighbour brought."""
 QUEUE_MESSAGES_MAX = 64
 GROUP_FRAMES_MAX = 1024
 """One commit carries at most about so many frames."""
@@ -76,11 +79,18 @@ class Dropped(msgspec.Struct, frozen=True):
     done: "asyncio.Future[list[Outcome]]"
 
 
+class Introduced(msgspec.Struct, frozen=True):
+    """Certificates and CRLs (DER) that the configuration brings."""
+
+    certificates: list[bytes]
+    crls: list[bytes]
+
+
 class Swept(msgspec.Struct, frozen=True):
     """The time has come to look at what is open, held or pending."""
 
 
-Job = LinkMessage | Confirmed | Dropped | Swept
+Job = LinkMessage | Confirmed | Dropped | Introduced | Swept
 
 
 class Plan(msgspec.Struct):
@@ -106,7 +116,7 @@ class Service:
         self.links: dict[str, Link] = {}
         self.boxes: dict[str, LocalBox] = {}
         self.clock_doubted = False
-        self._archive = archive
+        self.archive = archive
         self._observer = observer
         self._effects = Effects(gate=gate, archive=archive, rules=rules)
         self._desk = DropDesk(effects=self._effects, archive=archive, rules=rules, gate=gate)
@@ -116,16 +126,22 @@ class Service:
         self._tails: Tails | None = None
         self._rejudge = False
         self._next: Job | None = None
+        self._recorded: set[bytes] = set()
+        self._idle = asyncio.Event()
+        self.journal: Committed | None = None
+        """The journal as of the last commit of this life."""
 
     # --- life ---------------------------------------------------------------------------------
 
     async def open(self, *, wait: bool = False) -> dict[str, int]:
         """Take over the record; return the cursors of our streams. Raises what the archive does."""
-        position = await self._archive.open(wait=wait)
+        position = await self.archive.open(wait=wait)
         self._tails = Tails(position)
         self._effects.cursors.update(position.cursors)
-        self.gate.trust.add_certificates(await self._archive.certificates())
-        for row in await self._archive.crls():
+        known = await self.archive.certificates()
+        self._recorded = {row.sha256 for row in known}
+        self.gate.trust.add_certificates([row.der for row in known])
+        for row in await self.archive.crls():
             self.gate.trust.add_crl(row.der)
         return dict(position.cursors)
 
@@ -148,6 +164,12 @@ class Service:
         """Return the last number and chain committed in an outgoing stream."""
         tail = self._require_tails().streams.get(stream)
         return (tail.number, tail.chain) if tail is not None else (0, bytes(32))
+
+    def waiting(self) -> dict[str, int]:
+        """Return the entries beyond the cursor, by outgoing stream."""
+        cursors = self._effects.cursors
+        streams = self._require_tails().streams
+        return {name: tail.number - cursors.get(name, 0) for name, tail in streams.items()}
 
     @property
     def leaves(self) -> int:
@@ -182,8 +204,15 @@ class Service:
     async def run(self) -> None:
         """Sequence jobs for ever; ends only by an exception of the archive."""
         while True:
+            self._idle.set()
             jobs = await self._gather()
+            self._idle.clear()
             await self._process(jobs)
+
+    async def drain(self) -> None:
+        """Return once nothing is queued or under way; links have been stopped before."""
+        while not (self._queue.empty() and self._next is None and self._idle.is_set()):
+            await asyncio.sleep(0.02)
 
     async def _gather(self) -> list[Job]:
         """Return one group: the next job and those that are ready behind it."""
@@ -213,9 +242,12 @@ class Service:
                 case Dropped():
                     reports.append((job, await self._desk.seal_all(job.drops, batch)))
                 case Confirmed():
+                    self._effects.cursors[job.stream] = job.up_to
                     batch.changes.notes.append(
                         NoteRow(job.stream, batch.epoch, job.up_to, batch.now, None)
                     )
+                case Introduced():
+                    self._introduce(job, batch)
                 case Swept():
                     await self._sweep_now(batch)
                 case LinkMessage():
@@ -226,7 +258,7 @@ class Service:
             self._rejudge = False
             await self._judge_held(batch)
         if not is_empty(batch):
-            await self._archive.commit(batch.changes)
+            self.journal = await self.archive.commit(batch.changes)
         batch.adopt()
         await self._after_commit(plans, batch)
         for dropped, outcomes in reports:
@@ -274,9 +306,9 @@ class Service:
                         about = entry.content.packet
                         names.add((about.from_, about.epoch, about.id))
         if names:
-            batch.trails.update(await self._archive.known(list(names)))
+            batch.trails.update(await self.archive.known(list(names)))
         if numbers:
-            batch.numbers.update(await self._archive.numbers_known(list(numbers)))
+            batch.numbers.update(await self.archive.numbers_known(list(numbers)))
 
     async def _carry_out(self, plan: Plan, batch: Batch) -> None:
         link = plan.message.link
@@ -322,7 +354,7 @@ class Service:
             case Accepted():
                 await self._judge_accepted(verdict, origin, batch)
             case Refused():
-                seen = await self._archive.refused_before([verdict.frame_sha256])
+                seen = await self.archive.refused_before([verdict.frame_sha256])
                 finding = Finding(verdict.reason, printable(verdict.detail))
                 refused = RefusedFrame(
                     verdict.header, finding, verdict.proven, origin.neighbour, bool(seen)
@@ -365,13 +397,13 @@ class Service:
     async def _take_refusal(self, refusal: Refusal, origin: Origin, batch: Batch) -> None:
         """Look at what a neighbour refused: authenticate our own copy again, then decide."""
         stream = f"{origin.neighbour}/{refusal.lane}"
-        stored = await self._archive.entries(
+        stored = await self.archive.entries(
             stream, refusal.of_epoch, refusal.entry - 1, 1, 16 * 1024 * 1024
         )
         trail: Trail | None = None
         intact = False
         if stored and stored[0].number == refusal.entry and stored[0].frame is not None:
-            trail = (await self._archive.trail_of_frame([stored[0].frame])).get(stored[0].frame)
+            trail = (await self.archive.trail_of_frame([stored[0].frame])).get(stored[0].frame)
             intact = stored[0].sha256.hex() == refusal.frame_sha256
         finding = Finding(refusal.reason, refusal.detail)
         step = take_refusal_entry(
@@ -469,7 +501,7 @@ class Service:
     async def _chain_agrees(self, stream: str, position: StreamPosition, batch: Batch) -> bool:
         last, chain = self.tail(stream)
         if position.up_to != last:
-            known = await self._archive.chain_at(stream, batch.epoch, position.up_to)
+            known = await self.archive.chain_at(stream, batch.epoch, position.up_to)
             chain = known if known is not None else b""
         return chain.hex() == position.chain
 
@@ -498,20 +530,30 @@ class Service:
             link.knows_certificate(digest.hex())
         self._rejudge = True
 
-    def _take_crl(self, der: bytes, link: Link, batch: Batch) -> None:
+    def _introduce(self, job: Introduced, batch: Batch) -> None:
+        """Journal what the configuration brings and the record does not hold yet."""
+        for der in job.certificates:
+            if sha256_of(der) not in self._recorded:
+                self._recorded.add(sha256_of(der))
+                self._learn_certificate(der, CONFIGURATION, batch)
+        for der in job.crls:
+            self._take_crl(der, None, batch)
+
+    def _take_crl(self, der: bytes, link: Link | None, batch: Batch) -> None:
         """Keep a newer CRL, journal it, and pass it on to the other neighbours."""
         learned = self.gate.trust.add_crl(der)
         if not isinstance(learned, CrlLearned):
             return
-        self.keep_crl(der, learned, link.neighbour, batch)
+        via = CONFIGURATION if link is None else link.neighbour
+        self._keep_crl(der, learned, via, batch)
         if learned.dropped:
             detail = f"CRL {learned.number} drops {learned.dropped} entries: they stay revoked"
-            self._effects.raise_incident("crl_entries_dropped", link.neighbour, detail, batch)
+            self._effects.raise_incident("crl_entries_dropped", via, detail, batch)
         for other in self.links.values():
             if other is not link:
                 other.send_object(self.gate.make_crl(other.neighbour, der, batch.now))
 
-    def keep_crl(self, der: bytes, learned: CrlLearned, via: str, batch: Batch) -> None:
+    def _keep_crl(self, der: bytes, learned: CrlLearned, via: str, batch: Batch) -> None:
         """Record a CRL; frames held for want of it are judged again."""
         digest = sha256_of(der)
         row = CrlRow(digest, learned.issuer, learned.number, der, batch.now)
@@ -538,10 +580,12 @@ class Service:
         """Judge held frames again; what is still missing past the hold limit is refused."""
         if self.clock_doubted:
             return
-        for row in await self._archive.held_all():
+        for row in await self.archive.held_all():
             link = self.links.get(row.neighbour)
-            _, quarantined, bucket, sealed = await self._archive.stored_frame(row.frame)
-            assert quarantined is not None, f"held frame {row.frame} is not kept"
+            _, quarantined, bucket, sealed = await self.archive.stored_frame(row.frame)
+            assert quarantined is not None, f"held frame {row.frame} is not quarantined"
+            assert bucket is not None, f"held frame {row.frame} is not kept"
+            assert sealed is not None, f"held frame {row.frame} is not kept"
             raw = self.gate.open_rest(bucket, quarantined.sha256, sealed)
             entry = self.gate.judge(raw, row.neighbour, batch.now)
             limit = self._past_hold_limit(row.since, link, batch.now)
@@ -572,7 +616,7 @@ class Service:
         if isinstance(entry.verdict, Accepted):
             accepted = entry.verdict.frame.header
             name = (accepted.from_, accepted.epoch, accepted.id)
-            batch.trails.update(await self._archive.known([name]))
+            batch.trails.update(await self.archive.known([name]))
         await self._judge(origin, batch)
 
     def _past_hold_limit(self, since: Instant, link: Link | None, now: Instant) -> bool:

@@ -47,8 +47,10 @@ def hash_password(user: str, password: str) -> str:
     """Return RabbitMQ's salted SHA-256 of a password.
 
     The salt is the user's, so that planning twice gives one plan; passwords here are drawn by
-    machine, so a salt has nothing to add against guessing.
+    machine, so a salt has nothing to add against guessing. Raises ValueError for no password.
     """
+    if not password:
+        raise ValueError(f"user {user!r} has an empty password: is its file missing?")
     salt = hashlib.sha256(user.encode()).digest()[:4]
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 

@@ -5,7 +5,7 @@ logs and status files, and an IIN is personal data. Only the check digit decides
 structure are warnings, because the rules for issuing ask for no more (R-15).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import date
 from enum import StrEnum
 from typing import Annotated
@@ -28,8 +28,9 @@ Kato = Annotated[
     msgspec.Meta(pattern=KATO_PATTERN, max_length=9, description="KATO: 9 digits, kept as text"),
 ]
 
-ARTIFICIAL_MAX = 100_000_000
-"""How many artificial numbers of a kind there are; seeds are 0 up to this, not included."""
+ARTIFICIAL_IINS = 100_000_000
+ARTIFICIAL_BINS = 1_000_000
+"""How many artificial numbers there are; seeds are 0 up to this, not included."""
 
 _FIRST_PASS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
 _SECOND_PASS = (3, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2)
@@ -60,7 +61,7 @@ def check_bin(text: str) -> str | None:
 def iin_warning(text: str) -> str | None:
     """Return what is unusual in a valid IIN, or None: most begin with a date and a century digit."""
     century = int(text[6])
-    if not 1 <= century <= 6:  # noqa: PLR2004 - 1 and 2 are the 19th century, 5 and 6 the 21st
+    if not 1 <= century <= 6:
         return "digit 7, century and sex, is not 1 to 6"
     year = 1800 + (century - 1) // 2 * 100 + int(text[:2])
     try:
@@ -72,7 +73,7 @@ def iin_warning(text: str) -> str | None:
 
 def bin_warning(text: str) -> str | None:
     """Return what is unusual in a valid BIN, or None: most tell month and kind of the body."""
-    if not 1 <= int(text[2:4]) <= 12:  # noqa: PLR2004 - months
+    if not 1 <= int(text[2:4]) <= 12:
         return "digits 3 and 4 are not a month"
     if text[4] not in "456":
         return "digit 5, kind of body, is not 4, 5 or 6"
@@ -83,12 +84,16 @@ def bin_warning(text: str) -> str | None:
 
 def artificial_iin(seed: int) -> str:
     """Return an IIN for tests and demos: valid, month 99, another one for each seed."""
-    return _artificial(seed, "")
+    assert 0 <= seed < ARTIFICIAL_IINS, f"seed {seed} is outside 0 to {ARTIFICIAL_IINS - 1}"
+    year, serial = divmod(seed, 1_000_000)
+    return _first_issued(f"{year:02}99{spare}{serial:06}" for spare in range(10))
 
 
 def artificial_bin(seed: int) -> str:
-    """Return a BIN for tests and demos: valid, month 99; seeds up to 10,000 do not repeat."""
-    return _artificial(seed % 10_000, "40")
+    """Return a BIN for tests and demos: valid, month 99, another one for each seed."""
+    assert 0 <= seed < ARTIFICIAL_BINS, f"seed {seed} is outside 0 to {ARTIFICIAL_BINS - 1}"
+    year, serial = divmod(seed, 10_000)
+    return _first_issued(f"{year:02}9940{spare}{serial:04}" for spare in range(10))
 
 
 class KatoLevel(StrEnum):
@@ -102,7 +107,7 @@ class KatoLevel(StrEnum):
 
 def check_kato(text: str) -> str | None:
     """Return what makes `text` no KATO code, or None. Whether it exists, only a KatoList can say."""
-    if len(text) != 9 or not _all_digits(text):  # noqa: PLR2004 - a KATO code has nine digits
+    if len(text) != 9 or not _all_digits(text):
         return "a KATO code has 9 digits"
     if text.startswith("00"):
         return "a KATO code does not begin with 00"
@@ -167,18 +172,10 @@ def _all_digits(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
-def _artificial(seed: int, kind: str) -> str:
-    assert 0 <= seed < ARTIFICIAL_MAX, f"seed {seed} is outside 0 to {ARTIFICIAL_MAX - 1}"
-    year, serial = divmod(seed, 1_000_000)
-    for spare in _spare_digits(kind):
-        eleven = f"{year:02}99{kind}{spare}{serial:0{7 - len(kind) - len(spare)}}"
-        check = check_digit(eleven)
-        if check is not None:
-            return f"{eleven}{check}"
-    raise AssertionError(f"no artificial number for seed {seed}")
+def _first_issued(candidates: Iterable[str]) -> str:
+    """Return the first of some eleven digits that has a check digit, with it.
 
-
-def _spare_digits(kind: str) -> Iterator[str]:
-    """Yield what tells a number from one that is never issued: seeds never run into each other."""
-    del kind
-    return (str(digit) for digit in range(10))
+    They differ in one spare digit only, so the numbers of two seeds never run into each other.
+    """
+    checked = ((eleven, check_digit(eleven)) for eleven in candidates)
+    return next(f"{eleven}{check}" for eleven, check in checked if check is not None)

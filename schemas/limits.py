@@ -38,6 +38,7 @@ class Limits(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     link_window_bytes: int = 32 * 1024 * 1024
     bundle_wait_us: int = 20_000
     heartbeat_s: int = 10
+    reconnect_most_s: int = 60
     checkpoint_due_us: int = 10 * SECOND
     hello_round_trip_us: int = 1 * MINUTE
     drop_queue_max: int = 10_000

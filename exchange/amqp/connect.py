@@ -13,7 +13,7 @@ import aio_pika.abc
 import msgspec
 from yarl import URL
 
-from exchange.amqp.rim import translated
+from exchange.amqp.rim import cancel_count, raise_swallowed_cancel, translated
 from exchange.errors import BrokerUnreachable
 
 CLOSE_TIMEOUT_S = 3.0
@@ -36,7 +36,8 @@ class ClientTls(msgspec.Struct, frozen=True):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_verify_locations(self.ca)
-        context.load_cert_chain(self.certificate, self.key, self.key_password)
+        # Without a password, OpenSSL would ask for one at the terminal, and wait.
+        context.load_cert_chain(self.certificate, self.key, self.key_password or b"")
         return context
 
 
@@ -114,12 +115,9 @@ async def _connect(target: Target, role: str) -> aio_pika.abc.AbstractConnection
 
 async def close(closable: Any) -> None:  # noqa: ANN401 - connections and channels alike
     """Close a connection or channel, giving up after a while: it may be dead already."""
-    try:
-        with suppress(Exception):
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await closable.close()
-    except asyncio.CancelledError:
-        # aiormq cancels what waits on a connection that is gone; only our own cancelling counts.
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
+    cancels = cancel_count()
+    # CancelledError too: aiormq cancels what waits on a connection that is gone.
+    with suppress(Exception, asyncio.CancelledError):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await closable.close()
+    raise_swallowed_cancel(cancels)

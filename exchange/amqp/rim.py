@@ -34,7 +34,7 @@ _TABLE: tuple[tuple[type[BaseException], type[BbajError], str], ...] = (
     (
         ssl.SSLError,
         LoginRefused,
-        "no TLS with this broker: check that our link certificate is in force and of its root",
+        "no TLS: check that our link certificate is in force and of its root",
     ),
     (
         amqp.ProbableAuthenticationError,
@@ -75,6 +75,15 @@ _TABLE: tuple[tuple[type[BaseException], type[BbajError], str], ...] = (
         "not as provisioned: have the broker provisioned again",
     ),
 )
+_CONNECTING: tuple[tuple[type[BaseException], type[BbajError], str], ...] = tuple(
+    (
+        kind,
+        BrokerUnreachable,
+        "cut off; where this lasts, check that our link certificate is in force and of its root",
+    )
+    # The alert that refuses a certificate may be overtaken by the reset that follows it.
+    for kind in (ConnectionResetError, asyncio.IncompleteReadError)
+)
 _TRANSPORT = (amqp.AMQPError, OSError, RuntimeError, EOFError)
 """RuntimeError: how aiormq says that a channel or connection is closed already."""
 
@@ -82,11 +91,11 @@ _TRANSPORT = (amqp.AMQPError, OSError, RuntimeError, EOFError)
 @contextmanager
 def translated(doing: str, otherwise: Otherwise) -> Iterator[None]:
     """Turn the libraries' errors into ours; `doing` begins the message, in lower case."""
+    cancels = cancel_count()
     try:
         yield
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if cancel_count() > cancels:
             raise
         # aiormq ends what waits on a lost connection by cancelling it: nobody cancelled us.
         raise otherwise(f"{doing}: the connection ended") from error
@@ -96,11 +105,28 @@ def translated(doing: str, otherwise: Otherwise) -> Iterator[None]:
         if not _is_transport(error):
             raise
         raise translate(error, doing, otherwise) from error
+    raise_swallowed_cancel(cancels)
+
+
+def cancel_count() -> int:
+    """Return how often the running task was asked to end."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
+
+
+def raise_swallowed_cancel(cancels: int) -> None:
+    """Raise CancelledError where the task was asked to end since `cancels` were counted.
+
+    aiormq waits in tasks of its own, by wait_for; where one ends in the same moment, the request
+    is spent on it, and whoever waits for us would wait for ever.
+    """
+    if cancel_count() > cancels:
+        raise asyncio.CancelledError
 
 
 def translate(error: BaseException, doing: str, otherwise: Otherwise) -> BbajError:
     """Return our error for theirs, by the table."""
-    for kind, ours, advice in _TABLE:
+    for kind, ours, advice in _TABLE + (_CONNECTING if otherwise is BrokerUnreachable else ()):
         for link in _causes(error):
             if isinstance(link, kind):
                 return ours(f"{doing}: {advice} ({_shown(link)})")

@@ -1,0 +1,174 @@
+"""`bbaj ca`: the network's certificate authorities, kept in a folder of files.
+
+    FOLDER/
+      root.pem  root.key  root.json                    the root; take root.key off line
+      authorities/<address>/{cert.pem,key.pem,index.json}
+      crls/root.pem  crls/<address>.pem                current revocation lists
+      nodes/<address>/{packet,journal,link}.{pem,key}  and witness.{pem,key} with children,
+                      authority.pem  root.pem
+
+The work is done by `nodes.authority_files`; here words become calls and results become text.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from nodes.authority_files import AuthorityFiles
+    from schemas.moments import Instant
+
+app = typer.Typer(
+    name="ca",
+    help="Issue and revoke the network's certificates, in a folder of files.",
+    no_args_is_help=True,
+)
+
+Folder = Annotated[Path, typer.Argument(help="The authorities' folder.")]
+Address = Annotated[str, typer.Argument(help="An address, like kz.akmola.burabay.")]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="File with the passphrase of root and authority keys; without it they have none."
+    ),
+]
+NodePassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="File with the passphrase of the node's own keys; without it they have none."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def init(folder: Folder, passphrase_file: PassphraseFile = None, json: Json = False) -> None:
+    """Make the root of a new network."""
+    with _reported(json):
+        files = _files(folder, passphrase_file)
+        path = files.init_root(_now())
+        _show(json, [path], _unencrypted(passphrase_file, "root.key"))
+
+
+@app.command()
+def authority(
+    folder: Folder,
+    address: Address,
+    passphrase_file: PassphraseFile = None,
+    json: Json = False,
+) -> None:
+    """Make the issuing authority of an address's subtree."""
+    with _reported(json):
+        path = _files(folder, passphrase_file).issue_authority(address, _now())
+        _show(json, [path], _unencrypted(passphrase_file, "the authority's key"))
+
+
+@app.command()
+def node(
+    folder: Folder,
+    address: Address,
+    with_children: Annotated[bool, typer.Option(help="Add a witness key.")] = False,
+    passphrase_file: PassphraseFile = None,
+    node_passphrase_file: NodePassphraseFile = None,
+    json: Json = False,
+) -> None:
+    """Make a node's keys and certificates."""
+    with _reported(json):
+        files, own = _files(folder, passphrase_file), _read(node_passphrase_file)
+        path = files.issue_node(address, _now(), with_children, own)
+        _show(json, [path], _unencrypted(node_passphrase_file, "the node's keys"))
+
+
+@app.command()
+def revoke(
+    folder: Folder,
+    what: Annotated[str, typer.Argument(help="A node's address, or a certificate's SHA-256.")],
+    reason: Annotated[str, typer.Option(help="Why, as RFC 5280 names it.")] = "unspecified",
+    passphrase_file: PassphraseFile = None,
+    json: Json = False,
+) -> None:
+    """Revoke a node's certificates, or one certificate, and write the new lists."""
+    with _reported(json):
+        files, now = _files(folder, passphrase_file), _now()
+        revoked = files.revoke(what, reason, now)
+        notes = [
+            f"revoked {entry.address} {entry.purpose} {entry.fingerprint}" for entry in revoked
+        ]
+        _show(json, files.write_crls(now), [*notes, *_without_root(folder)])
+
+
+@app.command()
+def crl(folder: Folder, passphrase_file: PassphraseFile = None, json: Json = False) -> None:
+    """Write the next revocation list of every authority, and of the root where its key is here."""
+    with _reported(json):
+        written = _files(folder, passphrase_file).write_crls(_now())
+        _show(json, written, _without_root(folder))
+
+
+def _files(folder: Path, passphrase_file: Path | None) -> "AuthorityFiles":
+    from nodes.authority_files import AuthorityFiles  # noqa: PLC0415 - keeps the command quick
+
+    return AuthorityFiles(folder, _read(passphrase_file))
+
+
+def _now() -> "Instant":
+    from nodes.clock import now  # noqa: PLC0415 - keeps the command quick
+
+    return now()
+
+
+def _read(passphrase_file: Path | None) -> bytes | None:
+    """Return the passphrase in a file, its last line end left out."""
+    from signing.errors import KeyFileMissingError, KeyPassphraseError  # noqa: PLC0415
+
+    if passphrase_file is None:
+        return None
+    try:
+        passphrase = passphrase_file.read_bytes().rstrip(b"\r\n")
+    except OSError as error:
+        raise KeyFileMissingError(
+            f"passphrase file {passphrase_file} cannot be read ({error.strerror}): name another",
+        ) from error
+    if not passphrase:
+        raise KeyPassphraseError(f"passphrase file {passphrase_file} is empty: write one into it")
+    return passphrase
+
+
+def _unencrypted(passphrase_file: Path | None, what: str) -> list[str]:
+    return [] if passphrase_file else [f"no passphrase: {what} unencrypted, mode 0600"]
+
+
+def _without_root(folder: Path) -> list[str]:
+    missing = not (folder / "root.key").exists()
+    return ["root.key is not here: the root's list is as it was"] if missing else []
+
+
+def _show(json: bool, paths: list[Path], notes: list[str]) -> None:
+    import msgspec  # noqa: PLC0415 - keeps the command quick
+
+    if json:
+        shown = {"written": [str(path) for path in paths], "notes": notes}
+        typer.echo(msgspec.json.encode(shown).decode())
+        return
+    for path in paths:
+        typer.echo(path)
+    for note in notes:
+        typer.echo(note, err=True)
+
+
+@contextmanager
+def _reported(json: bool) -> Iterator[None]:
+    """Turn an error of ours into its message and its exit code."""
+    import msgspec  # noqa: PLC0415 - keeps the command quick
+
+    from schemas.errors import Fatal  # noqa: PLC0415
+
+    try:
+        yield
+    except Fatal as error:
+        shown = msgspec.json.encode({"error": str(error)}).decode() if json else f"error: {error}"
+        typer.echo(shown, err=True)
+        raise typer.Exit(error.exit_code) from error

@@ -1,0 +1,201 @@
+"""Runs one node: takes over the record, keeps its links up, sweeps, signs, drains on SIGTERM.
+
+A *life* ends where the record must be read again (an unknown commit, a lost database); the next
+one begins from the record. Fatal errors leave with their exit code.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+
+from exchange.checkpoints import Checkpoints
+from exchange.service import Introduced, Service, Swept
+from exchange.supervisor import LinkState
+from nodes.clock import now
+from nodes.config import Config
+from nodes.serving import serve_status
+from nodes.telemetry import Telemetry
+from nodes.wiring import (
+    Node,
+    attach_links,
+    build_service,
+    load_crls,
+    local_endpoint,
+    open_vault,
+    own_endpoint,
+    parent_endpoint,
+)
+from schemas.addresses import label_of
+from schemas.errors import OutcomeUnknown, Retryable
+from nodes.upkeep import prepare_database
+
+LIFE_PAUSE_S = 1.0
+TICK_S = 0.5
+DRAIN_S = 20.0
+
+
+
+
+class Daemon:
+    """One node's process."""
+
+    def __init__(self, config: Config) -> None:
+        """Hold the configuration; `run` does the rest."""
+        self.config = config
+        self.telemetry = Telemetry(config.address)
+        self.ready = False
+        self.status_port = 0
+        self.links_up: dict[str, bool] = {}
+        self._stop = asyncio.Event()
+
+    async def run(self, on_ready: Callable[[], None] | None = None) -> None:
+        """Run until told to stop. Raises Fatal."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        await prepare_database(self.config)
+        with serve_status(self.config.http, self) as self.status_port:
+            while not self._stop.is_set():
+                try:
+                    await self._live(on_ready)
+                except* (Retryable, OutcomeUnknown) as group:
+                    self.ready = False
+                    self.telemetry.noticed(
+                        "life_ended", level="warning", why=str(_first(group.exceptions))
+                    )
+                    await self._pause()
+        self.telemetry.noticed("stopped")
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(LIFE_PAUSE_S):
+                await self._stop.wait()
+        except TimeoutError:
+            return
+
+    async def _live(self, on_ready: Callable[[], None] | None) -> None:
+        """Run one life: from taking over the record to the loss of it, or to the drain."""
+        node = build_service(self.config, open_vault(self.config), now, self.telemetry)
+        service = node.service
+        try:
+            cursors = await service.open(wait=True)
+            checkpoints = self._checkpoints(node)
+            await checkpoints.check(service.leaves)
+            attach_links(node, cursors, now)
+            await self._introduce(node)
+            self.telemetry.noticed("record_opened", leaves=service.leaves)
+            async with asyncio.TaskGroup() as tasks:
+                sequencer = tasks.create_task(service.run())
+                links = tasks.create_task(self._run_links(node))
+                ticks = tasks.create_task(self._tick(service, checkpoints))
+                self.ready = True
+                if on_ready is not None:
+                    on_ready()
+                tasks.create_task(self._drain(service, checkpoints, [links, ticks, sequencer]))
+        finally:
+            self.ready = False
+            node.executor.shutdown(wait=False, cancel_futures=True)
+            await node.archive.close()
+
+    async def _introduce(self, node: Node) -> None:
+        trust = node.vault.gate.trust
+        known = [trust.ders_for(fingerprint)[0] for fingerprint in trust.fingerprints()]
+        await node.service.submit(Introduced([trust.root, *known], load_crls(self.config)))
+
+    def _checkpoints(self, node: Node) -> Checkpoints:
+        self.config.data.mkdir(parents=True, exist_ok=True)
+        return Checkpoints(
+            origin=node.vault.origin,
+            signer=node.vault.journal,
+            archive=node.archive,
+            clock=now,
+            limits=self.config.limits,
+            size_file=self.config.data / "journal.size",
+        )
+
+    async def _run_links(self, node: Node) -> None:
+        """Keep every endpoint up; each has its own supervisor."""
+        async with asyncio.TaskGroup() as tasks:
+            parent = parent_endpoint(self.config)
+            if parent is not None:
+                link = node.links[node.service.rules.neighbours[0]]
+                tasks.create_task(parent.run(link.handle, self._on_state))
+            own = own_endpoint(self.config)
+            if own is not None:
+                below = {
+                    label_of(address): link.handle
+                    for address, link in node.links.items()
+                    if not link.is_parent
+                }
+                tasks.create_task(own.run(below, self._on_dead, self._on_state))
+            local = local_endpoint(self.config)
+            if local is not None:
+                systems = {name: system.handle for name, system in node.systems.items()}
+                tasks.create_task(local.run(systems, self._on_dead, self._on_state))
+
+    def _on_state(self, state: LinkState) -> None:
+        self.links_up[state.peer] = state.state == "up"
+        self.telemetry.link_up.labels(state.peer).set(state.state == "up")
+        self.telemetry.noticed(
+            "connection", peer=state.peer, state=state.state, detail=state.detail
+        )
+
+    async def _on_dead(self, body: bytes, headers: object) -> None:
+        """The broker gave up on a message: the stream brings it again; somebody must look."""
+        self.telemetry.noticed(
+            "dead_letter", level="error", size=len(body), headers=str(headers)[:200]
+        )
+
+    async def _tick(self, service: Service, checkpoints: Checkpoints) -> None:
+        """Sweep at its interval and at each command, look for new CRLs, sign what is due."""
+        woken = asyncio.Event()
+        archive = service.archive
+        archive.wake_on_drop(woken.set)
+        every_s = self.config.limits.sweep_every_us / 1e6
+        while True:
+            await service.submit(Introduced([], load_crls(self.config)))
+            await service.submit(Swept())
+            await self._measure(service)
+            deadline = asyncio.get_running_loop().time() + every_s
+            while not woken.is_set() and asyncio.get_running_loop().time() < deadline:
+                await checkpoints.sign_due(service.journal)
+                try:
+                    async with asyncio.timeout(TICK_S):
+                        await woken.wait()
+                except TimeoutError:
+                    continue
+            woken.clear()
+
+    async def _measure(self, service: Service) -> None:
+        for stream, waiting in service.waiting().items():
+            self.telemetry.waiting.labels(stream).set(waiting)
+        self.telemetry.journal.set(service.leaves)
+        self.telemetry.clock_doubted.set(service.clock_doubted)
+
+    async def _drain(
+        self, service: Service, checkpoints: Checkpoints, tasks: Sequence[asyncio.Task[None]]
+    ) -> None:
+        """Once told to stop: close the links, finish what was taken, sign, then end."""
+        await self._stop.wait()
+        self.ready = False
+        links, ticks, sequencer = tasks
+        links.cancel()
+        ticks.cancel()
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                await service.drain()
+        except TimeoutError:
+            self.telemetry.noticed("drain_cut_short", level="warning")
+        sequencer.cancel()
+        await checkpoints.sign_due(service.journal, at_once=True)
+
+    def health(self) -> dict[str, object]:
+        """Return what `/health/ready` says."""
+        return {"ready": self.ready, "address": self.config.address, "links": self.links_up}
+
+
+def _first(errors: Sequence[BaseException]) -> BaseException:
+    error = errors[0]
+    return _first(error.exceptions) if isinstance(error, BaseExceptionGroup) else error
+
+

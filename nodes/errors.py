@@ -1,0 +1,48 @@
+"""Errors of the daemon and the command line, each with its exit code (docs/operations.md).
+
+    Fatal
+    ├── ConfigurationFault   the configuration file is wrong; every fault is listed      exit 78
+    ├── ServiceDown          a database or broker did not answer within its time         exit 69
+    ├── NotFound             what the command names is not in the record                 exit 66
+    ├── NotDelivered         a wait ended without delivery                               exit 75
+    └── JudgementFailed      a demo or check found a fault                               exit 1
+"""
+
+from collections.abc import Sequence
+
+from schemas.errors import Fatal
+
+
+class ConfigurationFault(Fatal):  # noqa: N818 - the word of the documents
+    """The configuration file is wrong."""
+
+    exit_code = 78
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        """List every fault at once."""
+        super().__init__("\n".join(faults))
+        self.faults = list(faults)
+
+
+class ServiceDown(Fatal):  # noqa: N818 - the word of the documents
+    """A database or broker did not answer."""
+
+    exit_code = 69
+
+
+class NotFound(Fatal):  # noqa: N818 - the word of the documents
+    """What the command names is not in the record."""
+
+    exit_code = 66
+
+
+class NotDelivered(Fatal):  # noqa: N818 - the word of the documents
+    """The wait for an answer ended without one."""
+
+    exit_code = 75
+
+
+class JudgementFailed(Fatal):  # noqa: N818 - the word of the documents
+    """A run was judged and found wanting."""
+
+    exit_code = 1

@@ -1,0 +1,162 @@
+"""A private PostgreSQL: own data folder, loopback port, unprivileged user, full durability."""
+
+import asyncio
+import os
+import secrets
+import shutil
+import signal
+from pathlib import Path
+
+import msgspec
+
+from nodes.sandbox.processes import call, end, free_ports, give, programs_folder, service_user, spawn
+
+BINARIES = ("/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin", "/usr/local/bin")
+SETTINGS = {
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "max_connections": "200",
+    "shared_buffers": "128MB",
+    "listen_addresses": "127.0.0.1",
+    "max_wal_size": "2GB",
+}
+
+
+class DatabaseUrls(msgspec.Struct, frozen=True):
+    """How the owner and the daemon reach one database; passwords are in the URLs."""
+
+    owner_url: str
+    daemon_url: str
+
+
+class PrivatePostgres:
+    """One PostgreSQL in one folder; stopped and started again, it has its data."""
+
+    def __init__(self, folder: Path) -> None:
+        """Stand by to run in `folder`."""
+        self.folder = folder
+        self.port = 0
+        self._programs = programs_folder(BINARIES, "initdb")
+        self._process: asyncio.subprocess.Process | None = None
+        self._environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(folder)}
+
+    @property
+    def admin_url(self) -> str:
+        """The superuser's URL, for tests that do what no daemon may."""
+        password = (self.folder / "superuser").read_text(encoding="ascii")
+        return f"postgresql://postgres:{password}@127.0.0.1:{self.port}/postgres"
+
+    async def start(self) -> None:
+        """Make the data folder at first use and wait until connections are taken."""
+        if not (self.folder / "data" / "PG_VERSION").exists():
+            await self._init()
+        self.port = self.port or free_ports(1)[0]
+        arguments = [f"-c{name}={value}" for name, value in SETTINGS.items()]
+        socket_folder = f"-cunix_socket_directories={self.folder}"
+        self._process = await spawn(
+            [
+                self._programs / "postgres",
+                "-D",
+                self.folder / "data",
+                f"-p{self.port}",
+                socket_folder,
+                *arguments,
+            ],
+            environment=self._environment,
+            folder=self.folder,
+            log=self.folder / "postgres.log",
+        )
+        await self._wait()
+
+    async def _init(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        password = self.folder / "superuser"
+        password.write_text(secrets.token_hex(16), encoding="ascii")
+        password.chmod(0o600)
+        give(self.folder)
+        await call(
+            [
+                self._programs / "initdb",
+                "--pgdata",
+                self.folder / "data",
+                "--username=postgres",
+                "--auth=scram-sha-256",
+                f"--pwfile={password}",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "--no-instructions",
+            ],
+            environment=self._environment,
+            folder=self.folder,
+        )
+
+    async def _wait(self) -> None:
+        for _ in range(600):
+            try:
+                await self._psql("SELECT 1")
+            except Exception:  # noqa: BLE001 - whatever it is, it is not up yet
+                await asyncio.sleep(0.1)
+                continue
+            return
+        await self._psql("SELECT 1")
+
+    async def _psql(self, statement: str, database: str = "postgres") -> str:
+        password = (self.folder / "superuser").read_text(encoding="ascii")
+        return await call(
+            [
+                self._programs / "psql",
+                f"--host={self.folder}",
+                f"--port={self.port}",
+                "--username=postgres",
+                f"--dbname={database}",
+                "--no-psqlrc",
+                "--quiet",
+                "--tuples-only",
+                "--no-align",
+                "--set=ON_ERROR_STOP=1",
+                f"--command={statement}",
+            ],
+            environment={**self._environment, "PGPASSWORD": password},
+            folder=self.folder,
+        )
+
+    async def create_database(self, name: str) -> DatabaseUrls:
+        """Make a database with an owner and a daemon role, each with a password of its own."""
+        urls = []
+        for role in (f"{name}_owner", f"{name}_daemon"):
+            password = secrets.token_hex(12)
+            await self._psql(f"CREATE ROLE \"{role}\" LOGIN PASSWORD '{password}'")
+            urls.append(f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{name}")
+        await self._psql(f'CREATE DATABASE "{name}" OWNER "{name}_owner"')
+        await self._psql(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
+        await self._psql(f'GRANT CONNECT ON DATABASE "{name}" TO "{name}_daemon"')
+        return DatabaseUrls(owner_url=urls[0], daemon_url=urls[1])
+
+    async def stop(self) -> None:
+        """Shut down fast: connections end, what was committed stays."""
+        if self._process is not None:
+            await end(self._process, signal.SIGINT)
+            self._process = None
+
+    async def kill(self) -> None:
+        """End as a power cut of the process would."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            await self._process.wait()
+            self._process = None
+            (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
+
+    async def restart(self) -> None:
+        """Stop and start again on the same port."""
+        await self.stop()
+        await self.start()
+
+    def remove(self) -> None:
+        """Delete the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def user(self) -> str:
+        """The system user that it runs as."""
+        return service_user().pw_name

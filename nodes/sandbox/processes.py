@@ -1,0 +1,120 @@
+"""What private services share: free loopback ports, an unprivileged user, ending by own pid."""
+
+import asyncio
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from nodes.errors import ServiceDown
+
+UNPRIVILEGED = "nobody"
+END_S = 30.0
+
+
+def free_ports(count: int) -> list[int]:
+    """Return loopback ports that nobody uses now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(each.getsockname()[1]) for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def service_user() -> pwd.struct_passwd:
+    """Return whom services run as: ourselves, or `nobody` where we are root."""
+    return pwd.getpwnam(UNPRIVILEGED) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+
+
+def give(path: Path) -> None:
+    """Give a folder and all in it to the service user."""
+    user = service_user()
+    if os.geteuid() != 0:
+        return
+    for each in (path, *path.rglob("*")):
+        os.chown(each, user.pw_uid, user.pw_gid, follow_symlinks=False)
+
+
+def copy_for_service(source: Path, target: Path) -> Path:
+    """Copy a key or certificate where the service user can read it, and nobody else."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    target.chmod(0o600)
+    give(target)
+    return target
+
+
+async def spawn(
+    command: Sequence[str | Path], *, environment: Mapping[str, str], folder: Path, log: Path
+) -> asyncio.subprocess.Process:
+    """Start a service as the service user, in a session of its own."""
+    user = service_user()
+    as_root = os.geteuid() == 0
+    with log.open("ab") as output:
+        return await asyncio.create_subprocess_exec(
+            *map(str, command),
+            env=dict(environment),
+            cwd=folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            user=user.pw_uid if as_root else None,
+            group=user.pw_gid if as_root else None,
+            extra_groups=[] if as_root else None,
+        )
+
+
+async def call(
+    command: Sequence[str | Path], *, environment: Mapping[str, str], folder: Path,
+    timeout_s: float = 120.0,
+) -> str:
+    """Run a command as the service user and return its output. Raises ServiceDown."""
+    user = service_user()
+    as_root = os.geteuid() == 0
+    process = await asyncio.create_subprocess_exec(
+        *map(str, command),
+        env=dict(environment),
+        cwd=folder,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        user=user.pw_uid if as_root else None,
+        group=user.pw_gid if as_root else None,
+        extra_groups=[] if as_root else None,
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), timeout_s)
+    except TimeoutError as error:
+        process.kill()
+        raise ServiceDown(f"{command[0]} took longer than {timeout_s:.0f} s") from error
+    text = output.decode("utf-8", "replace")
+    if process.returncode != 0:
+        raise ServiceDown(f"{command[0]} ended with {process.returncode}: {text[-400:]}")
+    return text
+
+
+async def end(process: asyncio.subprocess.Process, first: signal.Signals) -> None:
+    """End a service by its own pid; what stays of its session is killed."""
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(first)
+    try:
+        await asyncio.wait_for(process.wait(), END_S)
+    except TimeoutError:
+        pass
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
+
+
+def programs_folder(candidates: Sequence[str], name: str) -> Path:
+    """Return the folder that holds a program. Raises ServiceDown, saying what to install."""
+    for pattern in candidates:
+        for folder in sorted(Path("/").glob(pattern.lstrip("/")), reverse=True):
+            if (folder / name).exists():
+                return folder
+    raise ServiceDown(f"{name} is not installed: run `make setup`")

@@ -1,0 +1,203 @@
+"""A private RabbitMQ: own node name, epmd, cookie, ports and folder; mutual TLS and EXTERNAL.
+
+Several nodes of bbaj may share one broker, a virtual host each: the TLS server name then chooses
+the certificate (Erlang's `sni_hosts`), so that each child still checks its own parent's name.
+"""
+
+import asyncio
+import os
+import secrets
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from nodes.errors import ServiceDown
+from nodes.sandbox.processes import (
+    call,
+    copy_for_service,
+    end,
+    free_ports,
+    give,
+    programs_folder,
+    spawn,
+)
+
+BINARIES = ("/usr/lib/rabbitmq/bin", "/usr/local/lib/rabbitmq/bin", "/opt/rabbitmq/sbin")
+STARTUP_S = 120.0
+
+
+class BrokerTls(msgspec.Struct, frozen=True):
+    """PEM files: the root alone, the server's certificate with its authority's, and its key."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+class PrivateBroker:
+    """One RabbitMQ in one folder; stopped and started again, it has its data."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str,
+        tls: BrokerTls,
+        sni: Mapping[str, BrokerTls] | None = None,
+        schedulers: int = 1,
+    ) -> None:
+        """Stand by to run in `folder`."""
+        self.folder = folder
+        self.name = name
+        self._tls = tls
+        self._sni = dict(sni or {})
+        self._schedulers = schedulers
+        self._programs = programs_folder(BINARIES, "rabbitmq-server")
+        self._process: asyncio.subprocess.Process | None = None
+        self.amqp_port, self.amqps_port, self._distribution, self._epmd = free_ports(4)
+
+    @property
+    def ctl_command(self) -> tuple[str, ...]:
+        """The administration command; it wants `environment`."""
+        return (str(self._programs / "rabbitmqctl"),)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the broker and its commands run with."""
+        folder = self.folder
+        return {
+            "HOME": str(folder),
+            "PATH": "/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_NODENAME": f"{self.name}{self.amqp_port}@localhost",
+            "RABBITMQ_DIST_PORT": str(self._distribution),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+            "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_PID_FILE": str(folder / "pid"),
+            "RABBITMQ_GENERATED_CONFIG_DIR": str(folder / "generated"),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(self._epmd),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+                "-kernel inet_dist_use_interface {127,0,0,1} "
+                f"+S {self._schedulers}:{self._schedulers} +sbwt none +sbwtdcpu none +sbwtdio none"
+            ),
+        }
+
+    async def start(self) -> None:
+        """Write the files at first use, start, and wait until the broker takes connections."""
+        if not (self.folder / "rabbitmq.conf").exists():
+            self._write_files()
+        self._process = await spawn(
+            [self._programs / "rabbitmq-server"],
+            environment=self.environment,
+            folder=self.folder,
+            log=self.folder / "server.log",
+        )
+        await self._wait()
+
+    async def _wait(self) -> None:
+        deadline = asyncio.get_running_loop().time() + STARTUP_S
+        while True:
+            assert self._process is not None
+            if self._process.returncode is not None:
+                raise ServiceDown(f"broker {self.name} ended at start: see {self.folder}/log")
+            try:
+                await self.ctl("await_startup", "--timeout", "100")
+            except ServiceDown:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(0.5)
+                continue
+            return
+
+    async def ctl(self, *words: str) -> str:
+        """Run rabbitmqctl and return its output. Raises ServiceDown."""
+        return await call(
+            [*self.ctl_command, "--quiet", *words],
+            environment=self.environment,
+            folder=self.folder,
+        )
+
+    async def stop(self) -> None:
+        """Shut down in order; queues stay."""
+        if self._process is not None:
+            await end(self._process, signal.SIGTERM)
+            self._process = None
+        await self._stop_epmd()
+
+    async def kill(self) -> None:
+        """End as a power cut of the process would."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            await self._process.wait()
+            self._process = None
+
+    async def restart(self) -> None:
+        """Stop and start again on the same ports."""
+        await self.stop()
+        await self.start()
+
+    async def _stop_epmd(self) -> None:
+        """End the port mapper, which outlives its broker, through its own command port."""
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._epmd)
+        except OSError:
+            return
+        writer.write(b"\x00\x01k")
+        await writer.drain()
+        await reader.read(16)
+        writer.close()
+
+    def _write_files(self) -> None:
+        folder = self.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        cookie = folder / ".erlang.cookie"
+        cookie.write_text(secrets.token_hex(20), encoding="ascii")
+        cookie.chmod(0o400)
+        (folder / "plugins").write_text("[rabbitmq_auth_mechanism_ssl].\n", encoding="ascii")
+        (folder / "rabbitmq.conf").write_text(self._conf(), encoding="ascii")
+        (folder / "advanced.config").write_text(self._advanced(), encoding="ascii")
+        give(folder)
+
+    def _conf(self) -> str:
+        return f"""\
+listeners.tcp.1 = 127.0.0.1:{self.amqp_port}
+listeners.ssl.1 = 127.0.0.1:{self.amqps_port}
+auth_mechanisms.1 = EXTERNAL
+auth_mechanisms.2 = PLAIN
+ssl_cert_login_from = subject_alternative_name
+ssl_cert_login_san_type = dns
+ssl_cert_login_san_index = 0
+max_message_size = 16777216
+raft.wal_max_size_bytes = 64000000
+vm_memory_high_watermark.absolute = 1024MB
+disk_free_limit.absolute = 100MB
+log.file.level = info
+"""
+
+    def _advanced(self) -> str:
+        """TLS stands here, whole: `sni_hosts` has no place in rabbitmq.conf."""
+        ca = copy_for_service(self._tls.ca, self.folder / "tls" / "root.pem")
+        own = self._pair(self._tls, "server")
+        hosts = ", ".join(
+            f'{{"{name}", [{self._pair(tls, name)}]}}' for name, tls in self._sni.items()
+        )
+        return f"""\
+[{{rabbit, [{{ssl_options, [
+  {{cacertfile, "{ca}"}}, {own},
+  {{verify, verify_peer}}, {{fail_if_no_peer_cert, true}},
+  {{versions, ['tlsv1.3', 'tlsv1.2']}},
+  {{sni_hosts, [{hosts}]}}
+]}}]}}].
+"""
+
+    def _pair(self, tls: BrokerTls, name: str) -> str:
+        certificate = copy_for_service(tls.certificate, self.folder / "tls" / f"{name}.pem")
+        key = copy_for_service(tls.key, self.folder / "tls" / f"{name}.key")
+        return f'{{certfile, "{certificate}"}}, {{keyfile, "{key}"}}'

@@ -1,0 +1,1 @@
+"""Keys, seals, certificates and what they prove. Imports schemas only; reads keys, nothing else."""

@@ -1,0 +1,121 @@
+"""Reading one full CRL: everything that `cryptography` leaves to its caller.
+
+A list counts only if it is full (no delta, no issuing distribution point), comes from the issuer
+whose key signed it, has a number and both dates, and has no critical extension unknown to us.
+"""
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from schemas.errors import FormatError
+from schemas.moments import Instant, from_datetime
+from schemas.reasons import Reason
+from signing.profiles import CRL_BYTES_MAX
+
+_REFUSED = (
+    x509.IssuingDistributionPoint,
+    x509.DeltaCRLIndicator,
+)
+_KNOWN = (x509.AuthorityKeyIdentifier, x509.CRLNumber)
+_KNOWN_IN_ENTRIES = (x509.CRLReason, x509.InvalidityDate)
+_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+_MALFORMED = (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+
+
+class Crl(msgspec.Struct, frozen=True, gc=False):
+    """What one CRL says: these serial numbers are revoked, and the next list comes by then."""
+
+    der: bytes
+    number: int
+    this_update: Instant
+    next_update: Instant
+    revoked: frozenset[int]
+
+
+def parse_crl(der: bytes) -> x509.CertificateRevocationList:
+    """Parse a CRL, checking nothing. Raises FormatError."""
+    if len(der) > CRL_BYTES_MAX:
+        raise _fault(f"{len(der)} bytes, limit {CRL_BYTES_MAX}")
+    try:
+        return x509.load_der_x509_crl(der)
+    except _MALFORMED as error:
+        raise _fault("not the DER of a CRL") from error
+
+
+def issuer_key_id(parsed: x509.CertificateRevocationList) -> bytes | None:
+    """Return the key identifier of who says it signed. Raises FormatError."""
+    for extension in _extensions(parsed):
+        if isinstance(extension.value, x509.AuthorityKeyIdentifier):
+            return extension.value.key_identifier
+    return None
+
+
+def read_crl(parsed: x509.CertificateRevocationList, issuer: x509.Certificate) -> Crl:
+    """Return what the CRL says, if `issuer` signed it. Raises FormatError naming the fault."""
+    number = _check_extensions(parsed)
+    if parsed.issuer != issuer.subject:
+        raise _fault("its issuer bears another name")
+    if not isinstance(parsed.signature_hash_algorithm, _HASHES):
+        raise _fault("its signature uses a hash that is not allowed")
+    if not _is_signed_by(parsed, issuer):
+        raise _fault("its signature does not hold")
+    if parsed.next_update_utc is None or parsed.next_update_utc < parsed.last_update_utc:
+        raise _fault("it does not say when the next one comes")
+    return Crl(
+        der=parsed.public_bytes(Encoding.DER),
+        number=number,
+        this_update=from_datetime(parsed.last_update_utc),
+        next_update=from_datetime(parsed.next_update_utc),
+        revoked=_revoked(parsed),
+    )
+
+
+def _is_signed_by(parsed: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
+    try:
+        return parsed.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
+    except _MALFORMED:
+        return False
+
+
+def _check_extensions(parsed: x509.CertificateRevocationList) -> int:
+    """Return the CRL number. Raises FormatError for an extension that changes the meaning."""
+    number: int | None = None
+    for extension in _extensions(parsed):
+        value = extension.value
+        if isinstance(value, _REFUSED):
+            raise _fault(f"extension {extension.oid.dotted_string} makes it a partial list")
+        if extension.critical and not isinstance(value, _KNOWN):
+            raise _fault(f"unknown critical extension {extension.oid.dotted_string}")
+        if isinstance(value, x509.CRLNumber):
+            number = value.crl_number
+    if number is None:
+        raise _fault("it has no number")
+    return number
+
+
+def _revoked(parsed: x509.CertificateRevocationList) -> frozenset[int]:
+    """Return the serial numbers. Raises FormatError for an entry that means something else."""
+    serials = set()
+    for entry in parsed:
+        for extension in _extensions(entry):
+            if isinstance(extension.value, _KNOWN_IN_ENTRIES):
+                continue
+            if extension.critical or isinstance(extension.value, x509.CertificateIssuer):
+                raise _fault(f"an entry has extension {extension.oid.dotted_string}")
+        serials.add(entry.serial_number)
+    return frozenset(serials)
+
+
+def _extensions(
+    parsed: x509.CertificateRevocationList | x509.RevokedCertificate,
+) -> list[x509.Extension[x509.ExtensionType]]:
+    try:
+        return list(parsed.extensions)
+    except _MALFORMED as error:
+        raise _fault("its extensions cannot be read") from error
+
+
+def _fault(detail: str) -> FormatError:
+    return FormatError(Reason.FORMAT_INVALID, f"crl: {detail}")

@@ -1,0 +1,62 @@
+"""Errors of signing.
+
+    Fatal
+    ├── KeyFileError                   a key or certificate file cannot be used
+    │   ├── KeyFileMissingError        no such file, or it may not be read            exit 66
+    │   ├── KeyFileDamagedError        no key or certificate of the kind wanted       exit 65
+    │   ├── KeyPassphraseError         the passphrase is wrong or missing             exit 77
+    │   └── KeyFileExistsError         a new key would overwrite another one          exit 73
+    ├── BucketKeyMissingError          the key of an at-rest bucket is gone           exit 66
+    ├── BucketDamagedError             what is at rest does not open under its key    exit 65
+    └── IssueError                     a certificate that the profile does not allow  exit 64
+
+All are Fatal: our own files are at fault, never the peer. What a peer sends is refused by value.
+"""
+
+from schemas.errors import Fatal
+
+
+class KeyFileError(Fatal):
+    """A key or certificate file cannot be used."""
+
+
+class KeyFileMissingError(KeyFileError):
+    """The file is not there, or this user may not read it."""
+
+    exit_code = 66
+
+
+class KeyFileDamagedError(KeyFileError):
+    """The file holds neither a key nor a certificate of the kind wanted."""
+
+    exit_code = 65
+
+
+class KeyPassphraseError(KeyFileError):
+    """The passphrase is wrong or missing."""
+
+    exit_code = 77
+
+
+class KeyFileExistsError(KeyFileError):
+    """A new key would overwrite another one."""
+
+    exit_code = 73
+
+
+class BucketKeyMissingError(Fatal):
+    """The key file of an at-rest bucket is gone: destroyed with its class, or lost."""
+
+    exit_code = 66
+
+
+class BucketDamagedError(Fatal):
+    """Data at rest does not open under its bucket's key: damaged, or put elsewhere."""
+
+    exit_code = 65
+
+
+class IssueError(Fatal):
+    """A certificate was asked for that the profile does not allow."""
+
+    exit_code = 64

@@ -1,0 +1,46 @@
+"""What a verification gathers: faults, each named by table and key, and counts."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+
+FAULTS_KEPT_MAX = 1000
+"""More are only counted."""
+
+OpenPayload = Callable[[str, bytes, bytes], bytes]
+"""Decrypts `sealed` under a bucket's key with its additional data. Raises ValueError."""
+
+Progress = Callable[[str, int, int], None]
+"""Told the stage, how much of it is done, and how much there is."""
+
+
+class Fault(msgspec.Struct, frozen=True, gc=False):
+    """One thing that does not fit: in which table, which row, and what is wrong."""
+
+    table: str
+    key: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.key}: {self.what}"
+
+
+class Faults:
+    """Gathers while a verification runs."""
+
+    def __init__(self) -> None:
+        self.found = 0
+        self.kept: list[Fault] = []
+        self.counts: Counter[str] = Counter()
+
+    def add(self, table: str, key: str, what: str) -> None:
+        """Note a fault."""
+        self.found += 1
+        if len(self.kept) < FAULTS_KEPT_MAX:
+            self.kept.append(Fault(table, key, what))
+
+    def expect(self, table: str, key: str, what: str, *, holds: bool) -> None:
+        """Note a fault unless it holds."""
+        if not holds:
+            self.add(table, key, what)

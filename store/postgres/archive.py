@@ -1,0 +1,140 @@
+"""The sequencer's side of the record: one session that holds the lock, and commits."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from schemas.records import Changes, Committed, Position
+from store.errors import LockHeld, OutcomeUnknown, StoreFault
+from store.merkle import Tree
+from store.postgres.desk import DROP_CHANNEL, Desk, when_dropped
+from store.postgres.position import check_database, load_position
+from store.postgres.session import ERRORS, Connection, connect, is_lost, ours, translated
+from store.postgres.writing import write
+
+LOCK_KEY = 0x6262616A
+"""The advisory lock of the sequencer ("bbaj"); one for each database."""
+LOCK_POLL_S = 1.0
+"""A standby asks this often. It does not wait within a statement: that would hold back vacuum."""
+
+_SESSION = {
+    # COMMIT must never be cut short, by whomever: neither yes nor no would be known.
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_session_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "client_min_messages": "warning",
+}
+
+
+class PostgresArchive(Desk):
+    """The record of one node, as its daemon uses it.
+
+    `open` takes the lock on the very connection that commits: losing it is losing the right to
+    commit. After OutcomeUnknown every call raises it again until `open` has read everything anew.
+    Calls of `commit` must not overlap; reads may, and see what `commit` has returned.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._session: Connection | None = None
+        self._tree = Tree()
+        self._warnings: list[str] = []
+        self._wake: Callable[[], None] | None = None
+
+    async def open(self, *, wait: bool = False) -> Position:
+        """Become the one that commits here, and return where the record stands.
+
+        With `wait`, stand by until the other daemon's lock is free. Raises LockHeld without it,
+        StoreUnavailable, or StoreMisfit (schema, settings).
+        """
+        await self.close()
+        session = await connect(self._url, "bbaj sequencer", _SESSION)
+        try:
+            with translated():
+                await _lock(session, wait=wait)
+                await check_database(session)
+                position, tree = await load_position(session)
+                session.add_log_listener(self._note_warning)
+                if self._wake is not None:
+                    await session.add_listener(DROP_CHANNEL, when_dropped(self._wake))
+            await self.start()
+        except BaseException:
+            session.terminate()
+            await super().close()
+            raise
+        self._session, self._tree = session, tree
+        return position
+
+    async def close(self) -> None:
+        """Give up the lock and all connections; harmless when closed already."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.terminate()
+        await super().close()
+
+    async def commit(self, changes: Changes) -> Committed:
+        """Store all of `changes`, or nothing; durable on return.
+
+        Of the derived tables, `closed` and `judged` rows go first, then `open` and `held` are put.
+        Nothing is stored on Retryable (RecordConflict: newer rows are there; PartitionMissing;
+        StoreUnavailable) and on Fatal; OutcomeUnknown leaves it open. This class retries nothing.
+        """
+        session = self._session
+        if session is None:
+            raise OutcomeUnknown("the archive is not open: call open() first")
+        grown = self._tree.copy()
+        async with self._losing(session):
+            await session.execute("BEGIN")
+            try:
+                await write(session, changes, grown)
+            except BaseException:
+                await session.execute("ROLLBACK")
+                raise
+            await self._commit(session)
+        self._tree = grown
+        return Committed(grown.size, grown.root())
+
+    async def _commit(self, session: Connection) -> None:
+        """Commit for certain. No timeout here or in the server; a warning means doubt."""
+        self._warnings.clear()
+        answer = await session.execute("COMMIT")
+        await asyncio.sleep(0)  # asyncpg hands warnings over by the event loop
+        if self._warnings:
+            await self.close()
+            raise OutcomeUnknown(f"commit answered with a warning: {'; '.join(self._warnings)}")
+        if answer != "COMMIT":
+            raise StoreFault(f"commit was answered with {answer}")
+
+    @contextlib.asynccontextmanager
+    async def _losing(self, session: Connection) -> AsyncIterator[None]:
+        """Close the archive where the session is lost, or was left in the middle."""
+        try:
+            yield
+        except ERRORS as error:
+            if is_lost(error) or session.is_closed():
+                await self.close()
+                raise OutcomeUnknown(f"commit: connection lost: {error}") from error
+            raise ours(error) from error
+        except asyncio.CancelledError:
+            await self.close()
+            raise
+
+    def wake_on_drop(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called when a command hands over a document; set it before `open`.
+
+        A hint only: what was notified while no session was open is found by `pending_drops`.
+        """
+        self._wake = wake
+
+    def _note_warning(self, _connection: Connection, message: Any) -> None:  # noqa: ANN401
+        if message.severity_en == "WARNING":
+            self._warnings.append(str(message))
+
+
+async def _lock(session: Connection, *, wait: bool) -> None:
+    while not await session.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY):
+        if not wait:
+            raise LockHeld("another daemon commits to this database")
+        await asyncio.sleep(LOCK_POLL_S)

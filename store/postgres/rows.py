@@ -1,0 +1,59 @@
+"""Between the rows of schemas.records and the columns of the tables: names and order.
+
+A table's columns begin with the fields of its row, in order (a test compares them); so `SELECT *`
+may be cut to a row, and a column added later changes nothing here.
+"""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import msgspec
+
+from schemas.records import (
+    CertificateRow,
+    CrlRow,
+    DropOutcome,
+    EntryRow,
+    HeldRow,
+    IncidentRow,
+    IntakeRow,
+    LeafRow,
+    NoteRow,
+    OpenRow,
+    PacketRow,
+    PayloadRow,
+    PendingDrop,
+    QuarantineRow,
+    Released,
+)
+
+AnyRow = TypeVar("AnyRow", bound=msgspec.Struct)
+
+TABLES: dict[type[msgspec.Struct], str] = {
+    PacketRow: "packet",
+    PayloadRow: "payload",
+    LeafRow: "leaf",
+    EntryRow: "entry",
+    IntakeRow: "intake",
+    NoteRow: "note",
+    QuarantineRow: "quarantine",
+    IncidentRow: "incident",
+    CertificateRow: "certificate",
+    CrlRow: "crl",
+    DropOutcome: "drop_outcome",
+    Released: "released",
+    OpenRow: "open_exchange",
+    HeldRow: "held_open",
+    PendingDrop: "drop_pending",
+}
+
+
+def columns(row_type: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Return the columns of a row type; `class_` is the column `class`."""
+    return tuple(name.rstrip("_") for name in row_type.__struct_fields__)
+
+
+def read_all(row_type: type[AnyRow], found: Iterable[Any]) -> list[AnyRow]:
+    """Return rows of a type from records that begin with its columns, in order."""
+    width = len(row_type.__struct_fields__)
+    return [row_type(*record[:width]) for record in found]

@@ -1,0 +1,107 @@
+"""Connections to PostgreSQL, and the one table that turns asyncpg's errors into ours."""
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from schemas.errors import BbajError
+from store.errors import PartitionMissing, RecordConflict, StoreFault, StoreUnavailable
+
+CONNECT_TIMEOUT_S = 10.0
+
+Connection: TypeAlias = Any
+"""An asyncpg.Connection, which comes without types; for modules that may not import asyncpg."""
+
+_KEEPALIVE = {
+    # A server must notice soon that a daemon is gone, and free its lock.
+    "tcp_keepalives_idle": "15",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "jit": "off",
+}
+
+_NO_PARTITION = re.compile(r"Partition key of the failing row contains \(bucket\) = \((.*)\)\.")
+
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    OSError,
+    TimeoutError,
+)
+"""The connection is gone, is going, or was never there."""
+
+_NO_ROOM = (
+    asyncpg.InsufficientResourcesError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""The server says no for now."""
+
+ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+"""Everything that asyncpg raises, but for its client-side DataError, which is a bug of ours."""
+
+
+async def connect(url: str, name: str, settings: Mapping[str, str] | None = None) -> Connection:
+    """Open a connection of its own. Raises StoreUnavailable, or StoreFault for a refused login.
+
+    `name` is the `application_name` that `pg_stat_activity` shows.
+    """
+    with translated():
+        return await asyncpg.connect(
+            url,
+            timeout=CONNECT_TIMEOUT_S,
+            server_settings={"application_name": name, **_KEEPALIVE, **(settings or {})},
+        )
+
+
+@contextlib.asynccontextmanager
+async def session(
+    url: str, name: str, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Connection]:
+    """Open a connection for one task and close it afterwards; errors come out as ours."""
+    connection = await connect(url, name, settings)
+    try:
+        with translated():
+            yield connection
+            await connection.close()
+    finally:
+        connection.terminate()
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Raise ours from theirs."""
+    try:
+        yield
+    except ERRORS as error:
+        raise ours(error) from error
+
+
+def is_lost(error: BaseException) -> bool:
+    """Say whether the connection can't be used after this."""
+    return isinstance(error, _LOST) and not isinstance(error, asyncpg.DataError)
+
+
+def ours(error: BaseException) -> BbajError:
+    """Return the error of ours that says what asyncpg's means."""
+    text = _describe(error)
+    match error:
+        case asyncpg.UniqueViolationError():
+            return RecordConflict(text)
+        case asyncpg.CheckViolationError() if found := _NO_PARTITION.search(error.detail or ""):
+            return PartitionMissing(found[1])
+        case _ if is_lost(error) or isinstance(error, _NO_ROOM):
+            return StoreUnavailable(text)
+        case _:
+            return StoreFault(text)
+
+
+def _describe(error: BaseException) -> str:
+    text = f"{type(error).__name__}: {error}"
+    constraint = getattr(error, "constraint_name", None)
+    return f"{text} ({constraint})" if constraint else text

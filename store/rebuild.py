@@ -1,0 +1,90 @@
+"""`bbaj store rebuild`: makes the derived tables again from the record, with the daemon stopped.
+
+What only they know is lost: how often a packet was resent (it is due at once), and which piece a
+held frame waits for (it is judged again). Documents handed over by command and not decided yet
+have no other record: they stay, and those decided go.
+"""
+
+import msgspec
+
+from schemas.limits import Limits
+from schemas.moments import Instant
+from store.errors import LockHeld
+from store.postgres.archive import LOCK_KEY
+from store.postgres.session import session
+
+# Documents of ours without receipt. `awaited` is for the document's own frame.
+_OPEN_DOCUMENTS = """
+INSERT INTO open_exchange (frame, about, awaited, since, next_at, attempts, deadline)
+SELECT p.frame, p.frame, 'receipt', p.received, $1, 0,
+    CASE WHEN NOT EXISTS (SELECT FROM leaf AS l WHERE l.frame = p.frame AND l.kind = 'overdue')
+        THEN p.received + CASE WHEN p.flow = 'result' THEN $2::bigint ELSE $3::bigint END END
+FROM packet AS p
+WHERE p.sender = $4 AND p.epoch = $5 AND p.type NOT IN ('receipt/1', 'closing/1')
+    AND EXISTS (SELECT FROM leaf AS l WHERE l.frame = p.frame AND l.kind = 'sent')
+    AND NOT EXISTS (
+        SELECT FROM leaf AS l WHERE l.frame = p.frame AND l.kind IN ('confirmed', 'expired'))
+"""
+
+# Our newest receipt for each accepted document that has no closing.
+_OPEN_RECEIPTS = """
+INSERT INTO open_exchange (frame, about, awaited, since, next_at, attempts, deadline)
+SELECT r.frame, d.frame, 'closing', r.received, $1, 0, NULL
+FROM packet AS d
+JOIN LATERAL (
+    SELECT frame, received FROM packet
+    WHERE re = d.id AND re IS NOT NULL AND type = 'receipt/1' AND sender = $2
+        AND recipient = d.sender
+    ORDER BY frame DESC LIMIT 1
+) AS r ON true
+WHERE d.recipient = $2 AND d.type NOT IN ('receipt/1', 'closing/1')
+    AND EXISTS (SELECT FROM leaf AS l WHERE l.frame = d.frame AND l.kind = 'received')
+    AND NOT EXISTS (
+        SELECT FROM leaf AS l WHERE l.frame = d.frame AND l.kind IN ('closed', 'refused'))
+"""
+
+_HELD = """
+INSERT INTO held_open (frame, neighbour, missing, certificate, since)
+SELECT q.frame, q.neighbour, q.reason, '', q.received FROM quarantine AS q
+WHERE q.state = 'held'
+    AND NOT EXISTS (SELECT FROM packet AS p WHERE p.frame = q.frame)
+    AND NOT EXISTS (
+        SELECT FROM quarantine AS r WHERE r.frame = q.frame AND r.state <> 'held')
+"""
+
+_DECIDED_DROPS = """
+DELETE FROM drop_pending AS d USING drop_outcome AS o
+WHERE o.system = d.system AND o.drop_id = d.drop_id
+"""
+
+_IDENTITY = "SELECT address, epoch FROM identity ORDER BY epoch DESC LIMIT 1"
+
+
+class Rebuilt(msgspec.Struct, frozen=True, gc=False):
+    """How many rows each derived table has now, and how many decided drops went."""
+
+    documents: int
+    receipts: int
+    held: int
+    drops_removed: int
+
+
+async def rebuild(owner_url: str, now: Instant, limits: Limits | None = None) -> Rebuilt:
+    """Make the derived tables again. Raises LockHeld while a daemon runs."""
+    allowed = limits or Limits()
+    async with session(owner_url, "bbaj rebuild") as connection:
+        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY):
+            raise LockHeld("stop the daemon first: it commits to this database")
+        async with connection.transaction():
+            address, epoch = await connection.fetchrow(_IDENTITY)
+            await connection.execute("DELETE FROM open_exchange")
+            await connection.execute("DELETE FROM held_open")
+            documents = await connection.execute(
+                _OPEN_DOCUMENTS, now, allowed.receipt_overdue_fast_us,
+                allowed.receipt_overdue_bulk_us, address, epoch,
+            )  # fmt: skip
+            receipts = await connection.execute(_OPEN_RECEIPTS, now, address)
+            held = await connection.execute(_HELD)
+            drops = await connection.execute(_DECIDED_DROPS)
+    counts = [int(status.rsplit(" ", 1)[1]) for status in (documents, receipts, held, drops)]
+    return Rebuilt(*counts)

@@ -1,0 +1,215 @@
+"""A whole network's certificates in memory: root, authorities, and every node's keys.
+
+network = make_network(["kz", "kz.akmola", "kz.akmola.burabay"], now)
+network.nodes["kz.akmola"].packet          # a PacketSigner
+network.trust()                            # a fresh TrustStore that has learned everything
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.x509.oid import NameOID
+
+from schemas.addresses import dns_name
+from schemas.moments import DAY, MINUTE, Instant, as_datetime, parse_instant
+from signing.authority import (
+    Issuer,
+    Revoked,
+    der_of,
+    issue_authority,
+    issue_crl,
+    issue_node,
+    make_root,
+)
+from signing.chain import CrlLearned, TrustStore
+from signing.keys import JournalSigner, PacketSigner
+from signing.profiles import KEY_USAGES, Purpose
+
+NOW = parse_instant("2026-11-23T03:32:06.000000Z")
+OBLAST = "kz.akmola"
+DISTRICT = "kz.akmola.burabay"
+SCHOOL = "kz.akmola.burabay.school-7"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One node's keys; every node gets a witness key, children or not."""
+
+    address: str
+    packet: PacketSigner
+    journal: JournalSigner
+    witness: JournalSigner
+    link_key: ec.EllipticCurvePrivateKey
+    link_certificate: bytes
+    packet_key: ec.EllipticCurvePrivateKey
+    journal_key: ed25519.Ed25519PrivateKey
+    witness_key: ed25519.Ed25519PrivateKey
+
+    @property
+    def certificates(self) -> list[bytes]:
+        """The DER of all four certificates."""
+        return [
+            self.packet.certificate,
+            self.journal.certificate,
+            self.witness.certificate,
+            self.link_certificate,
+        ]
+
+
+@dataclass
+class Network:
+    """Root, authorities by the address of their subtree, nodes by address."""
+
+    now: Instant
+    root: Issuer
+    authorities: dict[str, Issuer] = field(default_factory=dict)
+    nodes: dict[str, Identity] = field(default_factory=dict)
+    revoked: dict[str, list[Revoked]] = field(default_factory=dict)
+    crl_number: int = 0
+
+    def authority_for(self, address: str) -> Issuer:
+        """Return the issuing authority of an address: its oblast's, or the republic's own."""
+        subtree = ".".join(address.split(".")[:2])
+        if subtree not in self.authorities:
+            key = ec.generate_private_key(ec.SECP256R1())
+            certificate = issue_authority(self.root, subtree, key.public_key(), self.now)
+            self.authorities[subtree] = Issuer(certificate, key)
+        return self.authorities[subtree]
+
+    def add(self, address: str, now: Instant | None = None) -> Identity:
+        """Make keys and certificates for an address; again for a known one: a renewal."""
+        now = self.now if now is None else now
+        authority = self.authority_for(address)
+        packet, link = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+        journal, witness = (ed25519.Ed25519PrivateKey.generate() for _ in range(2))
+
+        def issue(purpose, key):
+            return der_of(issue_node(authority, address, purpose, key.public_key(), now))
+
+        self.nodes[address] = Identity(
+            address=address,
+            packet=PacketSigner(packet, issue(Purpose.PACKET, packet)),
+            journal=JournalSigner(journal, issue(Purpose.JOURNAL, journal)),
+            witness=JournalSigner(witness, issue(Purpose.WITNESS, witness)),
+            link_key=link,
+            link_certificate=issue(Purpose.LINK, link),
+            packet_key=packet,
+            journal_key=journal,
+            witness_key=witness,
+        )
+        return self.nodes[address]
+
+    def revoke(self, issuer: Issuer, serial: int, reason: str = "keyCompromise") -> None:
+        """Put a serial number on the issuer's next CRLs; `crls` makes them."""
+        name = issuer.subtree or ""
+        self.revoked.setdefault(name, []).append(Revoked(serial, self.now, reason))
+
+    def crls(self, now: Instant | None = None) -> list[bytes]:
+        """Make the next CRL of the root and of every authority."""
+        now = self.now if now is None else now
+        self.crl_number += 1
+        return [
+            issue_crl(issuer, self.revoked.get(issuer.subtree or "", []), self.crl_number, now)
+            for issuer in (self.root, *self.authorities.values())
+        ]
+
+    @property
+    def certificates(self) -> list[bytes]:
+        """The DER of every certificate below the root, authorities first."""
+        authorities = [issuer.der for issuer in self.authorities.values()]
+        return authorities + [der for node in self.nodes.values() for der in node.certificates]
+
+    def trust(self, *, crls: bool = True, certificates: bool = True) -> TrustStore:
+        """Make a trust store that has learned the certificates and fresh CRLs."""
+        store = TrustStore(self.root.der)
+        if certificates:
+            store.add_certificates(self.certificates)
+        else:
+            store.add_certificates([issuer.der for issuer in self.authorities.values()])
+        if crls:
+            for crl in self.crls():
+                assert isinstance(store.add_crl(crl), CrlLearned)
+        return store
+
+
+def make_network(addresses: Iterable[str], now: Instant) -> Network:
+    """Make root, authorities and every address's keys and certificates, valid from `now`."""
+    root = make_root(ec.generate_private_key(ec.SECP384R1()), now)
+    network = Network(now, root)
+    for address in addresses:
+        network.add(address)
+    return network
+
+
+@dataclass(frozen=True)
+class Departures:
+    """What a bad certificate does otherwise than the profile; None leaves the profile's way."""
+
+    names: list[x509.GeneralName] | None = None
+    usages: list[x509.ObjectIdentifier] | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+    key: object | None = None
+    is_ca: bool = False
+    signs: bool = True
+    critical: tuple[x509.ExtensionType, ...] = ()
+
+
+def issue_bad(
+    issuer: Issuer,
+    address: str,
+    now: Instant,
+    departures: Departures,
+    purpose: Purpose = Purpose.PACKET,
+) -> tuple[bytes, ec.EllipticCurvePrivateKey]:
+    """Issue a node's certificate that departs from the profile; return DER and key."""
+    key = departures.key or ec.generate_private_key(ec.SECP256R1())
+    names = departures.names
+    names = [x509.DNSName(dns_name(address))] if names is None else names
+    usages = KEY_USAGES[purpose] if departures.usages is None else departures.usages
+    since = now - 5 * MINUTE if departures.since is None else departures.since
+    until = now + 400 * DAY if departures.until is None else departures.until
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bad packet")]))
+        .issuer_name(issuer.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(as_datetime(since))
+        .not_valid_after(as_datetime(until))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()),
+            critical=False,
+        )
+        .add_extension(
+            x509.BasicConstraints(ca=departures.is_ca, path_length=None),
+            critical=True,
+        )
+        .add_extension(key_usage(departures), critical=True)
+    )
+    if usages:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(list(usages)), critical=False)
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    for extension in departures.critical:
+        builder = builder.add_extension(extension, critical=True)
+    digest = hashes.SHA384() if issuer.subtree is None else hashes.SHA256()
+    return der_of(builder.sign(issuer.key, digest)), key
+
+
+def key_usage(departures: Departures) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=departures.signs,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=not departures.signs and not departures.is_ca,
+        key_cert_sign=departures.is_ca,
+        crl_sign=departures.is_ca,
+        encipher_only=False,
+        decipher_only=False,
+    )

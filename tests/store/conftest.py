@@ -1,0 +1,140 @@
+"""A private PostgreSQL for the session, and a database of its own for each test."""
+
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import pytest
+from harness.record_rows import CLASSES, HERE, MONTH, Scribe
+
+from store.migrate import ensure_partitions, migrate
+from store.postgres import PostgresArchive
+
+BIN = Path("/usr/lib/postgresql/15/bin")
+VECTORS = Path(__file__).resolve().parents[3] / "shared" / "vectors"
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A PostgreSQL on a socket in a directory of its own."""
+
+    directory: str
+
+    def url(self, role: str, database: str) -> str:
+        return f"postgresql://{role}@/{database}?host={self.directory}&port=5432"
+
+
+@dataclass(frozen=True)
+class Record:
+    """An empty record with its roles."""
+
+    name: str
+    superuser: str
+    owner: str
+    daemon: str
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    if not BIN.is_dir():
+        pytest.skip("postgresql-15 is not installed")
+    directory = tempfile.mkdtemp(prefix="bbaj-store-", dir="/tmp")
+    user = "nobody" if os.getuid() == 0 else None
+    if user:
+        shutil.chown(directory, user)
+
+    def run(*command):
+        subprocess.run(command, check=True, user=user, cwd=directory, stdout=subprocess.DEVNULL)
+
+    data = f"{directory}/data"
+    run(BIN / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+    options = f"-k {directory} -c listen_addresses='' -c fsync=off -c autovacuum=off"
+    run(BIN / "pg_ctl", "-D", data, "-o", options, "-l", f"{directory}/log", "-w", "start")
+    try:
+        yield Server(directory)
+    finally:
+        run(BIN / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+        shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+async def template(server: Server) -> str:
+    """A database with today's schema; others are copied from it."""
+    connection = await asyncpg.connect(server.url("postgres", "postgres"))
+    for role in ("owner", "daemon", "stranger"):
+        await connection.execute(f"CREATE ROLE {role} LOGIN")
+    await connection.execute("CREATE DATABASE template_record OWNER owner")
+    await connection.close()
+    owner = server.url("owner", "template_record")
+    await migrate(owner, "daemon", HERE)
+    await ensure_partitions(owner, CLASSES, MONTH, 1)
+    return "template_record"
+
+
+@pytest.fixture
+async def empty_database(server: Server, template: str) -> AsyncIterator[Record]:
+    """A database without any schema."""
+    async with _database(server, "template1") as record:
+        yield record
+
+
+@pytest.fixture
+async def record(server: Server, template: str) -> AsyncIterator[Record]:
+    async with _database(server, template) as record:
+        yield record
+
+
+class _database:
+    def __init__(self, server: Server, template: str) -> None:
+        self.server = server
+        self.template = template
+        self.name = f"record_{next(_numbers)}"
+
+    async def __aenter__(self) -> Record:
+        await self._execute(f"CREATE DATABASE {self.name} TEMPLATE {self.template} OWNER owner")
+        urls = [self.server.url(role, self.name) for role in ("postgres", "owner", "daemon")]
+        return Record(self.name, *urls)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._execute(f"DROP DATABASE {self.name} WITH (FORCE)")
+
+    async def _execute(self, text: str) -> None:
+        connection = await asyncpg.connect(self.server.url("postgres", "postgres"))
+        await connection.execute(text)
+        await connection.close()
+
+
+@pytest.fixture
+async def archive(record: Record) -> AsyncIterator[PostgresArchive]:
+    """An open archive."""
+    opened = PostgresArchive(record.daemon)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def superuser(record: Record) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(record.superuser)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def scribe() -> Scribe:
+    return Scribe()
+
+
+@pytest.fixture
+def vectors() -> Path:
+    if not VECTORS.is_dir():
+        pytest.skip("the vectors of other projects are not here")
+    return VECTORS
