@@ -3,6 +3,9 @@
 States come from store.standing; none is stored.
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import msgspec
 
 from schemas.leaves import read_leaf
@@ -185,7 +188,7 @@ SELECT GREATEST((SELECT max(frame) FROM packet), (SELECT max(frame) FROM quarant
 class Reading(Desk):
     """The desk of an operator: it reads beside the daemon, and never takes its lock."""
 
-    settings = {  # noqa: RUF012 - a constant
+    settings: ClassVar[Mapping[str, str]] = {
         "application_name": "bbaj reading",
         "plan_cache_mode": "force_custom_plan",
         "jit": "off",

@@ -133,6 +133,10 @@ class PrivatePostgres:
         await self._psql(f'GRANT CONNECT ON DATABASE "{name}" TO "{name}_daemon"')
         return DatabaseUrls(owner_url=urls[0], daemon_url=urls[1])
 
+    async def settings(self, *names: str) -> dict[str, str]:
+        """Return the server's settings as it runs by them."""
+        return {name: (await self._psql(f"SHOW {name}")).strip() for name in names}
+
     async def stop(self) -> None:
         """Shut down fast: connections end, what was committed stays."""
         if self._process is not None:

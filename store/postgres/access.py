@@ -1,26 +1,16 @@
 """A small pool of connections for everything but the commits of the sequencer."""
 
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Any, Self
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, ClassVar, Self
 
 import asyncpg
 
 from store.errors import OutcomeUnknown
-from store.postgres.session import CONNECT_TIMEOUT_S, Connection, translated
+from store.postgres.session import CONNECT_TIMEOUT_S, POINT_READS, Connection, translated
 
 POOL_CONNECTIONS_MAX = 4
 READ_TIMEOUT_S = 60.0
-
-POINT_READS = {
-    # Every query of this pool finds its rows by index. The planner is not to think otherwise
-    # while a table is small or its statistics are missing: a plan once made is kept.
-    "application_name": "bbaj reading",
-    "enable_seqscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "jit": "off",
-}
 
 
 async def _leave_as_is(_connection: Connection) -> None:
@@ -30,7 +20,7 @@ async def _leave_as_is(_connection: Connection) -> None:
 class Access:
     """Holds the pool; refuses every call before `start` and after `close`."""
 
-    settings = POINT_READS
+    settings: ClassVar[Mapping[str, str]] = POINT_READS | {"application_name": "bbaj reading"}
     """Server settings of the pool's connections."""
 
     def __init__(self, url: str) -> None:

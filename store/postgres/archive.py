@@ -10,7 +10,15 @@ from store.errors import LockHeld, OutcomeUnknown, StoreFault
 from store.merkle import Tree
 from store.postgres.desk import DROP_CHANNEL, Desk, when_dropped
 from store.postgres.position import check_database, load_position
-from store.postgres.session import ERRORS, Connection, connect, is_lost, ours, translated
+from store.postgres.session import (
+    ERRORS,
+    POINT_READS,
+    Connection,
+    connect,
+    is_lost,
+    ours,
+    translated,
+)
 from store.postgres.writing import write
 
 LOCK_KEY = 0x6262616A
@@ -19,6 +27,7 @@ LOCK_POLL_S = 1.0
 """A standby asks this often. It does not wait within a statement: that would hold back vacuum."""
 
 _SESSION = {
+    **POINT_READS,
     # COMMIT must never be cut short, by whomever: neither yes nor no would be known.
     "statement_timeout": "0",
     "lock_timeout": "0",

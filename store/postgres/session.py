@@ -23,6 +23,15 @@ _KEEPALIVE = {
     "jit": "off",
 }
 
+POINT_READS = {
+    # What sequencer and reader ask is found by index. The planner is not to think otherwise while
+    # a table is small or its statistics are missing: a plan once made is kept.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+
 _NO_PARTITION = re.compile(r"Partition key of the failing row contains \(bucket\) = \((.*)\)\.")
 
 _LOST = (

@@ -136,9 +136,7 @@ def test_tiles_are_complete(size):
     for tile in tiles:
         width = TILE_WIDTH**tile.level
         at = tile.index * width * TILE_WIDTH
-        assert cut_tile(tile.hashes)[-1] == root_of(
-            LEAVES[at + 255 * width : at + 256 * width]
-        )
+        assert cut_tile(tile.hashes)[-1] == root_of(LEAVES[at + 255 * width : at + 256 * width])
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 255, 256, 300, 65_535, 65_536, 66_000])
@@ -146,7 +144,9 @@ def test_loaded_tree_goes_on(size):
     """A tree loaded from its tiles grows as the one that made them."""
     tree, fetch = grown(size)
     asked = []
-    loaded = Tree.load(size, lambda level, index: asked.append((level, index)) or fetch(level, index))
+    loaded = Tree.load(
+        size, lambda level, index: asked.append((level, index)) or fetch(level, index)
+    )
     assert set(asked) <= {(level, index) for level, index, _width in edge_tiles(size)}
     more = LEAVES[size : size + 1000]
     assert loaded.extend(more) == tree.extend(more)

@@ -245,8 +245,7 @@ def _mistrusted(forge: Forge) -> list[Vector]:
     network = forge.network
     school = network.nodes[SCHOOL]
     siblings = network.nodes[SIBLING].packet.fingerprint
-    key = p256("school-7 ended")
-    ended = PacketSigner(key, network.issue(SCHOOL, Purpose.PACKET, key, ISSUED - 500 * DAY))
+    next_year = format_instant(NOW + 365 * DAY)
     usage_key = p256("school-7 link")
     linked = PacketSigner(usage_key, network.issue(SCHOOL, Purpose.LINK, usage_key))
     wrong_curve, on_p384 = network.certificate_on_p384()
@@ -270,9 +269,9 @@ def _mistrusted(forge: Forge) -> list[Vector]:
         ),
         _vector(
             "sent-after-the-certificates-end",
-            forge.with_header(ended),
+            forge.with_header(sent=next_year),
             Reason.KEY_EXPIRED,
-            certificates=[ended.certificate.hex()],
+            now=next_year,
         ),
         _vector(
             "sent-before-the-certificates-begin",
@@ -372,7 +371,7 @@ def judged_frames(network: FixedNetwork, good: bytes) -> list[Vector]:
         vector("same-id-another-head", forge.with_header(period="2026-11-22"), "replay",
                known=[good.hex()]),
         vector("same-seq-another-id",
-               forge.with_header(id="019dae5c-29f0-7a11-8c3e-0d5a4b7f6e22"), "replay",
+               forge.with_header(id="01a20675-fef0-7a11-8c3e-0d5a4b7f6e22"), "replay",
                known=[good.hex()]),
         vector("eleven-minutes-ahead", forge.with_header(sent=ahead), "outside-time-window"),
         vector("nine-minutes-ahead",

@@ -68,11 +68,11 @@ WIDTH = 32
 """Bytes a line in the `.hex` files, and in the document."""
 
 DOCUMENT = b'{"date":"2026-11-23","present":511,"absent":9}'
-ATTENDANCE_ID = "019dae5c-29f0-7a11-8c3e-0d5a4b7f6e21"
-RECEIPT_ID = "019dae5c-5ca3-7b52-9d1f-2e6b8c4a7f03"
-CLOSING_ID = "019dae5c-8f57-7c93-ae20-3f7c9d5b8014"
-PING_ID = "019dae5c-c20a-7dd4-bf31-408dae6c9125"
-RICH_ID = "019dae5c-f4be-7e15-8042-519ebf7da236"
+ATTENDANCE_ID = "01a20675-fef0-7a11-8c3e-0d5a4b7f6e21"
+RECEIPT_ID = "01a20676-31b8-7b52-9d1f-2e6b8c4a7f03"
+CLOSING_ID = "01a20676-6480-7c93-ae20-3f7c9d5b8014"
+PING_ID = "01a20675-fef0-7dd4-bf31-408dae6c9125"
+RICH_ID = "01a20675-fef0-7e15-8042-519ebf7da236"
 HELLO_NONCE = "5a2bd1c64f2e0d1c8b7a695847362514"
 ECHO_NONCE = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 
@@ -190,7 +190,7 @@ def good_frames(network: FixedNetwork) -> list[dict[str, Any]]:
         network,
         "receipt-refused-by-a-relay",
         draft(
-            id="019dae5d-2771-7f56-9153-62afc08eb347",
+            id="01a20676-9b30-7f56-9153-62afc08eb347",
             type=RECEIPT,
             from_=DISTRICT,
             to=SCHOOL,
@@ -215,7 +215,7 @@ def _rich(network: FixedNetwork) -> dict[str, Any]:
         section="S06",
         class_="R10",
         flow="admin",
-        re="019d9000-0000-7000-8000-000000000001",
+        re="01a1f000-0000-7000-8000-000000000001",
         expires="2026-12-31T23:59:59.999999Z",
         ext={"a": 9007199254740991, "b": {"c": {"d": "deepest"}}, "z": -1},
     )
@@ -247,54 +247,55 @@ def receipt_on(frame: dict[str, Any], verdict: str) -> Receipt:
 
 
 def payloads() -> dict[str, Any]:
-    """Return contents with their payloads; of deflated ones only opening is fixed."""
+    """Return contents with their payloads; deflate data is given, since its makers differ."""
     short, long = b"short", b"the same words again and again; " * 8
-    made = {name: make_payload(text, salt(name))[0] for name, text in _CONTENTS.items()}
-    stored = b"\x01" + len(salt("x") + short).to_bytes(2, "little")
-    stored += (0xFFFF - len(salt("x") + short)).to_bytes(2, "little") + salt("x") + short
-    packed = made["deflated"]
+    salted = salt("stored") + short
+    size = len(salted).to_bytes(2, "little")
+    stored = b"\x01" + size + bytes(byte ^ 0xFF for byte in size) + salted
+    opened = (
+        ("salt", "salt", salted, short),
+        ("stored-block", "salt+deflate", stored, short),
+        ("compressed-block", "salt+deflate", PACKED, long),
+    )
+    bad = (
+        ("no-salt", "salt", b"fifteen bytes..", Reason.FORMAT_INVALID),
+        ("deflate-cut", "salt+deflate", PACKED[:-1], Reason.FORMAT_INVALID),
+        ("deflate-bytes-behind", "salt+deflate", PACKED + b"\0", Reason.FORMAT_INVALID),
+        ("deflate-damaged", "salt+deflate", b"\xff" + PACKED[1:], Reason.FORMAT_INVALID),
+        ("content-over-limit", "salt+deflate", BOMB, Reason.TOO_LARGE),
+    )
     return {
         "made": [
             {
-                "name": name,
-                "salt": salt(name).hex(),
+                "salt": salt("made").hex(),
                 "content": content.hex(),
-                "coding": make_payload(content, salt(name))[1],
-                "payload": made[name].hex(),
+                "coding": make_payload(content, salt("made"))[1],
+                "payload": make_payload(content, salt("made"))[0].hex(),
             }
-            for name, content in _CONTENTS.items()
+            for content in (b"", b"deflate does not pay here")
         ],
         "opened": [
-            {"name": "salt", "coding": "salt", "payload": (salt("s") + short).hex(),
-             "content": short.hex()},
-            {"name": "stored-block", "coding": "salt+deflate", "payload": stored.hex(),
-             "content": short.hex()},
-            {"name": "compressed-block", "coding": "salt+deflate", "payload": packed.hex(),
-             "content": long.hex()},
+            {"name": name, "coding": coding, "payload": payload.hex(), "content": content.hex()}
+            for name, coding, payload, content in opened
         ],
         "bad": [
             {"name": name, "coding": coding, "payload": payload.hex(), "reason": reason}
-            for name, coding, payload, reason in (
-                ("no-salt", "salt", b"fifteen bytes..", Reason.FORMAT_INVALID),
-                ("deflate-cut", "salt+deflate", packed[:-1], Reason.FORMAT_INVALID),
-                ("deflate-bytes-behind", "salt+deflate", packed + b"\0", Reason.FORMAT_INVALID),
-                ("deflate-damaged", "salt+deflate", b"\xff" + packed[1:], Reason.FORMAT_INVALID),
-                ("content-over-limit", "salt+deflate", _bomb(), Reason.TOO_LARGE),
-            )
+            for name, coding, payload, reason in bad
         ],
         "bad_content_bytes_max": 4096,
-    }  # fmt: skip
+    }
 
 
-_CONTENTS = {
-    "empty": b"",
-    "kept-as-it-is": b"deflate does not pay here",
-    "deflated": b"the same words again and again; " * 8,
-}
-
-
-def _bomb() -> bytes:
-    return make_payload(bytes(65536), salt("bomb"))[0]
+PACKED = bytes.fromhex(
+    "eb7cf2a5b9679d546755fad71b415359ee9664a42a1427e6a62a94e717a5142b24a62766e62924e6a54058d60ac3"
+    "5d1e00"
+)
+"""Deflate data of a salt and `long`."""
+BOMB = bytes.fromhex(
+    "edc12115c020140040ccde23021d4688f542e2f16441a07f222c0b7277df68cf5bd78e7c6639d113"
+)
+BOMB += bytes(63) + b"\xfc\x2e"
+"""Deflate data of a salt and 65,536 zero bytes."""
 
 
 def names() -> dict[str, Any]:

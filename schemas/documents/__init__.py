@@ -1,0 +1,1 @@
+"""What travels inside packets: one module for each document type, and the registry of types."""
