@@ -105,16 +105,21 @@ class Batch:
         return index
 
     def place(
-        self, stream: str, sha256: bytes, size: int, *, frame: int | None = None,
-        raw: bytes | None = None, object_: bytes | None = None, certificate: str = "",
+        self,
+        stream: str,
+        sha256: bytes,
+        size: int,
+        *,
+        frame: int | None = None,
+        raw: bytes | None = None,
+        object_: bytes | None = None,
+        certificate: str = "",
     ) -> int:
         """Place an entry at the end of an outgoing stream and return its number."""
         tail = self.streams.get(stream, _NOTHING_YET)
         number = tail.number + 1
         chain = chain_after(tail.chain, number, sha256)
-        row = EntryRow(
-            stream, self.epoch, number, frame, object_, sha256, chain, size, self.now
-        )
+        row = EntryRow(stream, self.epoch, number, frame, object_, sha256, chain, size, self.now)
         self.changes.entries.append(row)
         self.streams[stream] = StreamTail(number, chain)
         offer = Offer(row, raw if raw is not None else object_, certificate)

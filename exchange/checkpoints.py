@@ -15,18 +15,24 @@ from signing.keys import JournalSigner
 from signing.notes import sign_checkpoint
 
 
-class JournalLost(Fatal):  # noqa: N818 - the word of the documents
+class JournalLost(Fatal):
     """The journal is smaller than one we have signed: data were lost or an old copy restored."""
 
-    exit_code = 75
+    exit_code = 76
 
 
 class Checkpoints:
     """Signs what is due; one a node."""
 
     def __init__(
-        self, *, origin: str, signer: JournalSigner, archive: Archive, clock: Clock,
-        limits: Limits, size_file: Path,
+        self,
+        *,
+        origin: str,
+        signer: JournalSigner,
+        archive: Archive,
+        clock: Clock,
+        limits: Limits,
+        size_file: Path,
     ) -> None:
         """Hold the parts."""
         self._origin = origin

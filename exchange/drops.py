@@ -13,10 +13,12 @@ from exchange.batch import Batch
 from exchange.core.rules import Rules
 from exchange.effects import Effects, draft_payload
 from exchange.gate import Gate
-from exchange.identity import new_packet_id
+from exchange.identity import is_packet_id, new_packet_id
 from exchange.ports import Archive
 from schemas.addresses import is_address
-from schemas.documents.registry import TYPES, DocumentError, PacketType, make_content
+from schemas.documents.common import SourceRef
+from schemas.documents.contents import check_period_of, make_content, section_of
+from schemas.documents.registry import DocumentError, PacketType, find_type
 from schemas.errors import FormatError
 from schemas.header import Header
 from schemas.moments import Instant
@@ -113,7 +115,11 @@ class DropDesk:
         """Seal a document and place it. Raises DocumentError or FormatError, changing nothing."""
         packet_type = check_drop(drop, self._rules)
         content, media_type = make_content(
-            drop.type, drop.body, title=drop.title, media_type=drop.media_type
+            drop.type,
+            drop.body,
+            title=drop.title,
+            media_type=drop.media_type,
+            source=SourceRef(kind="register", issuer=self._rules.here, number=drop.drop_id[:100]),
         )
         draft = Header(
             id=new_packet_id(batch.now),
@@ -124,9 +130,9 @@ class DropDesk:
             epoch=batch.epoch,
             seq=1,
             period=drop.period,
-            section=drop.section or packet_type.section,
+            section=section_of(packet_type, drop.section),
             class_=packet_type.retention,
-            flow=packet_type.flow,
+            flow=packet_type.flow.value,  # type: ignore[arg-type]
             re=drop.re,
             certificate=self._gate.fingerprint,
             payload=draft_payload(media_type),
@@ -150,9 +156,7 @@ class DropDesk:
 
     def _fault(self, drop: Drop, field: str, problem: str, batch: Batch) -> Outcome:
         fault = f"{field}: {problem}"
-        batch.changes.drops.append(
-            DropOutcome(drop.system, drop.drop_id, None, fault, batch.now)
-        )
+        batch.changes.drops.append(DropOutcome(drop.system, drop.drop_id, None, fault, batch.now))
         outcome = Outcome(drop.drop_id, "fault", None, field, problem)
         self._report(drop.system, outcome, batch)
         return outcome
@@ -164,10 +168,9 @@ class DropDesk:
 
 def check_drop(drop: Drop, rules: Rules) -> PacketType:
     """Return the type of a drop that may be sealed. Raises DocumentError naming the field."""
-    packet_type = TYPES.get(drop.type)
-    if packet_type is None or not packet_type.may_be_dropped:
-        known = ", ".join(sorted(name for name, each in TYPES.items() if each.may_be_dropped))
-        raise DocumentError("type", f"{drop.type!r} is no packet type to drop; known: {known}")
+    packet_type = find_type(drop.type)
+    if not packet_type.droppable:
+        raise DocumentError("type", f"{drop.type} is made by nodes only")
     if not is_address(drop.to):
         raise DocumentError("to", f"{drop.to[:80]!r} is no address")
     if drop.to == rules.here:
@@ -176,8 +179,10 @@ def check_drop(drop: Drop, rules: Rules) -> PacketType:
         raise DocumentError("to", f"{rules.here} knows no way to {drop.to}")
     if not 0 < len(drop.drop_id) <= DROP_ID_MAX:
         raise DocumentError("drop-id", f"needs 1 to {DROP_ID_MAX} characters")
-    packet_type.check_section(drop.section)
-    packet_type.check_period(drop.period)
+    section_of(packet_type, drop.section)
+    check_period_of(packet_type, drop.period)
+    if drop.re is not None and not is_packet_id(drop.re):
+        raise DocumentError("re", "is no packet id")
     return packet_type
 
 

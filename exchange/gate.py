@@ -101,7 +101,13 @@ class Gate:
     """Keys, trust and the at-rest keyring of one node."""
 
     def __init__(
-        self, *, here: str, epoch: int, trust: TrustStore, signer: Signer, at_rest: AtRest,
+        self,
+        *,
+        here: str,
+        epoch: int,
+        trust: TrustStore,
+        signer: Signer,
+        at_rest: AtRest,
         limits: Limits,
     ) -> None:
         """Hold what sealing and authenticating need."""
@@ -125,7 +131,9 @@ class Gate:
         except FormatError as error:
             return Unreadable(error.reason, error.detail, raw)
 
-    def _open_message(self, raw: bytes, neighbour: str, now: Instant) -> OpenedBundle | OpenedObject:
+    def _open_message(
+        self, raw: bytes, neighbour: str, now: Instant
+    ) -> OpenedBundle | OpenedObject:
         learned = self._learn(cut_object(raw))
         checked = check_object(
             raw, trust=self.trust, here=self.here, neighbour=neighbour, now=now, limits=self.limits
@@ -179,7 +187,7 @@ class Gate:
                 kind = type(verdict.header).__name__
                 raise FormatError(Reason.FORMAT_INVALID, f"{kind} is no entry of a stream")
         except FormatError as error:
-            verdict = Refused(error.reason, error.detail, raw, digest, None, False)  # noqa: FBT003
+            verdict = Refused(error.reason, error.detail, raw, digest, None, False)
         return JudgedEntry(raw, digest, verdict)
 
     def _read_answer(self, frame: Frame) -> Receipt | Closing | FormatError | None:
@@ -187,7 +195,9 @@ class Gate:
             return None
         try:
             content = open_payload(frame.payload, frame.header.payload.coding, CONTENT_BYTES_MAX)
-            return decode_receipt(content) if frame.header.type == RECEIPT else decode_closing(content)
+            return (
+                decode_receipt(content) if frame.header.type == RECEIPT else decode_closing(content)
+            )
         except FormatError as error:
             return error
 
@@ -249,8 +259,14 @@ class Gate:
         return sign_object(header, self._signer, body)
 
     def make_bundle(
-        self, to: str, lane: str, first: int, chain: bytes, entries: list[bytes],
-        certificates: list[bytes], now: Instant,
+        self,
+        to: str,
+        lane: str,
+        first: int,
+        chain: bytes,
+        entries: list[bytes],
+        certificates: list[bytes],
+        now: Instant,
     ) -> bytes:
         """Return a signed bundle of consecutive entries from number `first` on."""
         body = pack_bundle_body(certificates, entries)

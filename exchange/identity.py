@@ -1,8 +1,12 @@
 """Fresh names: packet ids (UUIDv7, RFC 9562 section 5.7) and nonces."""
 
 import os
+import re
 
+from schemas.header import PACKET_ID_PATTERN
 from schemas.moments import Instant
+
+_packet_id = re.compile(PACKET_ID_PATTERN)
 
 
 def new_packet_id(now: Instant) -> str:
@@ -17,3 +21,8 @@ def new_packet_id(now: Instant) -> str:
 def new_nonce() -> str:
     """Return 16 random bytes in hex."""
     return os.urandom(16).hex()
+
+
+def is_packet_id(text: str) -> bool:
+    """Say whether a text is a packet id."""
+    return _packet_id.fullmatch(text) is not None

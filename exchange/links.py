@@ -74,8 +74,16 @@ class Link:
     """The link to one neighbour, over as many sessions as it takes."""
 
     def __init__(
-        self, neighbour: str, *, is_parent: bool, gate: Gate, archive: Archive, clock: Clock,
-        limits: Limits, executor: Executor, cursors: dict[str, int],
+        self,
+        neighbour: str,
+        *,
+        is_parent: bool,
+        gate: Gate,
+        archive: Archive,
+        clock: Clock,
+        limits: Limits,
+        executor: Executor,
+        cursors: dict[str, int],
     ) -> None:
         """Stand by; `handle` runs each session."""
         self.neighbour = neighbour
@@ -369,9 +377,7 @@ class Link:
                 ders += self._gate.trust.ders_for(offer.certificate)
         return list(dict.fromkeys(ders))
 
-    async def _publish_bundle(
-        self, session: Session, raw: bytes, room: asyncio.Semaphore
-    ) -> None:
+    async def _publish_bundle(self, session: Session, raw: bytes, room: asyncio.Semaphore) -> None:
         try:
             await session.publish(raw)
         except BrokerFull:

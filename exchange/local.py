@@ -14,7 +14,7 @@ from exchange.drops import Drop, Outcome, read_drop
 from exchange.gate import Gate
 from exchange.ports import Archive, Clock
 from exchange.sessions import LocalSession
-from schemas.documents.registry import read_content
+from schemas.documents.contents import read_content
 from schemas.moments import format_instant
 from schemas.records import StoredEntry
 
@@ -59,7 +59,13 @@ class LocalSystem:
     """One local system over as many sessions as it takes."""
 
     def __init__(
-        self, name: str, *, epoch: int, gate: Gate, archive: Archive, clock: Clock,
+        self,
+        name: str,
+        *,
+        epoch: int,
+        gate: Gate,
+        archive: Archive,
+        clock: Clock,
         cursors: dict[str, int],
     ) -> None:
         """Stand by; `handle` runs each session."""
@@ -121,7 +127,7 @@ class LocalSystem:
         assert bucket is not None
         assert sealed is not None
         content = self._gate.content_of(packet.head, bucket, sealed, packet.frame_sha256)
-        document = read_content(packet.type, content)
+        document = read_content(packet.type, content, packet.media_type)
         headers: dict[str, str | int | bool] = {
             "packet-id": packet.id,
             "type": packet.type,
@@ -129,7 +135,6 @@ class LocalSystem:
             "section": packet.section,
             "sent": format_instant(packet.sent),
             "received": format_instant(packet.received),
-            "sha256": document.sha256,
         }
         if packet.period:
             headers["period"] = packet.period
@@ -140,4 +145,3 @@ class LocalSystem:
         if repeat:
             headers["repeat"] = True
         await session.publish_to("inbox", document.body, headers, document.media_type)
-

@@ -107,7 +107,13 @@ class Service:
     """One node's protocol, over any archive and any links."""
 
     def __init__(
-        self, *, gate: Gate, archive: Archive, rules: Rules, clock: Clock, observer: Observer,
+        self,
+        *,
+        gate: Gate,
+        archive: Archive,
+        rules: Rules,
+        clock: Clock,
+        observer: Observer,
     ) -> None:
         """Hold the parts; `open` takes over the record."""
         self.gate = gate
@@ -406,9 +412,7 @@ class Service:
             trail = (await self.archive.trail_of_frame([stored[0].frame])).get(stored[0].frame)
             intact = stored[0].sha256.hex() == refusal.frame_sha256
         finding = Finding(refusal.reason, refusal.detail)
-        step = take_refusal_entry(
-            trail, origin.neighbour, finding, intact=intact, rules=self.rules
-        )
+        step = take_refusal_entry(trail, origin.neighbour, finding, intact=intact, rules=self.rules)
         await self._effects.carry_out(step, origin, batch)
 
     # --- objects ------------------------------------------------------------------------------
@@ -462,7 +466,12 @@ class Service:
         self.clock_doubted = doubted
 
     async def _take_position(
-        self, link: Link, position: StreamPosition, batch: Batch, raw: bytes | None, *,
+        self,
+        link: Link,
+        position: StreamPosition,
+        batch: Batch,
+        raw: bytes | None,
+        *,
         may_lower: bool,
     ) -> None:
         """Move an outgoing stream's cursor by a custody note or a fresh hello."""
@@ -483,9 +492,7 @@ class Service:
             self._effects.raise_incident("neighbour_lost_custody", link.neighbour, detail, batch)
         if position.up_to != cursor:
             self._effects.cursors[stream] = position.up_to
-            batch.changes.notes.append(
-                NoteRow(stream, batch.epoch, position.up_to, batch.now, raw)
-            )
+            batch.changes.notes.append(NoteRow(stream, batch.epoch, position.up_to, batch.now, raw))
             batch.append_leaf(
                 LeafKind.CUSTODY,
                 None,
@@ -709,4 +716,3 @@ def _refused(
 ) -> JudgedEntry:
     verdict = Refused(reason, detail, entry.raw, entry.sha256, header, proven)
     return JudgedEntry(entry.raw, entry.sha256, verdict)
-

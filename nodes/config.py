@@ -164,7 +164,9 @@ def find_faults(config: Config) -> list[str]:
         faults.append("broker: missing; children and systems need the node's own broker")
     labels = [child.label for child in config.children]
     faults += [f"children: {label} twice" for label in set(labels) if labels.count(label) > 1]
-    faults += [f"{what}: {path} cannot be read" for what, path in _files(config) if not _readable(path)]
+    faults += [
+        f"{what}: {path} cannot be read" for what, path in _files(config) if not _readable(path)
+    ]
     return faults
 
 
@@ -178,7 +180,10 @@ def _files(config: Config) -> list[tuple[str, Path]]:
         ("database.password_file", config.database.password_file),
         ("database.owner_password_file", config.database.owner_password_file),
         ("broker.password_file", config.broker.password_file if config.broker else None),
-        *((f"systems.{system.name}.password_file", system.password_file) for system in config.systems),
+        *(
+            (f"systems.{system.name}.password_file", system.password_file)
+            for system in config.systems
+        ),
     ]
     return [(what, path) for what, path in named if path is not None]
 
@@ -195,4 +200,3 @@ def read_secret(path: Path | None) -> str | None:
         return path.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ConfigurationFault([f"{path}: {error.strerror}"]) from error
-

@@ -15,6 +15,7 @@ from nodes.clock import now
 from nodes.config import Config
 from nodes.serving import serve_status
 from nodes.telemetry import Telemetry
+from nodes.upkeep import prepare_database
 from nodes.wiring import (
     Node,
     attach_links,
@@ -27,13 +28,10 @@ from nodes.wiring import (
 )
 from schemas.addresses import label_of
 from schemas.errors import OutcomeUnknown, Retryable
-from nodes.upkeep import prepare_database
 
 LIFE_PAUSE_S = 1.0
 TICK_S = 0.5
 DRAIN_S = 20.0
-
-
 
 
 class Daemon:
@@ -197,5 +195,3 @@ class Daemon:
 def _first(errors: Sequence[BaseException]) -> BaseException:
     error = errors[0]
     return _first(error.exceptions) if isinstance(error, BaseExceptionGroup) else error
-
-

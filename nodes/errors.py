@@ -1,11 +1,11 @@
 """Errors of the daemon and the command line, each with its exit code (docs/operations.md).
 
-    Fatal
-    ├── ConfigurationFault   the configuration file is wrong; every fault is listed      exit 78
-    ├── ServiceDown          a database or broker did not answer within its time         exit 69
-    ├── NotFound             what the command names is not in the record                 exit 66
-    ├── NotDelivered         a wait ended without delivery                               exit 75
-    └── JudgementFailed      a demo or check found a fault                               exit 1
+Fatal
+├── ConfigurationFault   the configuration file is wrong; every fault is listed      exit 78
+├── ServiceDown          a database or broker did not answer within its time         exit 69
+├── NotFound             what the command names is not in the record                 exit 66
+├── NotDelivered         a wait ended without delivery                               exit 75
+└── JudgementFailed      a demo or check found a fault                               exit 1
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from schemas.errors import Fatal
 
 
-class ConfigurationFault(Fatal):  # noqa: N818 - the word of the documents
+class ConfigurationFault(Fatal):
     """The configuration file is wrong."""
 
     exit_code = 78
@@ -24,25 +24,25 @@ class ConfigurationFault(Fatal):  # noqa: N818 - the word of the documents
         self.faults = list(faults)
 
 
-class ServiceDown(Fatal):  # noqa: N818 - the word of the documents
+class ServiceDown(Fatal):
     """A database or broker did not answer."""
 
     exit_code = 69
 
 
-class NotFound(Fatal):  # noqa: N818 - the word of the documents
+class NotFound(Fatal):
     """What the command names is not in the record."""
 
     exit_code = 66
 
 
-class NotDelivered(Fatal):  # noqa: N818 - the word of the documents
+class NotDelivered(Fatal):
     """The wait for an answer ended without one."""
 
     exit_code = 75
 
 
-class JudgementFailed(Fatal):  # noqa: N818 - the word of the documents
+class JudgementFailed(Fatal):
     """A run was judged and found wanting."""
 
     exit_code = 1

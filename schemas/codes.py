@@ -6,6 +6,7 @@ document says which version it was written with, and a code is judged by that ve
 
 # ruff: noqa: RUF001 - Kazakh and Russian names are the data
 
+import re
 from enum import StrEnum
 
 import msgspec
@@ -290,16 +291,19 @@ class CodeList(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
         entry = self.codes.get(code)
         if entry is None:
             return (
-                f"{_shown(code)} is not in list {self.name} version {version};"
+                f"code {show(code)} is not in list {self.name} version {version};"
                 f" it has {self._excerpt(version)}"
             )
         if entry.since > version:
             return (
-                f"{_shown(code)} joins list {self.name} with version {entry.since};"
+                f"code {show(code)} joins list {self.name} with version {entry.since};"
                 f" the document names version {version}"
             )
         if entry.withdrawn is not None and entry.withdrawn <= version:
-            return f"{_shown(code)} was withdrawn from list {self.name} in version {entry.withdrawn}"
+            return (
+                f"code {show(code)} was withdrawn from list {self.name}"
+                f" in version {entry.withdrawn}"
+            )
         return None
 
     def codes_of(self, version: int) -> tuple[str, ...]:
@@ -312,12 +316,17 @@ class CodeList(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
 
 
 _EXCERPT_CODES = 12
+_SHOWN_MAX = 64
+_LONG_NUMBER = re.compile("[0-9]{6}")
 
 
-def _shown(code: str) -> str:
-    # Anything else may be personal data in the wrong field, and messages end in logs.
-    looks_like_code = code[:1].isalpha() and code.replace("-", "").replace("_", "").isalnum()
-    return f"code {code!r}" if looks_like_code and len(code) <= 32 else "this code"
+def show(value: str) -> str:
+    """Return a value for a message: short, and hidden where it may be an IIN in a wrong field."""
+    return "(a number)" if _LONG_NUMBER.search(value) else _quoted(value[:_SHOWN_MAX])
+
+
+def _quoted(value: str) -> str:
+    return "'" + "".join(c if c.isprintable() else "?" for c in value) + "'"
 
 
 class AttendanceMark(StrEnum):

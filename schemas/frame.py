@@ -1,8 +1,8 @@
 """The frame: a packet's exact bytes, cut and joined without ever re-encoding (protocol clause 3).
 
-    frame  = head || payload
-    head   = signed || u16 signature_length || signature
-    signed = "BBAJ" || u8 version || u8 algorithm || u16 header_length || header
+frame  = head || payload
+head   = signed || u16 signature_length || signature
+signed = "BBAJ" || u8 version || u8 algorithm || u16 header_length || header
 """
 
 import struct
@@ -73,7 +73,9 @@ def cut(raw: bytes) -> Frame:
     (signature_size,) = _LENGTH.unpack_from(raw, signed_size)
     head_size = signed_size + _LENGTH.size + signature_size
     if not 0 < signature_size <= SIGNATURE_BYTES_MAX or len(raw) < head_size:
-        raise FormatError(Reason.FORMAT_INVALID, f"signature of {signature_size} bytes does not fit")
+        raise FormatError(
+            Reason.FORMAT_INVALID, f"signature of {signature_size} bytes does not fit"
+        )
     header = decode_header(raw[_PREFIX.size : signed_size])
     if algorithm != ECDSA_P256_SHA256:
         raise FormatError(Reason.ALGORITHM_NOT_ALLOWED, f"algorithm {algorithm}, allowed: 1")

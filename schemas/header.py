@@ -13,12 +13,8 @@ from schemas.reasons import Reason
 
 Sha256Hex = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 Sha512Hex = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}$")]
-PacketId = Annotated[
-    str,
-    msgspec.Meta(
-        pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$",
-    ),
-]
+PACKET_ID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+PacketId = Annotated[str, msgspec.Meta(pattern=PACKET_ID_PATTERN)]
 TypeName = Annotated[
     str,
     msgspec.Meta(pattern=r"^[a-z][a-z0-9]*(?:\.[a-z][a-z0-9]*)*/[1-9][0-9]{0,3}$", max_length=64),
@@ -40,7 +36,9 @@ Coding = Literal["salt", "salt+deflate"]
 """The steps from content to payload, in their only order; later versions add encryption."""
 
 
-class PayloadFacts(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+class PayloadFacts(
+    msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True
+):
     """Digests and size (bytes) of the payload as it travels, and how it was made."""
 
     sha256: Sha256Hex

@@ -12,6 +12,8 @@ from typing import Annotated
 
 import msgspec
 
+from schemas.codes import show
+
 IIN_PATTERN = "^[0-9]{12}$"
 KATO_PATTERN = "^[0-9]{9}$"
 
@@ -39,7 +41,7 @@ _NEVER_ISSUED = 10
 
 
 def check_digit(eleven: str) -> int | None:
-    """Return the check digit that belongs to eleven digits, or None: such a number is never issued."""
+    """Return the check digit of eleven digits, or None: such a number is never issued."""
     digits = [int(digit) for digit in eleven]
     for weights in (_FIRST_PASS, _SECOND_PASS):
         remainder = sum(d * w for d, w in zip(digits, weights, strict=True)) % 11
@@ -59,7 +61,7 @@ def check_bin(text: str) -> str | None:
 
 
 def iin_warning(text: str) -> str | None:
-    """Return what is unusual in a valid IIN, or None: most begin with a date and a century digit."""
+    """Return what is unusual in a valid IIN, or None: most begin with date and century."""
     century = int(text[6])
     if not 1 <= century <= 6:
         return "digit 7, century and sex, is not 1 to 6"
@@ -106,7 +108,7 @@ class KatoLevel(StrEnum):
 
 
 def check_kato(text: str) -> str | None:
-    """Return what makes `text` no KATO code, or None. Whether it exists, only a KatoList can say."""
+    """Return what makes `text` no KATO code, or None; whether it exists, a KatoList says."""
     if len(text) != 9 or not _all_digits(text):
         return "a KATO code has 9 digits"
     if text.startswith("00"):
@@ -118,7 +120,11 @@ def kato_level(code: str) -> KatoLevel:
     """Return the level of a KATO code: 7 trailing zeros, 5, 3, or fewer."""
     assert check_kato(code) is None, "not a KATO code"
     zeros = len(code) - len(code.rstrip("0"))
-    for least, level in ((7, KatoLevel.OBLAST), (5, KatoLevel.DISTRICT), (3, KatoLevel.SUB_DISTRICT)):
+    for least, level in (
+        (7, KatoLevel.OBLAST),
+        (5, KatoLevel.DISTRICT),
+        (3, KatoLevel.SUB_DISTRICT),
+    ):
         if zeros >= least:
             return level
     return KatoLevel.SETTLEMENT
@@ -147,12 +153,13 @@ class KatoList(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True
     def find_fault(self, code: str, version: str) -> tuple[str, str] | None:
         """Return which of `kato` and `kato_version` is wrong, and why; or None."""
         if version != self.version:
-            return (
-                "kato_version",
-                f"list kato version {version!r} is not known here; the known one is {self.version!r}",
+            problem = (
+                f"list kato version {show(version)} is not known here;"
+                f" the known one is {show(self.version)}"
             )
+            return "kato_version", problem
         if code not in self.codes:
-            return "kato", f"code {code} is not in list kato version {self.version!r}"
+            return "kato", f"code {code} is not in list kato version {show(self.version)}"
         return None
 
 

@@ -211,11 +211,15 @@ def cut_object(raw: bytes) -> CutObject:
         raise FormatError(Reason.ALGORITHM_NOT_ALLOWED, f"algorithm {algorithm}, allowed: 1")
     signed_size = _PREFIX.size + header_size
     if header_size > HEADER_BYTES_MAX or len(raw) < signed_size + _LENGTH.size:
-        raise FormatError(Reason.FORMAT_INVALID, f"object header of {header_size} bytes does not fit")
+        raise FormatError(
+            Reason.FORMAT_INVALID, f"object header of {header_size} bytes does not fit"
+        )
     (signature_size,) = _LENGTH.unpack_from(raw, signed_size)
     body_at = signed_size + _LENGTH.size + signature_size
     if not 0 < signature_size <= SIGNATURE_BYTES_MAX or len(raw) < body_at:
-        raise FormatError(Reason.FORMAT_INVALID, f"signature of {signature_size} bytes does not fit")
+        raise FormatError(
+            Reason.FORMAT_INVALID, f"signature of {signature_size} bytes does not fit"
+        )
     header = wire.decode(raw[_PREFIX.size : signed_size], _DECODERS[Kind(kind)])
     signature = raw[signed_size + _LENGTH.size : body_at]
     return CutObject(header, raw[:signed_size], signature, raw[body_at:])
@@ -264,8 +268,31 @@ def unpack_bundle_body(body: bytes) -> tuple[list[bytes], list[bytes]]:
 
 
 __all__ = [
-    "MAGIC", "NO_CHAIN", "AnyObject", "Ask", "Body", "Bundle", "Certificate", "Crl", "CustodyNote",
-    "CutObject", "Detail", "Hello", "Kind", "Lane", "Nonce", "ObjectHeader", "PacketId", "Refusal",
-    "StreamPosition", "Void", "cut_object", "join_object", "object_signed_bytes",
-    "pack_bundle_body", "pack_pieces", "unpack_bundle_body", "unpack_pieces",
+    "MAGIC",
+    "NO_CHAIN",
+    "AnyObject",
+    "Ask",
+    "Body",
+    "Bundle",
+    "Certificate",
+    "Crl",
+    "CustodyNote",
+    "CutObject",
+    "Detail",
+    "Hello",
+    "Kind",
+    "Lane",
+    "Nonce",
+    "ObjectHeader",
+    "PacketId",
+    "Refusal",
+    "StreamPosition",
+    "Void",
+    "cut_object",
+    "join_object",
+    "object_signed_bytes",
+    "pack_bundle_body",
+    "pack_pieces",
+    "unpack_bundle_body",
+    "unpack_pieces",
 ]

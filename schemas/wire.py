@@ -33,7 +33,9 @@ def decode(raw: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
         detail = f"header of {len(raw)} bytes, limit {HEADER_BYTES_MAX}"
         raise FormatError(Reason.FORMAT_INVALID, detail)
     if raw.translate(None, _ALLOWED):
-        raise FormatError(Reason.FORMAT_INVALID, "header has a byte outside 0x20-0x7E or a backslash")
+        raise FormatError(
+            Reason.FORMAT_INVALID, "header has a byte outside 0x20-0x7E or a backslash"
+        )
     try:
         header = decoder.decode(raw)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
@@ -61,7 +63,9 @@ def check_ext(ext: dict[str, Any], depth: int = 1) -> None:
     for key, value in ext.items():
         match value:
             case bool():
-                raise FormatError(Reason.FORMAT_INVALID, f"ext.{key}: true and false are not allowed")
+                raise FormatError(
+                    Reason.FORMAT_INVALID, f"ext.{key}: true and false are not allowed"
+                )
             case str():
                 pass
             case int():
@@ -70,4 +74,6 @@ def check_ext(ext: dict[str, Any], depth: int = 1) -> None:
             case dict():
                 check_ext(value, depth + 1)
             case _:
-                raise FormatError(Reason.FORMAT_INVALID, f"ext.{key}: only strings, integers, objects")
+                raise FormatError(
+                    Reason.FORMAT_INVALID, f"ext.{key}: only strings, integers, objects"
+                )

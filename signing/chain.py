@@ -272,7 +272,8 @@ class TrustStore:
         return Missing("certificate", "the issuer of the CRL is not at hand")
 
     def _is_at_hand(self, name: str) -> bool:
-        return name in self._known or name in self._authorities or name in self._strangers
+        places = (self._known, self._authorities, self._strangers)
+        return name == self._root.fingerprint or any(name in place for place in places)
 
     def _add_authority(self, der: bytes, certificate: x509.Certificate, learned: list[str]) -> None:
         try:

@@ -5,7 +5,7 @@
     │   ├── KeyFileMissingError        no such file, or it may not be read            exit 66
     │   ├── KeyFileDamagedError        no key or certificate of the kind wanted       exit 65
     │   ├── KeyPassphraseError         the passphrase is wrong or missing             exit 77
-    │   └── KeyFileExistsError         a new key would overwrite another one          exit 73
+    │   └── KeyFileExistsError         a new key would overwrite another one          exit 71
     ├── BucketKeyMissingError          the key of an at-rest bucket is gone           exit 66
     ├── BucketDamagedError             what is at rest does not open under its key    exit 65
     └── IssueError                     a certificate that the profile does not allow  exit 64
@@ -41,7 +41,7 @@ class KeyPassphraseError(KeyFileError):
 class KeyFileExistsError(KeyFileError):
     """A new key would overwrite another one."""
 
-    exit_code = 73
+    exit_code = 71
 
 
 class BucketKeyMissingError(Fatal):

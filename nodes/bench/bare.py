@@ -81,6 +81,7 @@ async def fill(
 def main() -> None:
     """Run the relay: count, port, vhost, server name, ca, certificate, key; write the seconds."""
     count, port, vhost, server_name, *files = sys.argv[1:]
-    tls = ClientTls(*(Path(name) for name in files))
+    ca, certificate, key = (Path(name) for name in files)
+    tls = ClientTls(ca, certificate, key)
     seconds = asyncio.run(relay(int(count), int(port), vhost, tls, server_name))
     sys.stdout.write(f"{seconds}\n")

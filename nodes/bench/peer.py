@@ -31,7 +31,12 @@ class Peer:
     """One end of a link, in memory only."""
 
     def __init__(
-        self, gate: Gate, neighbour: str, *, is_child: bool, frames_a_bundle: int,
+        self,
+        gate: Gate,
+        neighbour: str,
+        *,
+        is_child: bool,
+        frames_a_bundle: int,
         window_frames: int,
     ) -> None:
         """Speak as `gate.here` to `neighbour`."""
@@ -135,7 +140,8 @@ class Peer:
             await self._session.publish(raw)
 
     def _cut_bundle(self, frames: Sequence[bytes], at: int) -> list[bytes]:
-        entries, size = [], 0
+        entries: list[bytes] = []
+        size = 0
         for frame in frames[at : at + self._frames_a_bundle]:
             size += len(frame)
             if entries and size > BUNDLE_BYTES_MAX:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import msgspec
 
-from exchange.core.rules import Child
 from exchange.provision import Administration
 from nodes.authority_files import AuthorityFiles
 from nodes.clock import now
@@ -194,7 +193,11 @@ class PrivateNetwork:
                 f"types = [{types}]",
             ]
         if self._limits:
-            lines += ["", "[limits]", *(f"{name} = {value}" for name, value in self._limits.items())]
+            lines += [
+                "",
+                "[limits]",
+                *(f"{name} = {value}" for name, value in self._limits.items()),
+            ]
         return "\n".join(lines) + "\n"
 
     def suspend(self, address: str, child: str, standing: str) -> None:
@@ -202,7 +205,9 @@ class PrivateNetwork:
         path = self.nodes[address].config_path
         before = f'label = "{label_of(child)}"\n'
         text = path.read_text(encoding="utf-8")
-        path.write_text(text.replace(before, f'{before}standing = "{standing}"\n'), encoding="utf-8")
+        path.write_text(
+            text.replace(before, f'{before}standing = "{standing}"\n'), encoding="utf-8"
+        )
 
     # --- daemons ------------------------------------------------------------------------------
 

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import msgspec
 
-from nodes.sandbox.processes import call, end, free_ports, give, programs_folder, service_user, spawn
+from nodes.sandbox.processes import (
+    call,
+    end,
+    free_ports,
+    give,
+    programs_folder,
+    service_user,
+    spawn,
+)
 
 BINARIES = ("/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin", "/usr/local/bin")
 SETTINGS = {
@@ -36,7 +44,7 @@ class PrivatePostgres:
     def __init__(self, folder: Path) -> None:
         """Stand by to run in `folder`."""
         self.folder = folder
-        self.port = 0
+        [self.port] = kept_ports(folder / "ports", 1)
         self._programs = programs_folder(BINARIES, "initdb")
         self._process: asyncio.subprocess.Process | None = None
         self._environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(folder)}
@@ -51,7 +59,6 @@ class PrivatePostgres:
         """Make the data folder at first use and wait until connections are taken."""
         if not (self.folder / "data" / "PG_VERSION").exists():
             await self._init()
-        self.port = self.port or free_ports(1)[0]
         arguments = [f"-c{name}={value}" for name, value in SETTINGS.items()]
         socket_folder = f"-cunix_socket_directories={self.folder}"
         self._process = await spawn(
@@ -71,6 +78,7 @@ class PrivatePostgres:
 
     async def _init(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        keep_ports(self.folder / "ports", [self.port])
         password = self.folder / "superuser"
         password.write_text(secrets.token_hex(16), encoding="ascii")
         password.chmod(0o600)

@@ -2,27 +2,63 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+import msgspec
 
 from nodes.errors import ServiceDown
 
 UNPRIVILEGED = "nobody"
 END_S = 30.0
+LOWEST_PORT = 10240
+WITH_US = "/usr/bin/setpriv"
+"""Of util-linux, thus on every Debian: ends what it starts when we die without a word."""
+
+
+def _candidate_ports() -> Iterator[int]:
+    """Yield ports below those that the kernel lends to clients, none twice in a process.
+
+    A port of the lent range could be taken by any client while the service that owns it restarts.
+    """
+    lent = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    first_lent = int(lent.read_text(encoding="ascii").split()[0]) if lent.exists() else 32768
+    ports = range(LOWEST_PORT, max(first_lent, LOWEST_PORT + 1000))
+    start = secrets.randbelow(len(ports))
+    yield from itertools.cycle((*ports[start:], *ports[:start]))
+
+
+_candidates = _candidate_ports()
 
 
 def free_ports(count: int) -> list[int]:
     """Return loopback ports that nobody uses now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
+    ports: list[int] = []
+    while len(ports) < count:
+        port = next(_candidates)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            ports.append(port)
     return ports
+
+
+def kept_ports(file: Path, count: int) -> list[int]:
+    """Return the ports that a folder was used with before, or free ones."""
+    if file.exists():
+        return msgspec.json.decode(file.read_bytes(), type=list[int])
+    return free_ports(count)
+
+
+def keep_ports(file: Path, ports: Sequence[int]) -> None:
+    """Write down the ports of a folder, so that it comes up with them again."""
+    file.write_bytes(msgspec.json.encode(list(ports)))
 
 
 def service_user() -> pwd.struct_passwd:
@@ -31,10 +67,16 @@ def service_user() -> pwd.struct_passwd:
 
 
 def give(path: Path) -> None:
-    """Give a folder and all in it to the service user."""
+    """Give a folder and all in it to the service user.
+
+    Raises ServiceDown where that user could not reach it.
+    """
     user = service_user()
     if os.geteuid() != 0:
         return
+    for above in path.resolve().parents:
+        if not above.stat().st_mode & stat.S_IXOTH:
+            raise ServiceDown(f"{above} is closed to the user {user.pw_name}: set TMPDIR elsewhere")
     for each in (path, *path.rglob("*")):
         os.chown(each, user.pw_uid, user.pw_gid, follow_symlinks=False)
 
@@ -51,9 +93,14 @@ def copy_for_service(source: Path, target: Path) -> Path:
 async def spawn(
     command: Sequence[str | Path], *, environment: Mapping[str, str], folder: Path, log: Path
 ) -> asyncio.subprocess.Process:
-    """Start a service as the service user, in a session of its own."""
+    """Start a service as the service user, in a session of its own.
+
+    It gets SIGTERM when we die, however we die, so that nothing is left behind.
+    """
     user = service_user()
     as_root = os.geteuid() == 0
+    if Path(WITH_US).exists():
+        command = [WITH_US, "--pdeathsig", "TERM", *command]
     with log.open("ab") as output:
         return await asyncio.create_subprocess_exec(
             *map(str, command),
@@ -70,7 +117,10 @@ async def spawn(
 
 
 async def call(
-    command: Sequence[str | Path], *, environment: Mapping[str, str], folder: Path,
+    command: Sequence[str | Path],
+    *,
+    environment: Mapping[str, str],
+    folder: Path,
     timeout_s: float = 120.0,
 ) -> str:
     """Run a command as the service user and return its output. Raises ServiceDown."""
@@ -91,6 +141,7 @@ async def call(
         output, _ = await asyncio.wait_for(process.communicate(), timeout_s)
     except TimeoutError as error:
         process.kill()
+        await process.wait()
         raise ServiceDown(f"{command[0]} took longer than {timeout_s:.0f} s") from error
     text = output.decode("utf-8", "replace")
     if process.returncode != 0:
@@ -102,10 +153,8 @@ async def end(process: asyncio.subprocess.Process, first: signal.Signals) -> Non
     """End a service by its own pid; what stays of its session is killed."""
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(first)
-    try:
+    with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(process.wait(), END_S)
-    except TimeoutError:
-        pass
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()

@@ -14,7 +14,6 @@ from schemas.documents.common import (
     Document,
     ListVersion,
     Organisation,
-    ShortText,
     SourceRef,
     check_people,
     check_period,
@@ -39,7 +38,7 @@ class Attendance(
     """One pupil's day."""
 
     iin: Iin
-    class_: Annotated[ShortText, msgspec.Meta(max_length=16)]
+    class_: Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
     mark: Annotated[
         CodeText,
         msgspec.Meta(extra_json_schema={"examples": [str(mark) for mark in AttendanceMark]}),
@@ -49,7 +48,7 @@ class Attendance(
 
 
 class AttendanceDaily(Document, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """All pupils of an organisation on one day, or with `absences_only` those who missed something."""
+    """All pupils on one day, or with `absences_only` those who missed something."""
 
     period: Day
     organisation: Organisation

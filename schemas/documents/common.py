@@ -32,12 +32,12 @@ _LINE_BREAKS = str.maketrans("", "", "\t\r\n")
 class CodeLists(msgspec.Struct, frozen=True, gc=False):
     """The classifiers to check a document against: what is built in, or what a node has by now."""
 
-    codes: dict[str, CodeList] = CODE_LISTS
+    codes: dict[str, CodeList]
     kato: KatoList | None = None
     """Without an edition at hand only the form of a KATO code is checked."""
 
 
-BUILT_IN = CodeLists()
+BUILT_IN = CodeLists(CODE_LISTS)
 
 
 class Document(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
@@ -50,7 +50,7 @@ class Document(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unkno
 
 
 class SourceRef(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
-    """What a record rests on: an entry in a register, an identity document or a certificate (R-37)."""
+    """What a record rests on: a register, an identity document or a certificate (R-37)."""
 
     kind: Annotated[
         CodeText,

@@ -55,11 +55,9 @@ class Fault(msgspec.Struct, frozen=True, gc=False):
 
 
 class DocumentError(BbajError):
-    """A document that its type does not allow: `field` says where, `problem` why, `advice` what now."""
+    """A document its type does not allow: `field` says where, `problem` why, `advice` what now."""
 
-    def __init__(
-        self, field: str, problem: str, kind: FaultKind = FaultKind.WRONG_VALUE
-    ) -> None:
+    def __init__(self, field: str, problem: str, kind: FaultKind = FaultKind.WRONG_VALUE) -> None:
         """Keep the parts of the fault apart, for status files and notices."""
         super().__init__(f"{field}: {problem}; {ADVICE[kind]}")
         self.field = field

@@ -17,7 +17,6 @@ from schemas.documents.common import (
     CodeText,
     Document,
     ListVersion,
-    LongText,
     ShortText,
     check_text,
 )
@@ -44,12 +43,14 @@ class NoticeReturned(Document, frozen=True, gc=False, kw_only=True, omit_default
         CodeText,
         msgspec.Meta(extra_json_schema={"examples": [str(reason) for reason in ReturnReason]}),
     ]
-    text: Annotated[LongText, msgspec.Meta(max_length=10_000)]
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
     fields: Annotated[tuple[ReturnedField, ...], msgspec.Meta(max_length=FIELDS_MAX)] = ()
 
     def faults(self, lists: CodeLists) -> Iterator[Fault]:
         """Yield what is wrong beyond fields and their forms."""
         reasons = CodeCheck(lists, "return-reason", self.reasons_version)
+        yield from check_text(self.packet.from_, "$.packet.from")
+        yield from check_text(self.packet.id, "$.packet.id")
         yield from reasons.version_faults("$.reasons_version")
         yield from reasons.faults(self.reason, "$.reason")
         yield from check_text(self.text, "$.text", lines=True)

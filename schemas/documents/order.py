@@ -51,9 +51,9 @@ class Attachment(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unk
 
 
 class AdminOrder(Document, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """One order: number and day, its texts, who signed it, and until when it is to be carried out."""
+    """One order: number and day, texts, who signed it, and when it is due."""
 
-    number: Annotated[ShortText, msgspec.Meta(max_length=64)]
+    number: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     day: Day
     organisation: Organisation
     texts: Annotated[tuple[OrderText, ...], msgspec.Meta(min_length=1, max_length=len(Language))]
@@ -75,7 +75,9 @@ class AdminOrder(Document, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
             if self.due < self.day:
                 yield Fault("$.due", "lies before the day of the order", FaultKind.WRONG_PERIOD)
         for index, attachment in enumerate(self.attachments):
-            yield from check_text(attachment.title, f"$.attachments[{index}].title")
+            path = f"$.attachments[{index}]"
+            yield from check_text(attachment.title, f"{path}.title")
+            yield from check_text(attachment.sha256, f"{path}.sha256")
         yield from self.source_ref.faults("$.source_ref")
 
     def _text_faults(self) -> Iterator[Fault]:

@@ -13,7 +13,6 @@ from schemas.documents.common import (
     Document,
     ListVersion,
     Organisation,
-    ShortText,
     SourceRef,
     check_people,
     check_period,
@@ -48,13 +47,13 @@ class Performance(
     """One pupil's marks; a subject without a mark is left out."""
 
     iin: Iin
-    class_: Annotated[ShortText, msgspec.Meta(max_length=16)]
+    class_: Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
     marks: Annotated[tuple[SubjectMark, ...], msgspec.Meta(max_length=SUBJECTS_MAX)]
     source_ref: SourceRef
 
 
 class PerformancePeriod(Document, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """All marks of one period: the calendar quarter in which the school's `term` ends, or a year."""
+    """All marks of a year, or of the calendar quarter in which the school's `term` ends."""
 
     period: PeriodText
     term: Annotated[int, msgspec.Meta(ge=1, le=4)] | None = None
@@ -76,9 +75,7 @@ class PerformancePeriod(Document, frozen=True, gc=False, kw_only=True, omit_defa
             yield from one.source_ref.faults(f"{path}.source_ref")
 
 
-def _mark_faults(
-    marks: tuple[SubjectMark, ...], subjects: CodeCheck, path: str
-) -> Iterator[Fault]:
+def _mark_faults(marks: tuple[SubjectMark, ...], subjects: CodeCheck, path: str) -> Iterator[Fault]:
     seen: set[str] = set()
     for index, mark in enumerate(marks):
         field = f"{path}[{index}][0]"

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
+from schemas.codes import show
 from schemas.documents.faults import DocumentError, FaultKind
 from schemas.documents.periods import DAY_PATTERN
 from schemas.header import PacketId, PeriodText, Sha256Hex
@@ -14,7 +15,7 @@ _COMPLAINT = re.compile(r"(?s)(?P<problem>.*?)(?: - at `(?:key in )?(?P<path>\$[
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 _UNKNOWN = re.compile(r"(?s)Object contains unknown field `(?P<name>.*)`")
 _PATTERN = re.compile(r"Expected `str` matching regex '(?P<pattern>.*)'")
-_NAME_MAX = 64
+_CHOICE = re.compile(r"(?s)Invalid enum value '(?P<value>.*)'")
 
 
 def _pattern_of(annotated: object) -> str:
@@ -56,13 +57,13 @@ def _explain(complaint: str) -> DocumentError:
     if missing := _MISSING.fullmatch(problem):
         return DocumentError(f"{path}.{missing['name']}", "is missing", FaultKind.MISSING_FIELD)
     if unknown := _UNKNOWN.fullmatch(problem):
-        field = f"{path}.{_shown(unknown['name'])}"
-        return DocumentError(field, "is not a field of this type", FaultKind.UNKNOWN_FIELD)
+        name = show(unknown["name"]).strip("'")
+        return DocumentError(
+            f"{path}.{name}", "is not a field of this type", FaultKind.UNKNOWN_FIELD
+        )
     if pattern := _PATTERN.fullmatch(problem):
         words = _PATTERN_WORDS.get(pattern["pattern"], problem[:1].lower() + problem[1:])
         return DocumentError(path, words)
+    if choice := _CHOICE.fullmatch(problem):
+        return DocumentError(path, f"does not allow the value {show(choice['value'])}")
     return DocumentError(path, problem[:1].lower() + problem[1:])
-
-
-def _shown(name: str) -> str:
-    return name[:_NAME_MAX].encode("unicode_escape").decode() if name.isascii() else name[:_NAME_MAX]

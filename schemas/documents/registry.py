@@ -1,24 +1,401 @@
-"""TEMPORARY stand-in until the real registry comes."""
+"""Packet types: what each one is for, how it is handled, and how its document is checked.
+
+A type is an entry here or, for a plug-in, in a mapping that a node merges with `TYPES` and passes
+in (R-18.1g): nothing else knows the types.
+"""
+
 import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
 import msgspec
-from schemas.errors import BbajError
-class DocumentError(BbajError):
-    def __init__(self, field, problem):
-        super().__init__(f"{field}: {problem}"); self.field=field; self.problem=problem
-class PacketType(msgspec.Struct, frozen=True):
+
+from schemas.answers import CLOSING, PING, RECEIPT, Closing, Ping, Receipt
+from schemas.codes import ARCHIVE_SECTIONS, Flow, Names, RetentionClass, Section, show
+from schemas.documents import attendance, performance
+from schemas.documents.attendance import AttendanceDaily
+from schemas.documents.common import BUILT_IN, CodeLists, Document
+from schemas.documents.faults import DocumentError, Fault, FaultKind
+from schemas.documents.file import (
+    CONTAINER_MEDIA_TYPE,
+    FileDocument,
+    FileFacts,
+    decode_file,
+    wrap_file,
+)
+from schemas.documents.file import read_facts as read_file_facts
+from schemas.documents.notice import NoticeReturned
+from schemas.documents.order import AdminOrder
+from schemas.documents.performance import PerformancePeriod
+from schemas.documents.periods import PeriodKind, find_period_problem
+from schemas.documents.reading import decode_json
+
+# ruff: noqa: RUF001 - Kazakh and Russian names are the data
+
+JSON_MEDIA_TYPE = "application/json"
+FAULTS_MAX = 100
+"""So many faults of one document are listed; nobody corrects more at a sitting."""
+
+ATTENDANCE_DAILY = "attendance.daily/1"
+PERFORMANCE_PERIOD = "performance.period/1"
+ADMIN_ORDER = "admin.order/1"
+NOTICE_RETURNED = "notice.returned/1"
+DOCUMENT_FILE = "document.file/1"
+
+
+class PacketType(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """How packets of one type are handled."""
+
     name: str
-    section: str
-    flow: str
-    retention: str
+    names: Names
+    purpose: str
+    """Why such data is exchanged at all, as the law on personal data asks."""
+    section: Section | None
+    """The section where a drop names none; None: the drop must name one."""
+    sections: tuple[Section, ...]
+    flow: Flow
+    retention: RetentionClass
+    personal: bool
+    """Holds personal data, so it must be encrypted end to end."""
+    inherits: bool = False
+    """Section and retention class are those of the packet it answers; else the ones given here."""
     may_be_dropped: bool = True
-    def check_section(self, s): pass
-    def check_period(self, p): pass
-def t(name, section, flow, retention, drop=True): return PacketType(name, section, flow, retention, drop)
-TYPES={x.name:x for x in [t("attendance.daily/1","S15","result","R5"),t("performance.period/1","S15","result","R50"),t("admin.order/1","S06","admin","R10"),t("notice.returned/1","S15","info","R5"),t("document.file/1","S06","info","R5"),t("receipt/1","net","oper","R1",False),t("closing/1","net","oper","R1",False),t("ping/1","net","oper","R1")]}
-def make_content(type_name, body, *, title=None, media_type=None): return body, media_type or "application/json"
-class Document(msgspec.Struct):
+    """A local system may drop it; False for what only nodes make."""
+    periods: tuple[PeriodKind, ...] = ()
+    """Kinds of period that the header may name; empty: none."""
+    media_type: str = JSON_MEDIA_TYPE
+    struct: type[msgspec.Struct] | None
+    """What its JSON decodes to; None: the container of documents.file."""
+
+    def check_section(self, named: str | None) -> Section:
+        """Return the section of a packet, given what its drop names. Raises DocumentError."""
+        if named is None and self.section is not None:
+            return self.section
+        allowed = ", ".join(self.sections)
+        if named is None:
+            problem = f"{self.name} needs one of {allowed}"
+            raise DocumentError("section", problem, FaultKind.MISSING_FIELD)
+        if named not in self.sections:
+            problem = f"{show(named)} is not allowed for {self.name}; allowed: {allowed}"
+            raise DocumentError("section", problem, FaultKind.UNKNOWN_CODE)
+        return Section(named)
+
+    def check_period(self, named: str | None) -> None:
+        """Raise DocumentError unless a drop names a period of a fitting kind, or none."""
+        if named is None:
+            return
+        if not self.periods:
+            problem = f"{self.name} reports on no period"
+            raise DocumentError("period", problem, FaultKind.WRONG_PERIOD)
+        wrong = find_period_problem(named, self.periods)
+        if wrong:
+            raise DocumentError("period", wrong, FaultKind.WRONG_PERIOD)
+
+
+class LocalDocument(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A document as a local system gets it: its own bytes, not what wraps them."""
+
     body: bytes
-    title: str|None
+    title: str | None
     media_type: str
     sha256: str
-def read_content(type_name, content): return Document(content, None, "application/json", hashlib.sha256(content).hexdigest())
+    """Of the body, in hexadecimal."""
+
+
+_ALL_SECTIONS = (*ARCHIVE_SECTIONS, Section.NET)
+
+_BUILT_IN_TYPES = (
+    PacketType(
+        name=ATTENDANCE_DAILY,
+        names=Names(
+            kk="күнделікті сабаққа қатысу",
+            ru="ежедневная посещаемость",
+            en="daily attendance",
+        ),
+        purpose="electronic register: attendance of pupils",
+        section=Section.S15,
+        sections=(Section.S15,),
+        flow=Flow.RESULT,
+        retention=RetentionClass.R5,
+        personal=True,
+        periods=attendance.PERIODS,
+        struct=AttendanceDaily,
+    ),
+    PacketType(
+        name=PERFORMANCE_PERIOD,
+        names=Names(
+            kk="кезеңдік үлгерім",
+            ru="успеваемость за период",
+            en="performance of a period",
+        ),
+        purpose="electronic register: final marks of pupils",
+        section=Section.S15,
+        sections=(Section.S15,),
+        flow=Flow.RESULT,
+        retention=RetentionClass.R50,
+        personal=True,
+        periods=performance.PERIODS,
+        struct=PerformancePeriod,
+    ),
+    PacketType(
+        name=ADMIN_ORDER,
+        names=Names(kk="бұйрық", ru="приказ", en="order"),
+        purpose="orders to the bodies and organisations below",
+        section=None,
+        sections=ARCHIVE_SECTIONS,
+        flow=Flow.ADMIN,
+        retention=RetentionClass.R10,
+        personal=False,
+        struct=AdminOrder,
+    ),
+    PacketType(
+        name=NOTICE_RETURNED,
+        names=Names(
+            kk="құжатты қайтару туралы хабарлама",
+            ru="уведомление о возврате документа",
+            en="notice of a returned document",
+        ),
+        purpose="correction of documents with faulty content",
+        section=None,
+        sections=ARCHIVE_SECTIONS,
+        flow=Flow.ADMIN,
+        retention=RetentionClass.R5,
+        personal=True,  # its text is free, so it may name a person
+        inherits=True,
+        struct=NoticeReturned,
+    ),
+    PacketType(
+        name=DOCUMENT_FILE,
+        names=Names(kk="файл", ru="файл", en="file"),
+        purpose="documents in any format that the sections of the archive take",
+        section=None,
+        sections=ARCHIVE_SECTIONS,
+        flow=Flow.INFO,
+        retention=RetentionClass.R5,
+        personal=True,  # nobody can tell what is in it
+        periods=tuple(PeriodKind),
+        media_type=CONTAINER_MEDIA_TYPE,
+        struct=None,
+    ),
+    PacketType(
+        name=RECEIPT,
+        names=Names(kk="түбіртек", ru="квитанция", en="receipt"),
+        purpose="confirmation of a packet",
+        section=Section.NET,
+        sections=_ALL_SECTIONS,
+        flow=Flow.OPER,
+        retention=RetentionClass.R1,
+        personal=False,
+        inherits=True,
+        may_be_dropped=False,
+        struct=Receipt,
+    ),
+    PacketType(
+        name=CLOSING,
+        names=Names(
+            kk="қорытынды растау",
+            ru="закрывающее подтверждение",
+            en="closing",
+        ),
+        purpose="confirmation of a receipt",
+        section=Section.NET,
+        sections=_ALL_SECTIONS,
+        flow=Flow.OPER,
+        retention=RetentionClass.R1,
+        personal=False,
+        inherits=True,
+        may_be_dropped=False,
+        struct=Closing,
+    ),
+    PacketType(
+        name=PING,
+        names=Names(kk="байланысты тексеру", ru="проверка связи", en="ping"),
+        purpose="test of the way between two nodes",
+        section=Section.NET,
+        sections=(Section.NET,),
+        flow=Flow.OPER,
+        retention=RetentionClass.R1,
+        personal=False,
+        struct=Ping,
+    ),
+)
+
+TYPES: dict[str, PacketType] = {one.name: one for one in _BUILT_IN_TYPES}
+"""The types that every node knows, by name."""
+
+
+def find_type(name: str, types: Mapping[str, PacketType] = TYPES) -> PacketType:
+    """Return the type of that name. Raises DocumentError(unknown-type)."""
+    found = types.get(name)
+    if found is None:
+        known = ", ".join(sorted(one.name for one in types.values() if one.may_be_dropped))
+        problem = f"{show(name)} is not known here; the known ones are {known}"
+        raise DocumentError("type", problem, FaultKind.UNKNOWN_TYPE)
+    return found
+
+
+def decode_document(
+    type_name: str, body: bytes, *, types: Mapping[str, PacketType] = TYPES
+) -> msgspec.Struct:
+    """Return a document decoded, not checked further; a `document.file/1` as FileDocument.
+
+    Raises DocumentError for an unknown type and for bytes that are not of its form.
+    """
+    struct = find_type(type_name, types).struct
+    return decode_file(body) if struct is None else decode_json(body, _decoder_of(struct))
+
+
+def check_document(
+    type_name: str,
+    body: bytes,
+    *,
+    lists: CodeLists = BUILT_IN,
+    types: Mapping[str, PacketType] = TYPES,
+) -> None:
+    """Check a document, at the drop and at the addressee. Raises DocumentError: the first."""
+    for fault in _faults(find_type(type_name, types), body, lists):
+        raise DocumentError(fault.field, fault.problem, fault.kind)
+
+
+def find_faults(
+    type_name: str,
+    body: bytes,
+    *,
+    lists: CodeLists = BUILT_IN,
+    types: Mapping[str, PacketType] = TYPES,
+) -> tuple[Fault, ...]:
+    """Return what is wrong with a document, at most FAULTS_MAX; what cannot be decoded has one."""
+    found: list[Fault] = []
+    try:
+        for fault in _faults(find_type(type_name, types), body, lists):
+            found.append(fault)
+            if len(found) == FAULTS_MAX:
+                break
+    except DocumentError as error:
+        found.append(Fault(error.field, error.problem, error.kind))
+    return tuple(found)
+
+
+def make_content(
+    type_name: str,
+    body: bytes,
+    *,
+    title: str | None = None,
+    media_type: str | None = None,
+    source: str | None = None,
+    lists: CodeLists = BUILT_IN,
+    types: Mapping[str, PacketType] = TYPES,
+) -> tuple[bytes, str]:
+    """Return a packet's content and its media type for the header, made from what was dropped.
+
+    A file is wrapped with its title, media type and source (`register;BIN or name;number`), unless
+    it comes as a container already; a JSON document stays as it is. Raises DocumentError.
+    """
+    packet_type = find_type(type_name, types)
+    if packet_type.struct is None and media_type != packet_type.media_type:
+        return wrap_file(body, title, media_type, source), packet_type.media_type
+    check_document(type_name, body, lists=lists, types=types)
+    return body, packet_type.media_type
+
+
+def read_content(
+    type_name: str, content: bytes, *, types: Mapping[str, PacketType] = TYPES
+) -> LocalDocument:
+    """Return the document in a packet's content. Never raises: what cannot be unwrapped stays whole.
+
+    A packet that was accepted must reach the local system, whatever its content is worth.
+    """
+    packet_type = types.get(type_name)
+    body, title, media_type = content, None, "application/octet-stream"
+    if packet_type is not None:
+        media_type = packet_type.media_type
+        if packet_type.struct is None:
+            with suppress(DocumentError):
+                file = decode_file(content)
+                body, title, media_type = file.data, file.facts.title, file.facts.media_type
+    return LocalDocument(
+        body=body,
+        title=title,
+        media_type=media_type,
+        sha256=hashlib.sha256(body).hexdigest(),
+    )
+
+
+def period_of(
+    type_name: str,
+    content: bytes,
+    named: str | None = None,
+    *,
+    types: Mapping[str, PacketType] = TYPES,
+) -> str | None:
+    """Return the period for the header: the document's own, or of a type without one, `named`.
+
+    Raises DocumentError where the drop names another period than its document does.
+    """
+    if find_type(type_name, types).struct is None:
+        return named
+    own = getattr(decode_document(type_name, content, types=types), "period", None)
+    if own is None or named in (None, own):
+        return own or named
+    raise DocumentError("period", f"the document reports on {own}", FaultKind.WRONG_PERIOD)
+
+
+def export_json_schemas(types: Iterable[PacketType] = _BUILT_IN_TYPES) -> dict[str, dict[str, Any]]:
+    """Return a JSON Schema for each type, for the makers of local systems.
+
+    That of a file describes its facts. What a schema cannot say (check digits, code lists, real
+    dates, nobody twice) only `check_document` says.
+    """
+    return {one.name: _schema_of(one) for one in types}
+
+
+def _faults(packet_type: PacketType, body: bytes, lists: CodeLists) -> Iterator[Fault]:
+    if packet_type.struct is None:
+        facts, _ = read_file_facts(body)  # the file itself may be large: it is not copied
+        yield from facts.faults()
+        return
+    document = decode_json(body, _decoder_of(packet_type.struct))
+    if isinstance(document, Document):
+        yield from document.faults(lists)
+
+
+def _schema_of(packet_type: PacketType) -> dict[str, Any]:
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": packet_type.name,
+        "description": packet_type.names.en,
+        **msgspec.json.schema(packet_type.struct or FileFacts),
+    }
+
+
+@cache
+def _decoder_of(struct: type[msgspec.Struct]) -> "msgspec.json.Decoder[msgspec.Struct]":
+    return msgspec.json.Decoder(struct)
+
+
+__all__ = [
+    "ADMIN_ORDER",
+    "ATTENDANCE_DAILY",
+    "DOCUMENT_FILE",
+    "FAULTS_MAX",
+    "JSON_MEDIA_TYPE",
+    "NOTICE_RETURNED",
+    "PERFORMANCE_PERIOD",
+    "TYPES",
+    "DocumentError",
+    "Fault",
+    "FaultKind",
+    "FileDocument",
+    "LocalDocument",
+    "PacketType",
+    "check_document",
+    "decode_document",
+    "export_json_schemas",
+    "find_faults",
+    "find_type",
+    "make_content",
+    "period_of",
+    "read_content",
+]

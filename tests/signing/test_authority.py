@@ -1,10 +1,11 @@
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from harness.pki import DISTRICT, NOW, OBLAST, SCHOOL
 
+from harness.pki import DISTRICT, NOW, OBLAST, SCHOOL
 from schemas.addresses import dns_name
 from schemas.moments import DAY, MINUTE, from_datetime
 from signing.authority import (
@@ -191,7 +192,11 @@ def test_request_proves_its_key(network, purpose):
     """A request gives the public key that its own signature proves."""
     node = network.nodes[SCHOOL]
     keys = dict(
-        zip(Purpose, (node.packet_key, node.journal_key, node.witness_key, node.link_key), strict=True)
+        zip(
+            Purpose,
+            (node.packet_key, node.journal_key, node.witness_key, node.link_key),
+            strict=True,
+        )
     )
     request = make_request(keys[purpose], SCHOOL, purpose)
     assert public_key_of_request(request) == keys[purpose].public_key()
@@ -210,8 +215,6 @@ def test_request_of_another_key_is_refused():
     """A request for an RSA key is refused."""
     key = rsa.generate_private_key(65537, 2048)
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
-    from cryptography.hazmat.primitives.hashes import SHA256
-
     pem = builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
     with pytest.raises(IssueError, match="Ed25519"):
         public_key_of_request(pem)

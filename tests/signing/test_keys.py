@@ -216,4 +216,4 @@ def test_each_error_has_one_disposition():
         for kind in ours
     }
     assert set(map(tuple, dispositions.values())) == {(Fatal,)}
-    assert {kind.exit_code for kind in ours} == {64, 65, 66, 73, 77}
+    assert {kind.exit_code for kind in ours} == {64, 65, 66, 71, 77}

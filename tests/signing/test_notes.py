@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from harness.pki import NOW, SCHOOL
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.pki import NOW, SCHOOL
 from schemas.errors import FormatError
 from schemas.moments import SECOND
 from schemas.reasons import Reason
@@ -271,26 +272,37 @@ def test_tessera(path):
     assert read_checkpoint(opened.text).size == int(path.suffix[1:])
 
 
+REKOR = "log2025-alpha1.rekor.sigstage.dev"
+
+
 def rekor():
     folders = sorted((VECTORS / "rekor2").glob("*"))
     if not folders:
         return [pytest.param(None, id="absent", marks=pytest.mark.skip("no vectors here"))]
-    return [pytest.param(folder, id=folder.name) for folder in folders]
+    with_note = [folder for folder in folders if "no-inclusion-proof" not in folder.name]
+    return [pytest.param(folder, id=folder.name) for folder in with_note]
 
 
-REKOR_BAD_FORM = {
-    "rekor2-checkpoint-missing-root-hash_fail",
-    "rekor2-checkpoint-missing-size_fail",
-    "rekor2-checkpoint-missing-origin_fail",
-}
+def rekor_key(folder):
+    """Return the verifier key of the Rekor v2 log in the bundle's trusted root."""
+    trusted = json.loads((folder / "trusted_root.json").read_text())
+    found = next(log for log in trusted["tlogs"] if REKOR in log["baseUrl"])
+    public_key = load_der_public_key(base64.b64decode(found["publicKey"]["rawBytes"]))
+    return vkey(REKOR, public_key.public_bytes_raw())
 
 
-def rekor_checkpoint(folder):
-    """Return the checkpoint note of a Rekor bundle, or None."""
-    bundles = sorted(folder.glob("*.json"))
-    for bundle in map(json.loads, (path.read_text() for path in bundles)):
-        for entry in bundle.get("verificationMaterial", {}).get("tlogEntries", []):
-            note = entry.get("inclusionProof", {}).get("checkpoint", {}).get("envelope")
-            if note:
-                return note
-    return None
+def open_rekor(folder):
+    bundle = json.loads((folder / "bundle.sigstore.json").read_text())
+    entry = bundle["verificationMaterial"]["tlogEntries"][0]
+    opened = open_note(entry["inclusionProof"]["checkpoint"]["envelope"], [rekor_key(folder)])
+    return read_checkpoint(opened.text)
+
+
+@pytest.mark.parametrize("folder", rekor())
+def test_rekor(folder):
+    """Checkpoints of a Rekor v2 log open under its key, and those that were damaged do not."""
+    if folder.name.startswith("rekor2-checkpoint") and folder.name.endswith("_fail"):
+        with pytest.raises(FormatError):
+            open_rekor(folder)
+    else:
+        assert open_rekor(folder).origin == REKOR

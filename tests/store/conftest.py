@@ -11,8 +11,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from harness.record_rows import CLASSES, HERE, MONTH, Scribe
 
+from harness.record_rows import CLASSES, HERE, MONTH, Scribe
 from store.migrate import ensure_partitions, migrate
 from store.postgres import PostgresArchive
 
@@ -67,7 +67,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 async def template(server: Server) -> str:
-    """A database with today's schema; others are copied from it."""
+    """Make a database with today's schema; others are copied from it."""
     connection = await asyncpg.connect(server.url("postgres", "postgres"))
     for role in ("owner", "daemon", "stranger"):
         await connection.execute(f"CREATE ROLE {role} LOGIN")
@@ -81,18 +81,26 @@ async def template(server: Server) -> str:
 
 @pytest.fixture
 async def empty_database(server: Server, template: str) -> AsyncIterator[Record]:
-    """A database without any schema."""
-    async with _database(server, "template1") as record:
+    """Lend a database without any schema."""
+    assert template  # which has made the roles
+    async with OwnDatabase(server, "template1") as record:
+        yield record
+
+
+@pytest.fixture(scope="session")
+async def shared_record(server: Server, template: str) -> AsyncIterator[Record]:
+    """One for tests that leave nothing behind."""
+    async with OwnDatabase(server, template) as record:
         yield record
 
 
 @pytest.fixture
 async def record(server: Server, template: str) -> AsyncIterator[Record]:
-    async with _database(server, template) as record:
+    async with OwnDatabase(server, template) as record:
         yield record
 
 
-class _database:
+class OwnDatabase:
     def __init__(self, server: Server, template: str) -> None:
         self.server = server
         self.template = template
@@ -114,7 +122,7 @@ class _database:
 
 @pytest.fixture
 async def archive(record: Record) -> AsyncIterator[PostgresArchive]:
-    """An open archive."""
+    """Lend an open archive."""
     opened = PostgresArchive(record.daemon)
     await opened.open()
     yield opened

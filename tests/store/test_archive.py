@@ -3,8 +3,8 @@ import time
 
 import asyncpg
 import pytest
-from harness.record_rows import CERTIFICATE, HERE, PARENT, START, Scribe, pending_drop
 
+from harness.record_rows import CERTIFICATE, HERE, PARENT, START, Scribe, pending_drop
 from schemas.leaves import LeafKind
 from schemas.records import (
     CertificateRow,
@@ -26,11 +26,12 @@ from store.errors import (
 from store.merkle import inclusion_holds, leaf_hash, root_of
 from store.postgres import PostgresArchive
 
+_COUNT = "SELECT count(*) FROM {}"
 FAST, BULK = f"{PARENT}/fast", f"{PARENT}/bulk"
 
 
 async def count(superuser, table):
-    return await superuser.fetchval(f"SELECT count(*) FROM {table}")
+    return await superuser.fetchval(_COUNT.format(table))
 
 
 async def backend_of(superuser, name="bbaj sequencer"):
@@ -226,7 +227,8 @@ async def test_certificates_are_learned_once(archive, scribe):
     assert len(await archive.crls(every=True)) == 4
 
 
-async def test_second_daemon_is_kept_out(archive, record):
+@pytest.mark.usefixtures("archive")
+async def test_second_daemon_is_kept_out(record):
     """While one daemon commits, another one can't."""
     with pytest.raises(LockHeld):
         await PostgresArchive(record.daemon).open()
@@ -270,15 +272,14 @@ async def test_killed_within_a_commit(archive, record, superuser, scribe, table)
     scribe.send()
     changes = scribe.renew()
     other = await asyncpg.connect(record.superuser)
-    async with asyncio.TaskGroup() as tasks:
-        async with other.transaction():
-            await other.execute(f"LOCK {table} IN EXCLUSIVE MODE")
-            commit = tasks.create_task(_outcome(archive.commit(changes)))
-            await until(
-                lambda: superuser.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
-            )
-            await superuser.execute("SELECT pg_terminate_backend($1)", await backend_of(superuser))
-            assert isinstance(await commit, OutcomeUnknown)
+    async with asyncio.TaskGroup() as tasks, other.transaction():
+        await other.execute(f"LOCK {table} IN EXCLUSIVE MODE")
+        commit = tasks.create_task(_outcome(archive.commit(changes)))
+        await until(
+            lambda: superuser.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        )
+        await superuser.execute("SELECT pg_terminate_backend($1)", await backend_of(superuser))
+        assert isinstance(await commit, OutcomeUnknown)
     await other.close()
     for call in (archive.commit(changes), archive.held_all(), archive.known([("a", 1, "b")])):
         with pytest.raises(OutcomeUnknown):
@@ -319,7 +320,7 @@ async def test_killed_at_random(record, superuser, scribe):
     assert seen <= {0, 20}
 
 
-async def test_cancelled_commit_closes_the_archive(archive, record, superuser, scribe):
+async def test_cancelled_commit_closes_the_archive(archive, record, scribe):
     """A commit cancelled from outside leaves its outcome open."""
     scribe.send()
     other = await asyncpg.connect(record.superuser)

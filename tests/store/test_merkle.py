@@ -28,7 +28,7 @@ LEAVES = [leaf_hash(str(number).encode()) for number in range(70_000)]
 
 
 def grown(size):
-    """A tree of `size` leaves, and what fetches its tiles."""
+    """Return a tree of `size` leaves, and what fetches its tiles."""
     tree = Tree()
     tiles = {(tile.level, tile.index): tile.hashes for tile in tree.extend(LEAVES[:size])}
     return tree, lambda level, index: tiles.get((level, index)) or tree.tile(level, index)
@@ -83,7 +83,7 @@ def test_consistency_vectors(vectors):
 
 
 def bundle_entries(raw):
-    """The entries of a tlog-tiles entry bundle."""
+    """Yield the entries of a tlog-tiles entry bundle."""
     while raw:
         size = int.from_bytes(raw[:2])
         yield raw[2 : 2 + size]

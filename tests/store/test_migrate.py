@@ -1,8 +1,8 @@
 import asyncpg
 import msgspec
 import pytest
-from harness.record_rows import CLASSES, HERE, MONTH
 
+from harness.record_rows import CLASSES, HERE, MONTH
 from store.errors import StoreMisfit, StoreUnavailable
 from store.migrate import ensure_partitions, migrate, partition_of
 from store.migrations import all_migrations
@@ -59,9 +59,11 @@ async def test_open_needs_a_schema(empty_database):
 
 
 @pytest.mark.parametrize("row_type", TABLES, ids=lambda row_type: row_type.__name__)
-async def test_columns_are_fields(superuser, row_type: type[msgspec.Struct]):
+async def test_columns_are_fields(shared_record, row_type: type[msgspec.Struct]):
     """A table's columns begin with the fields of its row, in order."""
+    superuser = await asyncpg.connect(shared_record.superuser)
     found = [row["column_name"] for row in await superuser.fetch(_COLUMNS, TABLES[row_type])]
+    await superuser.close()
     assert tuple(found[: len(columns(row_type))]) == columns(row_type)
 
 

@@ -1,0 +1,48 @@
+# `make demo` shows the network at work; `make test` is the gate. Both set up what is missing.
+BIN := .venv/bin
+export PYTHONSAFEPATH := 1
+
+.PHONY: help setup format lint types imports test acceptance demo demo-negative bench lock clean
+
+help:            ## say what there is
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
+
+setup:           ## install what is missing
+	@deploy/setup.sh
+
+format: setup    ## write the source in its one format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: setup      ## format and style, checked
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: setup     ## mypy, strict
+	$(BIN)/mypy
+
+imports: setup   ## the layers and the pure core
+	$(BIN)/lint-imports
+
+test: setup lint types imports   ## the gate, under ten minutes
+	$(BIN)/pytest -m "not slow"
+
+acceptance: test ## everything, under an hour
+	$(BIN)/pytest -m slow
+	$(MAKE) demo demo-negative
+
+demo: setup      ## five tiers, end to end, with faults, judged
+	$(BIN)/bbaj demo
+
+demo-negative: setup   ## shows that the judgement can fail
+	$(BIN)/bbaj demo-negative
+
+bench: setup     ## one hop beside a bare relay
+	$(BIN)/bbaj bench hop
+
+lock: setup      ## write requirements.lock anew
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --group dev \
+		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+clean:           ## remove what setup and runs made
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

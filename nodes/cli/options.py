@@ -1,0 +1,50 @@
+"""Options that every command takes, before or behind its name."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="PATH",
+        help="The node's configuration; else BBAJ_CONFIG names it.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON value.", show_default=False)
+]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")]
+PacketArgument = Annotated[str, typer.Argument(metavar="ID", help="A packet's id.")]
+
+WAIT = "--wait"
+WAIT_S = 300
+WaitOption = Annotated[
+    float | None,
+    typer.Option(
+        WAIT,
+        metavar="[=SECONDS]",
+        min=0,
+        help=f"Wait until the packet has its answer; {WAIT_S} s where none are given.",
+        show_default=False,
+    ),
+]
+
+
+def spell_out(words: list[str]) -> list[str]:
+    """Return the words with a bare `--wait` as `--wait=300`: its seconds may be left out."""
+    end = words.index("--") if "--" in words else len(words)
+    return [f"{WAIT}={WAIT_S}" if word == WAIT else word for word in words[:end]] + words[end:]
+
+
+def take_to_all(context: typer.Context, given: dict[str, Any]) -> None:
+    """Make what stands before a command's name the default of every command's own option."""
+    context.default_map = _defaults_of(context.command, given)
+
+
+def _defaults_of(command: Any, given: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - of typer
+    below = getattr(command, "commands", {})
+    return given | {name: _defaults_of(each, given) for name, each in below.items()}

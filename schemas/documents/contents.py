@@ -1,0 +1,70 @@
+"""Between a local system's document and a packet's content: only files are wrapped."""
+
+import msgspec
+
+from schemas.documents.common import SourceRef
+from schemas.documents.faults import DocumentError, FaultKind
+from schemas.documents.file import FileFacts, decode_file, encode_file
+from schemas.documents.periods import find_period_problem
+from schemas.documents.registry import DOCUMENT_FILE, PacketType, check_document, find_type
+
+UNTITLED = "untitled"
+OCTETS = "application/octet-stream"
+
+
+class Delivered(msgspec.Struct, frozen=True, gc=False):
+    """A document as its recipient gets it: the very bytes that were dropped, and what they are."""
+
+    body: bytes
+    media_type: str
+    title: str | None = None
+
+
+def make_content(
+    type_name: str, body: bytes, *, title: str | None, media_type: str | None, source: SourceRef
+) -> tuple[bytes, str]:
+    """Return a packet's content and media type for a dropped document, checked.
+
+    `source` is what a file rests on where nobody says (R-37): the sender's own register of drops.
+    Raises DocumentError, naming the field.
+    """
+    packet_type = find_type(type_name)
+    if type_name == DOCUMENT_FILE:
+        facts = FileFacts(
+            title=title or UNTITLED, media_type=media_type or OCTETS, source_ref=source
+        )
+        body = encode_file(facts, body)
+    check_document(type_name, body)
+    return body, packet_type.media_type
+
+
+def read_content(type_name: str, content: bytes, media_type: str) -> Delivered:
+    """Return the document in a packet's content. Raises DocumentError where a file is damaged."""
+    if type_name != DOCUMENT_FILE:
+        return Delivered(content, media_type)
+    file = decode_file(content)
+    return Delivered(file.data, file.facts.media_type, file.facts.title)
+
+
+def section_of(packet_type: PacketType, given: str | None) -> str:
+    """Return the section a packet bears. Raises DocumentError where it must or may not be named."""
+    allowed = ", ".join(packet_type.sections)
+    if given is None:
+        if packet_type.section is None:
+            problem = f"{packet_type.name} needs one of {allowed}"
+            raise DocumentError("section", problem, FaultKind.MISSING_FIELD)
+        return packet_type.section
+    if given not in packet_type.sections:
+        raise DocumentError("section", f"{packet_type.name} belongs to {allowed}")
+    return given
+
+
+def check_period_of(packet_type: PacketType, given: str | None) -> None:
+    """Raise DocumentError where the header's period is not one that the type allows."""
+    if given is None:
+        return
+    if not packet_type.periods:
+        raise DocumentError("period", f"{packet_type.name} has none", FaultKind.WRONG_PERIOD)
+    problem = find_period_problem(given, packet_type.periods)
+    if problem is not None:
+        raise DocumentError("period", problem, FaultKind.WRONG_PERIOD)

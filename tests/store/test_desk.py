@@ -1,0 +1,88 @@
+import asyncio
+
+import asyncpg
+
+from harness.record_rows import START, outcome, pending_drop
+from store.postgres import Desk
+from store.postgres.desk import LinkMark
+
+
+async def test_drop_waits_until_decided(archive, scribe):
+    """A dropped document waits, once, until its outcome is committed."""
+    document = pending_drop()
+    assert await archive.drop(document) is True
+    assert await archive.drop(document) is False
+    assert await archive.pending_drops(10) == [document]
+    decided = outcome(document, scribe.send().frame)
+    scribe.changes.drops.append(decided)
+    await archive.commit(scribe.renew())
+    assert await archive.pending_drops(10) == []
+    assert await archive.drop_outcome("sis", "d-1") == decided
+    assert await archive.drop(document) == decided
+    assert await archive.pending_drops(10) == []
+
+
+async def test_drop_can_fail(archive, scribe):
+    """A drop may end as a fault that the local system must mend."""
+    scribe.changes.drops.append(outcome(pending_drop(), None, "unknown type"))
+    await archive.commit(scribe.renew())
+    assert (await archive.drop_outcome("sis", "d-1")).fault == "unknown type"
+    assert await archive.drop_outcome("sis", "d-2") is None
+
+
+async def test_drops_come_oldest_first(archive):
+    """Documents are taken up in the order in which they were handed over."""
+    for number, dropped in ((1, 30), (2, 10), (3, 20)):
+        await archive.drop(pending_drop(f"d-{number}", now=dropped))
+    assert [drop.drop_id for drop in await archive.pending_drops(2)] == ["d-2", "d-3"]
+
+
+async def test_drop_repeated_during_its_commit(archive, record):
+    """A drop repeated while its outcome is being committed is not handed over again."""
+    document = pending_drop()
+    await archive.drop(document)
+    decided = outcome(document)
+    other = await asyncpg.connect(record.daemon)
+    async with Desk(record.daemon) as desk, asyncio.TaskGroup() as tasks:
+        async with other.transaction():
+            await other.execute("DELETE FROM drop_pending")
+            await other.execute(
+                "INSERT INTO drop_outcome VALUES ('sis', 'd-1', 1, NULL, $1)", decided.decided
+            )
+            again = tasks.create_task(desk.drop(document))
+            await asyncio.sleep(0.2)
+            assert not again.done()
+        assert await again == decided
+    await other.close()
+    assert await archive.pending_drops(10) == []
+
+
+async def test_inbox_is_taken_once(archive, scribe):
+    """A released packet is taken exactly once, however many try."""
+    row, later = scribe.receive(), scribe.receive()
+    await archive.commit(scribe.renew())
+    assert [item.packet for item in await archive.inbox("sis")] == [row, later]
+    assert await archive.inbox("other") == []
+    takers = [archive.take(row.frame, f"clerk {number}", START) for number in range(8)]
+    assert sorted(await asyncio.gather(*takers)) == [False] * 7 + [True]
+    assert [item.packet for item in await archive.inbox()] == [later]
+    taken, waiting = await archive.inbox("sis", include_taken=True)
+    assert (taken.taken, taken.by[:5], waiting.taken) == (START, "clerk", None)
+    assert [item.packet for item in await archive.inbox(after_frame=row.frame)] == [later]
+
+
+async def test_only_released_packets_are_taken(archive, scribe):
+    """What was not released can't be taken."""
+    row = scribe.send()
+    await archive.commit(scribe.renew())
+    assert await archive.take(row.frame, "clerk", START) is False
+
+
+async def test_link_marks(archive):
+    """The newest mark of each link counts, whatever its time."""
+    suspended = LinkMark("kz.a", START, "suspended", "fork")
+    lifted = LinkMark("kz.a", START, "lifted", "agreed")
+    other = LinkMark("kz.b", START, "suspended", "quota")
+    for mark in (suspended, other, lifted):
+        await archive.mark_link(mark)
+    assert await archive.link_marks() == {"kz.a": lifted, "kz.b": other}
