@@ -1,1 +1,1 @@
-"""The protocol: a pure core, the gate between bytes and domain, the service, and AMQP at the rim."""
+"""The protocol: a pure core, the gate between bytes and domain, the service, AMQP at the rim."""

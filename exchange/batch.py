@@ -86,6 +86,10 @@ class Batch:
             assert isinstance(overlay, ChainMap)
             base.update(overlay.maps[0])
 
+    def is_empty(self) -> bool:
+        """Say whether there is nothing to commit."""
+        return not any(getattr(self.changes, name) for name in self.changes.__struct_fields__)
+
     def next_frame(self) -> int:
         """Give out a frame number."""
         self.frame += 1
@@ -104,7 +108,7 @@ class Batch:
         self.leaf = index + 1
         return index
 
-    def place(
+    def place(  # noqa: PLR0913 - an entry's columns
         self,
         stream: str,
         sha256: bytes,

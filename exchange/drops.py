@@ -132,7 +132,7 @@ class DropDesk:
             period=drop.period,
             section=section_of(packet_type, drop.section),
             class_=packet_type.retention,
-            flow=packet_type.flow.value,  # type: ignore[arg-type]
+            flow=packet_type.flow.value,
             re=drop.re,
             certificate=self._gate.fingerprint,
             payload=draft_payload(media_type),

@@ -83,7 +83,9 @@ class Effects:
         for effect in step:
             frame = await self._apply(effect, origin, batch, frame)
 
-    async def _apply(self, effect: Effect, origin: Origin, batch: Batch, frame: int) -> int:
+    async def _apply(  # noqa: C901, PLR0912 - one arm for each effect
+        self, effect: Effect, origin: Origin, batch: Batch, frame: int
+    ) -> int:
         """Do one effect; return the number of the frame that the event brought, once stored."""
         match effect:
             case Keep():

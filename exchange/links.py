@@ -73,7 +73,7 @@ class LaneState(msgspec.Struct):
 class Link:
     """The link to one neighbour, over as many sessions as it takes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts it stands on
         self,
         neighbour: str,
         *,
@@ -168,7 +168,7 @@ class Link:
         return nonce == self._shake.nonce
 
     def knows_certificate(self, fingerprint: str) -> None:
-        """The neighbour brought this certificate itself: no need to bring it back."""
+        """Remember a certificate that the neighbour brought: no need to bring it back."""
         self._certificates_sent.add(fingerprint)
 
     @property

@@ -32,8 +32,8 @@ class Desk(Protocol):
     async def confirm(self, stream: str, up_to: int) -> None:
         """Move a local stream's cursor."""
 
-    async def may_seal_again(self) -> None:
-        """Return once the node may seal (it has greeted, and its clock is not in doubt)."""
+    async def sealing_allowed(self) -> None:
+        """Return once the node may seal (it has been greeted, and its clock is not in doubt)."""
 
 
 class LocalBox:
@@ -94,7 +94,7 @@ class LocalSystem:
         assert self._desk is not None, "attach comes first"
         while True:
             delivery = await session.receive()
-            await self._desk.may_seal_again()
+            await self._desk.sealing_allowed()
             drop = read_drop(self.name, delivery.headers, delivery.content_type, delivery.body)
             await self._desk.drop([msgspec.structs.replace(drop, dropped=self._clock())])
             await session.settle_through(delivery)
@@ -107,7 +107,7 @@ class LocalSystem:
                 box.stream, self._epoch, box.cursor, ENTRIES_PER_READ, BYTES_PER_READ
             )
             for entry in entries:
-                await self._publish_entry(session, box, entry, repeat=first_read)
+                await self._publish_entry(session, entry, repeat=first_read)
             if entries:
                 box.cursor = entries[-1].number
                 await self._desk.confirm(box.stream, box.cursor)
@@ -116,7 +116,7 @@ class LocalSystem:
                 await box.wait()
 
     async def _publish_entry(
-        self, session: LocalSession, box: LocalBox, entry: StoredEntry, *, repeat: bool
+        self, session: LocalSession, entry: StoredEntry, *, repeat: bool
     ) -> None:
         if entry.object is not None:
             await session.publish_to("status", entry.object, {})

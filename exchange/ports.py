@@ -11,6 +11,7 @@ from schemas.records import (
     CrlRow,
     DropOutcome,
     HeldRow,
+    LinkMark,
     OpenRow,
     PacketRow,
     PendingDrop,
@@ -95,6 +96,9 @@ class Archive(Protocol):
     async def pending_drops(self, limit: int) -> list[PendingDrop]:
         """Return documents handed over by command and not sealed yet, oldest first."""
 
+    async def link_marks(self) -> dict[str, LinkMark]:
+        """Return the newest mark of each link that was ever suspended."""
+
     def wake_on_drop(self, wake: Callable[[], None]) -> None:
         """Call `wake` whenever a command hands over a document."""
 
@@ -115,7 +119,7 @@ class Observer(Protocol):
     """Telemetry: told what happened, once it is durable. Never fails, never waits."""
 
     def committed(self, changes: Changes, took_us: int) -> None:
-        """A group was committed."""
+        """Take note of a group that was committed."""
 
     def noticed(self, event: str, *, level: str = "info", **facts: object) -> None:
         """Something worth a log line; `event` is a constant snake_case name."""

@@ -35,6 +35,8 @@ class Sweep:
             return
         trails = await self._archive.trail_of_frame([row.frame for row in rows])
         for row in rows:
+            if row.about in batch.changes.closed:
+                continue  # its answer has come in this very group
             await self._look_at(row, trails[row.frame], batch)
 
     async def _look_at(self, row: OpenRow, trail: Trail, batch: Batch) -> None:

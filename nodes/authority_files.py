@@ -18,7 +18,7 @@ Times come in as a parameter; one process at a time works on a folder.
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -103,7 +103,7 @@ class AuthorityFiles:
             root = self._issuer("root")
             key = ec.generate_private_key(ec.SECP256R1())
             certificate = issue_authority(root, address, key.public_key(), now)
-            self._record("root", address, "authority", certificate)
+            self._record("root", address, {"authority": certificate})
             with _whole_folder(folder) as draft:
                 write_private_key(draft / "key.pem", key, self._passphrase)
                 _replace(draft / "index.json", msgspec.json.encode(Index()))
@@ -135,8 +135,9 @@ class AuthorityFiles:
                 purpose: issue_node(authority, address, purpose, key.public_key(), now)
                 for purpose, key in keys.items()
             }
-            for purpose, certificate in certificates.items():
-                self._record(name, address, purpose, certificate)
+            self._record(
+                name, address, {str(purpose): each for purpose, each in certificates.items()}
+            )
             with _whole_folder(folder) as draft:
                 for purpose, key in keys.items():
                     write_private_key(draft / f"{purpose}.key", key, passphrase)
@@ -228,19 +229,15 @@ class AuthorityFiles:
         self,
         issuer: str,
         address: str,
-        purpose: str,
-        certificate: x509.Certificate,
+        certificates: Mapping[str, x509.Certificate],
     ) -> None:
+        """List certificates by purpose; durable on return."""
         index = self._index(issuer)
-        entry = Issued(
-            fingerprint=fingerprint_of(certificate),
-            serial=f"{certificate.serial_number:x}",
-            address=address,
-            purpose=str(purpose),
-            not_before=format_instant(from_datetime(certificate.not_valid_before_utc)),
-            not_after=format_instant(from_datetime(certificate.not_valid_after_utc)),
-        )
-        self._save(issuer, msgspec.structs.replace(index, issued=[*index.issued, entry]))
+        entries = [
+            _entry_of(address, purpose, certificate)
+            for purpose, certificate in certificates.items()
+        ]
+        self._save(issuer, msgspec.structs.replace(index, issued=[*index.issued, *entries]))
 
     def _revoke_at(self, issuer: str, what: str, reason: str, now: Instant) -> list[Issued]:
         index = self._index(issuer)
@@ -279,6 +276,17 @@ class AuthorityFiles:
         with (self._folder / ".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _entry_of(address: str, purpose: str, certificate: x509.Certificate) -> Issued:
+    return Issued(
+        fingerprint=fingerprint_of(certificate),
+        serial=f"{certificate.serial_number:x}",
+        address=address,
+        purpose=purpose,
+        not_before=format_instant(from_datetime(certificate.not_valid_before_utc)),
+        not_after=format_instant(from_datetime(certificate.not_valid_after_utc)),
+    )
 
 
 def _check_address(address: str) -> None:

@@ -79,7 +79,7 @@ class Daemon:
             cursors = await service.open(wait=True)
             checkpoints = self._checkpoints(node)
             await checkpoints.check(service.leaves)
-            attach_links(node, cursors, now)
+            await attach_links(node, cursors, now)
             await self._introduce(node)
             self.telemetry.noticed("record_opened", leaves=service.leaves)
             async with asyncio.TaskGroup() as tasks:
@@ -116,7 +116,7 @@ class Daemon:
         async with asyncio.TaskGroup() as tasks:
             parent = parent_endpoint(self.config)
             if parent is not None:
-                link = node.links[node.service.rules.neighbours[0]]
+                link = node.links[node.service.state.rules.neighbours[0]]
                 tasks.create_task(parent.run(link.handle, self._on_state))
             own = own_endpoint(self.config)
             if own is not None:
@@ -139,7 +139,7 @@ class Daemon:
         )
 
     async def _on_dead(self, body: bytes, headers: object) -> None:
-        """The broker gave up on a message: the stream brings it again; somebody must look."""
+        """Report what the broker gave up on: the stream brings it again, somebody must look."""
         self.telemetry.noticed(
             "dead_letter", level="error", size=len(body), headers=str(headers)[:200]
         )
@@ -147,7 +147,7 @@ class Daemon:
     async def _tick(self, service: Service, checkpoints: Checkpoints) -> None:
         """Sweep at its interval and at each command, look for new CRLs, sign what is due."""
         woken = asyncio.Event()
-        archive = service.archive
+        archive = service.state.archive
         archive.wake_on_drop(woken.set)
         every_s = self.config.limits.sweep_every_us / 1e6
         while True:
@@ -168,7 +168,7 @@ class Daemon:
         for stream, waiting in service.waiting().items():
             self.telemetry.waiting.labels(stream).set(waiting)
         self.telemetry.journal.set(service.leaves)
-        self.telemetry.clock_doubted.set(service.clock_doubted)
+        self.telemetry.clock_doubted.set(not service.state.clock_agrees.is_set())
 
     async def _drain(
         self, service: Service, checkpoints: Checkpoints, tasks: Sequence[asyncio.Task[None]]

@@ -18,7 +18,7 @@ from schemas.documents.attendance import Attendance, AttendanceDaily
 from schemas.documents.common import Organisation, SourceRef
 from schemas.documents.file import FileFacts, encode_file
 from schemas.documents.order import AdminOrder, OrderText, Signatory
-from schemas.documents.performance import Performance, PerformancePeriod, SubjectMark
+from schemas.documents.performance import Performance, PerformancePeriod
 from schemas.identifiers import ARTIFICIAL_BINS, ARTIFICIAL_IINS, artificial_bin, artificial_iin
 
 GRADES = 11
@@ -75,7 +75,7 @@ def performance(school: str, period: str, seed: int) -> bytes:
         Performance(
             iin=iin,
             class_=group,
-            marks=tuple(SubjectMark(subject, 3 + next(draws) % 3) for subject in SUBJECTS),
+            marks=tuple((subject, 3 + next(draws) % 3) for subject in SUBJECTS),
             source_ref=_entry(organisation, group, number),
         )
         for iin, group, number in _pupils(school)

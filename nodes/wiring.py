@@ -131,9 +131,9 @@ def build_service(config: Config, vault: Vault, clock: Clock, observer: Observer
     return Node(config, vault, archive, service, {}, {}, executor)
 
 
-def attach_links(node: Node, cursors: Mapping[str, int], clock: Clock) -> None:
+async def attach_links(node: Node, cursors: Mapping[str, int], clock: Clock) -> None:
     """Make the links and local systems, standing where the record says."""
-    rules = node.service.rules
+    rules = node.service.state.rules
     for neighbour in rules.neighbours:
         node.links[neighbour] = Link(
             neighbour,
@@ -157,7 +157,7 @@ def attach_links(node: Node, cursors: Mapping[str, int], clock: Clock) -> None:
         local.attach(node.service)
         node.systems[system.name] = local
     boxes = [box for local in node.systems.values() for box in (local.inbox, local.status)]
-    node.service.attach(list(node.links.values()), boxes)
+    await node.service.attach(list(node.links.values()), boxes)
 
 
 def parent_endpoint(config: Config) -> ParentEndpoint | None:

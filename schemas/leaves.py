@@ -1,4 +1,4 @@
-"""Journal leaves: short text records of fixed fields for their kind (docs/protocol.md clause 10).
+r"""Journal leaves: short text records of fixed fields for their kind (docs/protocol.md clause 10).
 
     bbaj-leaf/1
     kind relayed
@@ -6,7 +6,7 @@
     ...
 
 Lower-case `key value` lines in fixed order, a newline behind each; the hash of a leaf is
-`printf '\\0' | cat - leaf | sha256sum` (RFC 6962). Payloads never go in.
+`printf '\0' | cat - leaf | sha256sum` (RFC 6962). Payloads never go in.
 """
 
 from enum import StrEnum
@@ -116,9 +116,9 @@ _KEYWORDS = {"from": "from_"}
 
 
 def leaf_record(kind: LeafKind, **fields: str) -> bytes:
-    """Return the exact bytes of a leaf; `frame_sha256="…"` becomes the line `frame-sha256 …`
-    and `from_` the line `from`.
+    """Return the exact bytes of a leaf.
 
+    `frame_sha256="…"` becomes the line `frame-sha256 …`, and `from_` the line `from`.
     Fields given as empty text are left out. The order is that of FIELDS, whatever the caller's.
     """
     lines = [FIRST_LINE, "kind ", kind, "\n"]

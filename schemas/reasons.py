@@ -1,4 +1,4 @@
-"""Reasons for refusing a frame: the closed list of docs/protocol.md clause 9, in order of judgement."""
+"""Reasons for refusing a frame: the closed list of protocol clause 9, in order of judgement."""
 
 from enum import StrEnum
 

@@ -159,8 +159,9 @@ class DropOutcome(msgspec.Struct, frozen=True, gc=False):
 
 
 class OpenRow(msgspec.Struct, frozen=True, gc=False):
-    """A packet of ours that waits for an answer: a document for its receipt, or a receipt for
-    its closing. `about` is the frame of the packet exchanged, `frame` the one to send again.
+    """A packet of ours that waits: a document for its receipt, a receipt for its closing.
+
+    `about` is the frame of the packet exchanged, `frame` the one to send again.
     """
 
     frame: int
@@ -185,8 +186,9 @@ class HeldRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class PendingDrop(msgspec.Struct, frozen=True, gc=False):
-    """A document handed over by command; the body is encrypted at rest under `bucket`,
-    its additional data being `<system>/<drop_id>`.
+    """A document handed over by command, its body encrypted at rest under `bucket`.
+
+    The additional data of the encryption is `<system>/<drop_id>`.
     """
 
     system: str
@@ -215,7 +217,7 @@ class LinkMark(msgspec.Struct, frozen=True, gc=False):
     """A link was suspended (a fork, a quota passed) or taken up again; the newest one counts."""
 
     neighbour: str
-    marked: Instant
+    at: Instant
     action: str
     """`suspended` or `lifted`."""
     why: str

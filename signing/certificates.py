@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from schemas.addresses import DNS_SUFFIX, is_address
 from schemas.moments import Instant, from_datetime
 from schemas.reasons import Reason
+from signing.errors import CertificateError
 from signing.profiles import CERTIFICATE_BYTES_MAX, KEY_USAGES, Purpose, is_key_of, is_p256
 
 _MALFORMED = (
@@ -33,16 +34,6 @@ _KNOWN_CRITICAL = (
 )
 
 Kind = TypeVar("Kind", bound=x509.ExtensionType)
-
-
-class CertificateFault(Exception):  # noqa: N818 - internal to this package: a refusal on its way
-    """Why a certificate does not count: reason and detail of the refusal."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        """Keep reason and detail apart."""
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
 
 
 class Life(msgspec.Struct, frozen=True, gc=False):
@@ -104,8 +95,8 @@ def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> boo
 
 
 def check_root(root: x509.Certificate) -> None:
-    """Raise CertificateFault unless this is a root of ours."""
-    key = root.public_key()
+    """Raise CertificateError unless this is a root of ours."""
+    key = _public_key(root)
     if not (isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP384R1)):
         raise _untrusted("root key is not on P-384")
     if not is_authority(root) or not is_issued_by(root, root):
@@ -113,12 +104,12 @@ def check_root(root: x509.Certificate) -> None:
 
 
 def check_authority(certificate: x509.Certificate, root: x509.Certificate) -> None:
-    """Raise CertificateFault unless the root issued this authority in the one shape allowed."""
+    """Raise CertificateError unless the root issued this authority in the one shape allowed."""
     if not is_issued_by(certificate, root):
         raise _untrusted("authority was not issued by the root")
     if not isinstance(certificate.signature_hash_algorithm, hashes.SHA384):
         raise _untrusted("authority is not signed with SHA-384")
-    if not is_p256(certificate.public_key()):
+    if not is_p256(_public_key(certificate)):
         raise _untrusted("authority key is not on P-256")
     basic = _find(certificate, x509.BasicConstraints)
     if basic is None or not basic.critical or not basic.value.ca or basic.value.path_length != 0:
@@ -135,7 +126,7 @@ def check_authority(certificate: x509.Certificate, root: x509.Certificate) -> No
 def check_node(certificate: x509.Certificate, purpose: Purpose) -> str:
     """Return the address that a node's certificate names.
 
-    Raises CertificateFault unless name, purpose, key and shape are the ones allowed.
+    Raises CertificateError unless name, purpose, key and shape are the ones allowed.
     """
     address = _check_name(certificate)
     usages = _find(certificate, x509.ExtendedKeyUsage)
@@ -148,7 +139,7 @@ def check_node(certificate: x509.Certificate, purpose: Purpose) -> str:
         raise _untrusted("certificate key may not sign")
     _check_critical(certificate, _KNOWN_CRITICAL)
     if not is_key_of(purpose, _public_key(certificate)):
-        raise CertificateFault(
+        raise CertificateError(
             Reason.ALGORITHM_NOT_ALLOWED,
             f"certificate key is not of the kind for the purpose {purpose}",
         )
@@ -213,5 +204,5 @@ def _find(
         return None
 
 
-def _untrusted(detail: str) -> CertificateFault:
-    return CertificateFault(Reason.CERTIFICATE_UNTRUSTED, detail)
+def _untrusted(detail: str) -> CertificateError:
+    return CertificateError(Reason.CERTIFICATE_UNTRUSTED, detail)

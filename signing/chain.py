@@ -17,9 +17,9 @@ from schemas.limits import Limits
 from schemas.moments import Instant, format_instant
 from schemas.reasons import Reason
 from signing import certificates, crl, paths
-from signing.certificates import CertificateFault, Life
+from signing.certificates import Life
 from signing.crl import Crl
-from signing.errors import KeyFileDamagedError
+from signing.errors import CertificateError, KeyFileDamagedError
 from signing.keys import fingerprint
 from signing.paths import Authority, IssuingKey, Path, PublicKey
 from signing.profiles import Purpose
@@ -28,6 +28,8 @@ CERTIFICATES_MAX = 500_000
 """Certificates kept that an authority of ours issued: 21,000 nodes, three keys, eight renewals."""
 STRANGERS_MAX = 1024
 """Certificates kept of which no authority is known; the oldest go first."""
+FOREIGN_TRIED_MAX = 4
+"""Foreign issuers of one name whose signature is tried on a certificate."""
 
 
 class Trusted(msgspec.Struct, frozen=True, gc=False):
@@ -85,7 +87,7 @@ class TrustStore:
             raise KeyFileDamagedError("root certificate cannot be read: fetch it again")
         try:
             certificates.check_root(parsed)
-        except CertificateFault as error:
+        except CertificateError as error:
             raise KeyFileDamagedError(f"{error.detail}: fetch the root again") from error
         self.root = root
         self._root = paths.authority_of(parsed)
@@ -185,16 +187,21 @@ class TrustStore:
             return self._without_authority(certificate)
         try:
             return paths.follow(certificate, authorities[0], self._root, purpose)
-        except CertificateFault as fault:
+        except CertificateError as fault:
             return Untrusted(fault.reason, fault.detail)
 
     def _without_authority(self, certificate: x509.Certificate) -> Untrusted | Missing:
-        """Tell an issuer at hand that does not count from one that may still come."""
+        """Tell an issuer that does not count from an authority that may still come.
+
+        A foreign issuer at hand ends the wait only if its key really signed the certificate: names
+        and key identifiers are anybody's to copy.
+        """
         issuer = certificate.issuer
         named = (issuer.public_bytes(), certificates.issuer_key_id(certificate))
-        if (
-            issuer in {certificate.subject, self._root.certificate.subject}
-            or named in self._foreign.values()
+        foreign = [self._strangers[name] for name, who in self._foreign.items() if who == named]
+        at_hand = map(certificates.parse_certificate, foreign[:FOREIGN_TRIED_MAX])
+        if issuer in {certificate.subject, self._root.certificate.subject} or any(
+            each is not None and certificates.is_issued_by(certificate, each) for each in at_hand
         ):
             detail = "certificate does not chain to the root through one authority"
             return Untrusted(Reason.CERTIFICATE_UNTRUSTED, detail)
@@ -278,7 +285,7 @@ class TrustStore:
     def _add_authority(self, der: bytes, certificate: x509.Certificate, learned: list[str]) -> None:
         try:
             certificates.check_authority(certificate, self._root.certificate)
-        except CertificateFault:
+        except CertificateError:
             self._add_stranger(der)
             subject = certificate.subject.public_bytes()
             self._foreign[fingerprint(der)] = (subject, certificates.subject_key_id(certificate))

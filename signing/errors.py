@@ -1,5 +1,7 @@
 """Errors of signing.
 
+    FormatError
+    └── CertificateError               a certificate does not count (becomes a refusal)
     Fatal
     ├── KeyFileError                   a key or certificate file cannot be used
     │   ├── KeyFileMissingError        no such file, or it may not be read            exit 66
@@ -10,10 +12,15 @@
     ├── BucketDamagedError             what is at rest does not open under its key    exit 65
     └── IssueError                     a certificate that the profile does not allow  exit 64
 
-All are Fatal: our own files are at fault, never the peer. What a peer sends is refused by value.
+Fatal are our own files' faults, never the peer's. `TrustStore.judge` and `authenticate` raise none
+of these for what a peer sends: they return the refusal.
 """
 
-from schemas.errors import Fatal
+from schemas.errors import Fatal, FormatError
+
+
+class CertificateError(FormatError):
+    """A certificate departs from the profile: reason and detail of the refusal."""
 
 
 class KeyFileError(Fatal):

@@ -19,8 +19,9 @@ from cryptography.x509.verification import (
 from schemas.moments import Instant, as_datetime
 from schemas.reasons import Reason
 from signing import certificates
-from signing.certificates import CertificateFault, Life
+from signing.certificates import Life
 from signing.crl import Crl
+from signing.errors import CertificateError
 from signing.keys import fingerprint
 from signing.profiles import Purpose
 
@@ -102,7 +103,7 @@ def follow(
     root: Authority,
     purpose: Purpose,
 ) -> Path:
-    """Return the path from a node's certificate to the root. Raises CertificateFault."""
+    """Return the path from a node's certificate to the root. Raises CertificateError."""
     own = certificates.life_of(certificate)
     whole = own.overlap(authority.life).overlap(root.life)
     if whole.since > whole.until:
@@ -125,7 +126,7 @@ def follow(
 
 
 def _verify(node: x509.Certificate, authority: Authority, root: Authority, at: Instant) -> None:
-    """Raise CertificateFault unless `cryptography` finds the chain good at a moment."""
+    """Raise CertificateError unless `cryptography` finds the chain good at a moment."""
     any_usage = ExtensionPolicy.permit_all().require_present(
         x509.ExtendedKeyUsage,
         Criticality.AGNOSTIC,
@@ -153,5 +154,5 @@ def _first_line(error: VerificationError) -> str:
     return "".join(c for c in text if c not in '"\\' and " " <= c <= "~")[:200]
 
 
-def _untrusted(detail: str) -> CertificateFault:
-    return CertificateFault(Reason.CERTIFICATE_UNTRUSTED, detail)
+def _untrusted(detail: str) -> CertificateError:
+    return CertificateError(Reason.CERTIFICATE_UNTRUSTED, detail)

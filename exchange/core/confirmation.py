@@ -89,7 +89,7 @@ def _deliver(header: Header, about: Trail) -> Step:
     return tuple(effects)
 
 
-def _find_receipt_fault(
+def _find_receipt_fault(  # noqa: PLR0911 - one return for each fault
     header: Header, receipt: Receipt, about: Trail | None, rules: Rules
 ) -> str | None:
     if about is None or about.packet.sender != rules.here:

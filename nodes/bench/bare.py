@@ -55,7 +55,7 @@ async def relay(count: int, port: int, vhost: str, tls: ClientTls, server_name: 
         return time.perf_counter() - began
 
 
-async def fill(
+async def fill(  # noqa: PLR0917 - the one call has them all
     count: int, size: int, port: int, vhost: str, tls: ClientTls, server_name: str
 ) -> None:
     """Make both quorum queues and put `count` messages of `size` bytes into SOURCE."""

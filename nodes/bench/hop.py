@@ -144,7 +144,7 @@ async def _bench() -> AsyncIterator[Bench]:
     """Set up broker, database and files; the node itself is started by the caller."""
     with tempfile.TemporaryDirectory(prefix="bbaj-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        folder.chmod(0o711)
+        folder.chmod(0o711)  # noqa: ASYNC240 - once, before anything runs
         authority = AuthorityFiles(folder / "ca")
         authority.init_root(now())
         for address in (PARENT, RELAY):
@@ -216,7 +216,7 @@ async def _ends(bench: Bench) -> AsyncIterator[None]:
 
 
 def _ignore(_: LinkState) -> None:
-    """Connections are not what is measured."""
+    """Ignore connections: they are not what is measured."""
 
 
 async def _no_dead(body: bytes, headers: object) -> None:

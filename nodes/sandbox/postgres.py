@@ -9,17 +9,20 @@ from pathlib import Path
 
 import msgspec
 
+from nodes.errors import ServiceDown
 from nodes.sandbox.processes import (
     call,
     end,
-    free_ports,
     give,
+    keep_ports,
+    kept_ports,
     programs_folder,
     service_user,
     spawn,
 )
 
 BINARIES = ("/usr/lib/postgresql/*/bin", "/usr/local/pgsql/bin", "/usr/local/bin")
+STARTUP_S = 60.0
 SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
@@ -73,6 +76,7 @@ class PrivatePostgres:
             environment=self._environment,
             folder=self.folder,
             log=self.folder / "postgres.log",
+            last=signal.SIGINT,
         )
         await self._wait()
 
@@ -100,14 +104,25 @@ class PrivatePostgres:
         )
 
     async def _wait(self) -> None:
-        for _ in range(600):
+        assert self._process is not None
+        ready = [
+            self._programs / "pg_isready",
+            "-q",
+            f"--host={self.folder}",
+            f"--port={self.port}",
+        ]
+        deadline = asyncio.get_running_loop().time() + STARTUP_S
+        while True:
             try:
-                await self._psql("SELECT 1")
-            except Exception:  # noqa: BLE001 - whatever it is, it is not up yet
-                await asyncio.sleep(0.1)
+                await call(ready, environment=self._environment, folder=self.folder)
+            except ServiceDown:
+                ended = self._process.returncode is not None
+                if ended or asyncio.get_running_loop().time() > deadline:
+                    log = (self.folder / "postgres.log").read_text(encoding="utf-8")
+                    raise ServiceDown(f"PostgreSQL does not start: {log[-400:]}") from None
+                await asyncio.sleep(0.05)
                 continue
             return
-        await self._psql("SELECT 1")
 
     async def _psql(self, statement: str, database: str = "postgres") -> str:
         password = (self.folder / "superuser").read_text(encoding="ascii")

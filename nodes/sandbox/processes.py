@@ -20,7 +20,7 @@ from nodes.errors import ServiceDown
 UNPRIVILEGED = "nobody"
 END_S = 30.0
 LOWEST_PORT = 10240
-WITH_US = "/usr/bin/setpriv"
+WITH_US = shutil.which("setpriv")
 """Of util-linux, thus on every Debian: ends what it starts when we die without a word."""
 
 
@@ -91,16 +91,21 @@ def copy_for_service(source: Path, target: Path) -> Path:
 
 
 async def spawn(
-    command: Sequence[str | Path], *, environment: Mapping[str, str], folder: Path, log: Path
+    command: Sequence[str | Path],
+    *,
+    environment: Mapping[str, str],
+    folder: Path,
+    log: Path,
+    last: signal.Signals = signal.SIGTERM,
 ) -> asyncio.subprocess.Process:
     """Start a service as the service user, in a session of its own.
 
-    It gets SIGTERM when we die, however we die, so that nothing is left behind.
+    It gets the signal `last` when we die, however we die, so that nothing is left behind.
     """
     user = service_user()
     as_root = os.geteuid() == 0
-    if Path(WITH_US).exists():
-        command = [WITH_US, "--pdeathsig", "TERM", *command]
+    if WITH_US:
+        command = [WITH_US, "--pdeathsig", last.name, *command]
     with log.open("ab") as output:
         return await asyncio.create_subprocess_exec(
             *map(str, command),

@@ -6,6 +6,7 @@ the certificate (Erlang's `sni_hosts`), so that each child still checks its own 
 
 import asyncio
 import os
+import re
 import secrets
 import signal
 from collections.abc import Mapping
@@ -18,14 +19,17 @@ from nodes.sandbox.processes import (
     call,
     copy_for_service,
     end,
-    free_ports,
     give,
+    keep_ports,
+    kept_ports,
     programs_folder,
     spawn,
 )
 
 BINARIES = ("/usr/lib/rabbitmq/bin", "/usr/local/lib/rabbitmq/bin", "/opt/rabbitmq/sbin")
+PLUGINS = ("rabbitmq_auth_mechanism_ssl",)
 STARTUP_S = 120.0
+OPEN_S = 10.0
 
 
 class BrokerTls(msgspec.Struct, frozen=True):
@@ -56,12 +60,14 @@ class PrivateBroker:
         self._schedulers = schedulers
         self._programs = programs_folder(BINARIES, "rabbitmq-server")
         self._process: asyncio.subprocess.Process | None = None
-        self.amqp_port, self.amqps_port, self._distribution, self._epmd = free_ports(4)
+        self._port_mapper: asyncio.subprocess.Process | None = None
+        self._ports = kept_ports(folder / "ports", 4)
+        self.amqp_port, self.amqps_port, self._distribution, self._epmd = self._ports
 
     @property
     def ctl_command(self) -> tuple[str, ...]:
         """The administration command; it wants `environment`."""
-        return (str(self._programs / "rabbitmqctl"),)
+        return (str(self.folder / "programs" / "sbin" / "rabbitmqctl"),)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -76,6 +82,7 @@ class PrivateBroker:
             "RABBITMQ_DIST_PORT": str(self._distribution),
             "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
+            "RABBITMQ_PLUGINS_DIR": str(folder / "programs" / "plugins"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
             "RABBITMQ_MNESIA_BASE": str(folder / "data"),
             "RABBITMQ_LOG_BASE": str(folder / "log"),
@@ -83,6 +90,8 @@ class PrivateBroker:
             "RABBITMQ_GENERATED_CONFIG_DIR": str(folder / "generated"),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(self._epmd),
+            # The start script then becomes the broker: no shell between us and it.
+            "RUNNING_UNDER_SYSTEMD": "true",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
                 "-kernel inet_dist_use_interface {127,0,0,1} "
                 f"+S {self._schedulers}:{self._schedulers} +sbwt none +sbwtdcpu none +sbwtdio none"
@@ -90,31 +99,40 @@ class PrivateBroker:
         }
 
     async def start(self) -> None:
-        """Write the files at first use, start, and wait until the broker takes connections."""
-        if not (self.folder / "rabbitmq.conf").exists():
-            self._write_files()
+        """Write the files, start, and wait until the broker takes connections."""
+        self._write_files()
+        await self._start_port_mapper()
         self._process = await spawn(
-            [self._programs / "rabbitmq-server"],
+            [self.folder / "programs" / "sbin" / "rabbitmq-server"],
             environment=self.environment,
             folder=self.folder,
             log=self.folder / "server.log",
         )
-        await self._wait()
+        await self._wait_for_port(self.amqp_port, self._process, STARTUP_S)
+        await self.ctl("await_startup", "--timeout", str(int(STARTUP_S)))
 
-    async def _wait(self) -> None:
-        deadline = asyncio.get_running_loop().time() + STARTUP_S
-        while True:
-            assert self._process is not None
-            if self._process.returncode is not None:
-                raise ServiceDown(f"broker {self.name} ended at start: see {self.folder}/log")
-            try:
-                await self.ctl("await_startup", "--timeout", "100")
-            except ServiceDown:
-                if asyncio.get_running_loop().time() > deadline:
-                    raise
-                await asyncio.sleep(0.5)
-                continue
+    async def _start_port_mapper(self) -> None:
+        """Start our own epmd, or the broker would start one that outlives it."""
+        if self._port_mapper is not None and self._port_mapper.returncode is None:
             return
+        self._port_mapper = await spawn(
+            ["/usr/bin/env", "epmd", "-address", "127.0.0.1", "-port", str(self._epmd)],
+            environment=self.environment,
+            folder=self.folder,
+            log=self.folder / "epmd.log",
+        )
+        await self._wait_for_port(self._epmd, self._port_mapper, OPEN_S)
+
+    async def _wait_for_port(
+        self, port: int, process: asyncio.subprocess.Process, timeout_s: float
+    ) -> None:
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while not await is_open(port):
+            if process.returncode is not None:
+                raise ServiceDown(f"broker {self.name} ended at start: see {self.folder}/*.log")
+            if asyncio.get_running_loop().time() > deadline:
+                raise ServiceDown(f"broker {self.name} is not up after {timeout_s:.0f} s")
+            await asyncio.sleep(0.05)
 
     async def ctl(self, *words: str) -> str:
         """Run rabbitmqctl and return its output. Raises ServiceDown."""
@@ -129,10 +147,12 @@ class PrivateBroker:
         if self._process is not None:
             await end(self._process, signal.SIGTERM)
             self._process = None
-        await self._stop_epmd()
+        if self._port_mapper is not None:
+            await end(self._port_mapper, signal.SIGTERM)
+            self._port_mapper = None
 
     async def kill(self) -> None:
-        """End as a power cut of the process would."""
+        """End as a power cut of the process would; `start` or `stop` comes next."""
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
             await self._process.wait()
@@ -143,24 +163,16 @@ class PrivateBroker:
         await self.stop()
         await self.start()
 
-    async def _stop_epmd(self) -> None:
-        """End the port mapper, which outlives its broker, through its own command port."""
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self._epmd)
-        except OSError:
-            return
-        writer.write(b"\x00\x01k")
-        await writer.drain()
-        await reader.read(16)
-        writer.close()
-
     def _write_files(self) -> None:
         folder = self.folder
         folder.mkdir(parents=True, exist_ok=True)
         cookie = folder / ".erlang.cookie"
-        cookie.write_text(secrets.token_hex(20), encoding="ascii")
-        cookie.chmod(0o400)
-        (folder / "plugins").write_text("[rabbitmq_auth_mechanism_ssl].\n", encoding="ascii")
+        if not cookie.exists():
+            cookie.write_text(secrets.token_hex(20), encoding="ascii")
+            cookie.chmod(0o400)
+            keep_ports(folder / "ports", self._ports)
+            link_programs(self._programs, folder / "programs")
+        (folder / "plugins").write_text(f"[{','.join(PLUGINS)}].\n", encoding="ascii")
         (folder / "rabbitmq.conf").write_text(self._conf(), encoding="ascii")
         (folder / "advanced.config").write_text(self._advanced(), encoding="ascii")
         give(folder)
@@ -201,3 +213,44 @@ log.file.level = info
         certificate = copy_for_service(tls.certificate, self.folder / "tls" / f"{name}.pem")
         key = copy_for_service(tls.key, self.folder / "tls" / f"{name}.key")
         return f'{{certfile, "{certificate}"}}, {{keyfile, "{key}"}}'
+
+
+def link_programs(programs: Path, target: Path) -> None:
+    """Lay RabbitMQ's programs out anew, with those plugins alone that are needed.
+
+    The broker looks at every plugin it finds at each start; without the others it needs half the
+    time.
+    """
+    home = (programs / "rabbitmq-server").resolve().parent.parent
+    target.mkdir()
+    for name in ("sbin", "escript"):
+        (target / name).symlink_to(home / name)
+    (target / "plugins").mkdir()
+    for plugin in needed_plugins(home / "plugins"):
+        (target / "plugins" / plugin.name).symlink_to(plugin)
+
+
+def needed_plugins(folder: Path) -> list[Path]:
+    """Return the applications in a plugin folder that ours need, all that they name included."""
+    found = {path.stem: path.parent.parent for path in folder.glob("*/ebin/*.app")}
+    waiting = ["rabbit", "rabbitmq_prelaunch", *PLUGINS]
+    needed: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in needed or name not in found:
+            continue
+        needed.add(name)
+        text = (found[name] / "ebin" / f"{name}.app").read_text(encoding="utf-8")
+        listed = re.search(r"\{applications,\s*\[([^\]]*)\]", text)
+        waiting += re.findall(r"\w+", listed[1]) if listed else []
+    return [found[name] for name in sorted(needed)]
+
+
+async def is_open(port: int) -> bool:
+    """Return whether something listens on a loopback port."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True

@@ -43,7 +43,6 @@ class FileDocument(msgspec.Struct, frozen=True, gc=False):
     data: bytes
 
 
-_ANY_MEDIA_TYPE = "application/octet-stream"
 _facts = msgspec.json.Decoder(FileFacts)
 
 
@@ -55,26 +54,6 @@ def encode_file(facts: FileFacts, data: bytes) -> bytes:
     decode_json(raw, _facts)  # what we write, we also read
     assert len(raw) <= FACTS_BYTES_MAX, "limits of the fields keep the facts below 64 KiB"
     return len(raw).to_bytes(2, "big") + raw + data
-
-
-def wrap_file(data: bytes, title: str | None, media_type: str | None, source: str | None) -> bytes:
-    """Return the container of a file as it was dropped, with what travelled beside it.
-
-    `source` is `kind;issuer;number`, such as `register;009940000008;17-5`. Raises DocumentError.
-    """
-    if title is None:
-        raise DocumentError("title", "is missing", FaultKind.MISSING_FIELD)
-    if source is None:
-        problem = "is missing; it reads kind;issuer;number"
-        raise DocumentError("source", problem, FaultKind.SOURCE_INVALID)
-    kind, _, rest = source.partition(";")
-    issuer, _, number = rest.partition(";")
-    facts = FileFacts(
-        title=title,
-        media_type=(media_type or _ANY_MEDIA_TYPE).partition(";")[0].strip().lower(),
-        source_ref=SourceRef(kind=kind.strip(), issuer=issuer.strip(), number=number.strip()),
-    )
-    return encode_file(facts, data)
 
 
 def decode_file(body: bytes) -> FileDocument:

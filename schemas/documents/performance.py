@@ -26,14 +26,9 @@ from schemas.identifiers import Iin
 PERIODS = (PeriodKind.QUARTER, PeriodKind.YEAR)
 SUBJECTS_MAX = 40
 
-
-class SubjectMark(
-    msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True
-):
-    """One subject and its mark, written `["alg", 5]`: most of a document is these."""
-
-    subject: CodeText
-    mark: Annotated[int, msgspec.Meta(ge=1, le=5)] | Literal["pass", "fail"]
+Mark = Annotated[int, msgspec.Meta(ge=1, le=5)] | Literal["pass", "fail"]
+SubjectMark = tuple[CodeText, Mark]
+"""One subject and its mark, written `["alg", 5]`: most of a document is these."""
 
 
 class Performance(
@@ -77,9 +72,9 @@ class PerformancePeriod(Document, frozen=True, gc=False, kw_only=True, omit_defa
 
 def _mark_faults(marks: tuple[SubjectMark, ...], subjects: CodeCheck, path: str) -> Iterator[Fault]:
     seen: set[str] = set()
-    for index, mark in enumerate(marks):
+    for index, (subject, _) in enumerate(marks):
         field = f"{path}[{index}][0]"
-        yield from subjects.faults(mark.subject, field)
-        if mark.subject in seen:
+        yield from subjects.faults(subject, field)
+        if subject in seen:
             yield Fault(field, "the pupil has two marks in this subject", FaultKind.DUPLICATE)
-        seen.add(mark.subject)
+        seen.add(subject)

@@ -4,9 +4,7 @@ A type is an entry here or, for a plug-in, in a mapping that a node merges with 
 in (R-18.1g): nothing else knows the types.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -18,18 +16,12 @@ from schemas.documents import attendance, performance
 from schemas.documents.attendance import AttendanceDaily
 from schemas.documents.common import BUILT_IN, CodeLists, Document
 from schemas.documents.faults import DocumentError, Fault, FaultKind
-from schemas.documents.file import (
-    CONTAINER_MEDIA_TYPE,
-    FileDocument,
-    FileFacts,
-    decode_file,
-    wrap_file,
-)
+from schemas.documents.file import CONTAINER_MEDIA_TYPE, FileDocument, FileFacts, decode_file
 from schemas.documents.file import read_facts as read_file_facts
 from schemas.documents.notice import NoticeReturned
 from schemas.documents.order import AdminOrder
 from schemas.documents.performance import PerformancePeriod
-from schemas.documents.periods import PeriodKind, find_period_problem
+from schemas.documents.periods import PeriodKind
 from schemas.documents.reading import decode_json
 
 # ruff: noqa: RUF001 - Kazakh and Russian names are the data
@@ -61,47 +53,13 @@ class PacketType(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Holds personal data, so it must be encrypted end to end."""
     inherits: bool = False
     """Section and retention class are those of the packet it answers; else the ones given here."""
-    may_be_dropped: bool = True
+    droppable: bool = True
     """A local system may drop it; False for what only nodes make."""
     periods: tuple[PeriodKind, ...] = ()
     """Kinds of period that the header may name; empty: none."""
     media_type: str = JSON_MEDIA_TYPE
     struct: type[msgspec.Struct] | None
     """What its JSON decodes to; None: the container of documents.file."""
-
-    def check_section(self, named: str | None) -> Section:
-        """Return the section of a packet, given what its drop names. Raises DocumentError."""
-        if named is None and self.section is not None:
-            return self.section
-        allowed = ", ".join(self.sections)
-        if named is None:
-            problem = f"{self.name} needs one of {allowed}"
-            raise DocumentError("section", problem, FaultKind.MISSING_FIELD)
-        if named not in self.sections:
-            problem = f"{show(named)} is not allowed for {self.name}; allowed: {allowed}"
-            raise DocumentError("section", problem, FaultKind.UNKNOWN_CODE)
-        return Section(named)
-
-    def check_period(self, named: str | None) -> None:
-        """Raise DocumentError unless a drop names a period of a fitting kind, or none."""
-        if named is None:
-            return
-        if not self.periods:
-            problem = f"{self.name} reports on no period"
-            raise DocumentError("period", problem, FaultKind.WRONG_PERIOD)
-        wrong = find_period_problem(named, self.periods)
-        if wrong:
-            raise DocumentError("period", wrong, FaultKind.WRONG_PERIOD)
-
-
-class LocalDocument(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A document as a local system gets it: its own bytes, not what wraps them."""
-
-    body: bytes
-    title: str | None
-    media_type: str
-    sha256: str
-    """Of the body, in hexadecimal."""
 
 
 _ALL_SECTIONS = (*ARCHIVE_SECTIONS, Section.NET)
@@ -189,7 +147,7 @@ _BUILT_IN_TYPES = (
         retention=RetentionClass.R1,
         personal=False,
         inherits=True,
-        may_be_dropped=False,
+        droppable=False,
         struct=Receipt,
     ),
     PacketType(
@@ -206,7 +164,7 @@ _BUILT_IN_TYPES = (
         retention=RetentionClass.R1,
         personal=False,
         inherits=True,
-        may_be_dropped=False,
+        droppable=False,
         struct=Closing,
     ),
     PacketType(
@@ -230,7 +188,7 @@ def find_type(name: str, types: Mapping[str, PacketType] = TYPES) -> PacketType:
     """Return the type of that name. Raises DocumentError(unknown-type)."""
     found = types.get(name)
     if found is None:
-        known = ", ".join(sorted(one.name for one in types.values() if one.may_be_dropped))
+        known = ", ".join(sorted(one.name for one in types.values() if one.droppable))
         problem = f"{show(name)} is not known here; the known ones are {known}"
         raise DocumentError("type", problem, FaultKind.UNKNOWN_TYPE)
     return found
@@ -276,70 +234,6 @@ def find_faults(
     except DocumentError as error:
         found.append(Fault(error.field, error.problem, error.kind))
     return tuple(found)
-
-
-def make_content(
-    type_name: str,
-    body: bytes,
-    *,
-    title: str | None = None,
-    media_type: str | None = None,
-    source: str | None = None,
-    lists: CodeLists = BUILT_IN,
-    types: Mapping[str, PacketType] = TYPES,
-) -> tuple[bytes, str]:
-    """Return a packet's content and its media type for the header, made from what was dropped.
-
-    A file is wrapped with its title, media type and source (`register;BIN or name;number`), unless
-    it comes as a container already; a JSON document stays as it is. Raises DocumentError.
-    """
-    packet_type = find_type(type_name, types)
-    if packet_type.struct is None and media_type != packet_type.media_type:
-        return wrap_file(body, title, media_type, source), packet_type.media_type
-    check_document(type_name, body, lists=lists, types=types)
-    return body, packet_type.media_type
-
-
-def read_content(
-    type_name: str, content: bytes, *, types: Mapping[str, PacketType] = TYPES
-) -> LocalDocument:
-    """Return the document in a packet's content. Never raises: what cannot be unwrapped stays whole.
-
-    A packet that was accepted must reach the local system, whatever its content is worth.
-    """
-    packet_type = types.get(type_name)
-    body, title, media_type = content, None, "application/octet-stream"
-    if packet_type is not None:
-        media_type = packet_type.media_type
-        if packet_type.struct is None:
-            with suppress(DocumentError):
-                file = decode_file(content)
-                body, title, media_type = file.data, file.facts.title, file.facts.media_type
-    return LocalDocument(
-        body=body,
-        title=title,
-        media_type=media_type,
-        sha256=hashlib.sha256(body).hexdigest(),
-    )
-
-
-def period_of(
-    type_name: str,
-    content: bytes,
-    named: str | None = None,
-    *,
-    types: Mapping[str, PacketType] = TYPES,
-) -> str | None:
-    """Return the period for the header: the document's own, or of a type without one, `named`.
-
-    Raises DocumentError where the drop names another period than its document does.
-    """
-    if find_type(type_name, types).struct is None:
-        return named
-    own = getattr(decode_document(type_name, content, types=types), "period", None)
-    if own is None or named in (None, own):
-        return own or named
-    raise DocumentError("period", f"the document reports on {own}", FaultKind.WRONG_PERIOD)
 
 
 def export_json_schemas(types: Iterable[PacketType] = _BUILT_IN_TYPES) -> dict[str, dict[str, Any]]:
@@ -388,14 +282,10 @@ __all__ = [
     "Fault",
     "FaultKind",
     "FileDocument",
-    "LocalDocument",
     "PacketType",
     "check_document",
     "decode_document",
     "export_json_schemas",
     "find_faults",
     "find_type",
-    "make_content",
-    "period_of",
-    "read_content",
 ]

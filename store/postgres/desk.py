@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from schemas.moments import Instant
-from schemas.records import DropOutcome, PacketRow, PendingDrop, Released
+from schemas.records import DropOutcome, LinkMark, PacketRow, PendingDrop, Released
 from store.postgres.reader import Reader
 from store.postgres.rows import read_all
 from store.postgres.session import Connection
@@ -55,15 +55,6 @@ class InboxItem(msgspec.Struct, frozen=True, gc=False):
     packet: PacketRow
     taken: Instant | None
     by: str | None
-
-
-class LinkMark(msgspec.Struct, frozen=True, gc=False):
-    """What was last done to a link: `suspended` or `lifted`, and why."""
-
-    neighbour: str
-    at: Instant
-    action: str
-    why: str
 
 
 class Desk(Reader):

@@ -68,6 +68,7 @@ async def _write_record(connection: Connection, changes: Changes) -> None:
         changes.incidents,
         changes.drops,
         changes.released,
+        changes.link_marks,
     )
     for rows in tables:
         await _copy(connection, rows)

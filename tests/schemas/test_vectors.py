@@ -14,6 +14,7 @@ from exchange.core.steps import AnswerAgain, Hold, Keep, Quarantine
 from exchange.core.streams import Broken, Incoming, NotTaken, Taken, chain_after, take_bundle
 from schemas.addresses import dns_name, is_address, is_on_tree_path, label_of, parent_of
 from schemas.answers import RECEIPT, decode_closing, decode_receipt
+from schemas.documents.registry import check_document
 from schemas.errors import FormatError
 from schemas.frame import cut
 from schemas.leaves import LeafKind, read_leaf
@@ -97,9 +98,8 @@ def test_good_frame(vector):
     assert (frame.signed_bytes, frame.head_bytes) == (vector["signed_bytes"], vector["head_bytes"])
     assert frame.signature.hex() == vector["signature"]
     assert frame.payload.hex() == vector["payload"]
-    assert (
-        open_payload(frame.payload, frame.header.payload.coding, 4096) == vector["content"].encode()
-    )
+    content = open_payload(frame.payload, frame.header.payload.coding, 4096)
+    assert content.hex() == vector["content"]
     assert verdict.head_sha256.hex() == vector["head_sha256"]
     assert verdict.head_sha512.hex() == vector["head_sha512"]
     assert verdict.frame_sha256.hex() == hashlib.sha256(raw).hexdigest() == vector["frame_sha256"]
@@ -112,9 +112,17 @@ ANSWERS = [one for one in load("frames.json") if one["name"].startswith(("receip
 def test_answer_content(vector):
     """The contents of receipts and closings decode to what encodes to them again."""
     header = cut(bytes.fromhex(vector["frame"])).header
-    content = vector["content"].encode()
+    content = bytes.fromhex(vector["content"])
     decode = decode_receipt if header.type == RECEIPT else decode_closing
     assert msgspec.json.encode(decode(content)) == content
+
+
+@pytest.mark.parametrize("name", ["attendance", "file", "ping"])
+def test_document(name):
+    """The documents of the vectors are what their types allow."""
+    (vector,) = [one for one in load("frames.json") if one["name"] == name]
+    header = cut(bytes.fromhex(vector["frame"])).header
+    check_document(header.type, bytes.fromhex(vector["content"]))
 
 
 @pytest.mark.parametrize("vector", named(load("bad-frames.json")))
@@ -438,7 +446,7 @@ def examples():
     frames = {one["name"]: one for one in load("frames.json")}
     found = {("hex", path.name): path.read_text() for path in FOLDER.glob("*.hex")}
     found |= {("text", f"{name}.header"): one["header"] + "\n" for name, one in frames.items()}
-    found |= {("text", f"{name}.content"): one["content"] + "\n" for name, one in frames.items()}
+    found |= {("text", f"{name}.content"): _text_of(one) for name, one in frames.items()}
     found |= {("text", f"{one['name']}.leaf"): one["record"] for one in LEAVES["good"]}
     found |= {
         ("text", f"{one['name']}.header"): one["header"] + "\n" for one in load("objects.json")
@@ -447,6 +455,10 @@ def examples():
     found["text", "cosigned"] = NOTES["cosigned"]
     found["text", "vkey"] = NOTES["vkey"] + "\n"
     return found
+
+
+def _text_of(vector):
+    return bytes.fromhex(vector["content"]).decode("utf-8", "replace") + "\n"
 
 
 def test_worked_examples_are_the_vectors():

@@ -166,6 +166,10 @@ BAD_CERTIFICATES = {
     "an authority itself": (Departures(is_ca=True, signs=True), ""),
     "key that may not sign": (Departures(signs=False), "may not sign"),
     "unknown critical extension": (Departures(critical=(UNKNOWN,)), "critical"),
+    "critical extension that says more": (
+        Departures(critical=(x509.NameConstraints([SCHOOL_NAME], None),)),
+        "unknown critical extension 2.5.29.30",
+    ),
 }
 
 
@@ -212,6 +216,38 @@ def test_foreign_root_is_untrusted(trust):
     trust.add_certificates([foreign.root.der, *foreign.certificates])
     der = foreign.nodes[SCHOOL].packet.certificate
     assert reason_of(judge(trust, der)) is Reason.CERTIFICATE_UNTRUSTED
+
+
+def test_copied_issuer_name_ends_no_wait(network, der):
+    """A foreign issuer of a good authority's name and key identifier refuses nothing of it."""
+    good = network.authorities[OBLAST].certificate
+    forged, key = bad_authority(network, GOOD_CONSTRAINT).certificate, network.root.key
+    copied = (
+        x509.CertificateBuilder()
+        .subject_name(good.subject)
+        .issuer_name(good.subject)
+        .public_key(forged.public_key())
+        .serial_number(1)
+        .not_valid_before(good.not_valid_before_utc)
+        .not_valid_after(good.not_valid_after_utc)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(
+            good.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value,
+            critical=False,
+        )
+        .sign(key, hashes.SHA384())
+    )
+    trust = TrustStore(network.root.der)
+    trust.add_certificates([der_of(copied), der])
+    assert isinstance(judge(trust, der), Missing)
+
+
+def test_judged_again_from_memory(trust):
+    """A refusal is remembered, and the same."""
+    foreign = make_network([SCHOOL], NOW)
+    trust.add_certificates([foreign.root.der, *foreign.certificates])
+    der = foreign.nodes[SCHOOL].packet.certificate
+    assert judge(trust, der) is judge(trust, der)
 
 
 def test_foreign_authority_is_never_learned(trust):

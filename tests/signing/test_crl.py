@@ -5,13 +5,15 @@ import cryptography_vectors
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from harness.pki import NOW, OBLAST
 from schemas.errors import FormatError
 from schemas.moments import DAY, MINUTE, as_datetime
 from signing.authority import Revoked, issue_crl
-from signing.chain import CrlLearned, CrlRefused
+from signing.chain import CrlLearned, CrlRefused, Missing
+from signing.cms import _tlv
 from signing.crl import parse_crl, read_crl
 
 PKITS = Path(cryptography_vectors.__file__).parent / "x509/PKITS_data"
@@ -102,6 +104,7 @@ def entry(*extensions):
     return builder.build()
 
 
+ECDSA_WITH_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
 UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
 PARTIAL = x509.IssuingDistributionPoint(None, None, True, False, None, False, False)
 
@@ -160,6 +163,29 @@ def test_entry_with_a_reason_counts(network, trust):
     outcome = trust.add_crl(crl)
     assert isinstance(outcome, CrlLearned)
     assert outcome.newly_revoked == 1
+
+
+def test_list_that_names_no_key_has_no_issuer(network, trust):
+    """A list says which key signed it; without that, no issuer is at hand."""
+    assert isinstance(trust.add_crl(make(network, extensions=usual(network)[:1])), Missing)
+
+
+def without_next_update(network):
+    """Make a list that does not say when the next one comes; no builder does."""
+    tbs = x509.load_der_x509_crl(make(network)).tbs_certlist_bytes
+    moment = b"\x17\x0d" + as_datetime(NOW + DAY).strftime("%y%m%d%H%M%SZ").encode()
+    assert tbs[:2] == b"\x30\x81"
+    assert moment in tbs
+    signed = _tlv(0x30, tbs[3:].replace(moment, b""))
+    signature = network.authorities[OBLAST].key.sign(signed, ec.ECDSA(hashes.SHA256()))
+    return _tlv(0x30, signed, ECDSA_WITH_SHA256, _tlv(0x03, b"\0", signature))
+
+
+def test_list_without_a_next_one_is_refused(network, trust):
+    """A list must say when the next one comes."""
+    outcome = trust.add_crl(without_next_update(network))
+    assert isinstance(outcome, CrlRefused)
+    assert "when the next one comes" in outcome.detail
 
 
 def test_list_signed_by_another_authority_is_refused(network, trust):

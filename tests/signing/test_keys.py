@@ -4,6 +4,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.x509 import load_der_x509_crl
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from harness.pki import SCHOOL
 from schemas.errors import BbajError, Fatal, FormatError, OutcomeUnknown, Retryable
 from signing import errors
 from signing.errors import (
+    CertificateError,
     KeyFileDamagedError,
     KeyFileExistsError,
     KeyFileMissingError,
@@ -21,6 +23,7 @@ from signing.keys import (
     JournalSigner,
     PacketSigner,
     load_certificate,
+    load_crl,
     load_journal_signer,
     load_packet_signer,
     load_private_key,
@@ -199,21 +202,39 @@ def test_certificate_file_that_is_none(tmp_path):
         load_certificate(tmp_path / "cert.pem")
 
 
+def test_crl_comes_from_its_file(network, tmp_path):
+    """A revocation list is read from PEM or DER."""
+    der = network.crls()[0]
+    pem = load_der_x509_crl(der).public_bytes(serialization.Encoding.PEM)
+    (tmp_path / "crl.pem").write_bytes(pem)
+    (tmp_path / "crl.der").write_bytes(der)
+    assert [load_crl(tmp_path / name) for name in ("crl.pem", "crl.der")] == [der, der]
+
+
+def test_crl_file_that_is_none(tmp_path):
+    """A file without a revocation list is named, and what to do."""
+    (tmp_path / "crl.pem").write_text("junk")
+    with pytest.raises(KeyFileDamagedError, match="fetch it again"):
+        load_crl(tmp_path / "crl.pem")
+
+
 def leaves(kind):
     below = kind.__subclasses__()
     return {kind} if not below else set().union(*(leaves(each) for each in below))
 
 
+DISPOSITIONS = (FormatError, Retryable, Fatal, OutcomeUnknown)
+
+
 def test_each_error_has_one_disposition():
-    """Every error of signing is fatal and nothing else, and has an exit code of its own class."""
+    """A bad certificate is the peer's fault; every other error of signing is fatal."""
     ours = {kind for kind in leaves(BbajError) if kind.__module__ == errors.__name__}
-    dispositions = {
-        kind: [
-            each
-            for each in (FormatError, Retryable, Fatal, OutcomeUnknown)
-            if issubclass(kind, each)
-        ]
-        for kind in ours
-    }
-    assert set(map(tuple, dispositions.values())) == {(Fatal,)}
-    assert {kind.exit_code for kind in ours} == {64, 65, 66, 71, 77}
+    found = {kind: [each for each in DISPOSITIONS if issubclass(kind, each)] for kind in ours}
+    assert found.pop(CertificateError) == [FormatError]
+    assert set(map(tuple, found.values())) == {(Fatal,)}
+
+
+def test_each_fatal_error_has_its_exit_code():
+    """Exit codes tell a wrong passphrase from a missing, damaged or existing file."""
+    kinds = (KeyPassphraseError, KeyFileMissingError, KeyFileDamagedError, KeyFileExistsError)
+    assert [kind.exit_code for kind in kinds] == [77, 66, 65, 71]

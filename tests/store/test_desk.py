@@ -4,7 +4,7 @@ import asyncpg
 
 from harness.record_rows import START, outcome, pending_drop
 from store.postgres import Desk
-from store.postgres.desk import LinkMark
+from schemas.records import LinkMark
 
 
 async def test_drop_waits_until_decided(archive, scribe):

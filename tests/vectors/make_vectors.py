@@ -18,8 +18,11 @@ from exchange.core.streams import CHAIN_START, chain_after
 from schemas import wire
 from schemas.addresses import dns_name, is_on_tree_path, label_of, parent_of
 from schemas.answers import CLOSING, PING, RECEIPT, Closing, PacketName, Ping, Receipt
+from schemas.documents.common import SourceRef
+from schemas.documents.file import CONTAINER_MEDIA_TYPE, FileFacts, encode_file
 from schemas.frame import cut, join_head
 from schemas.header import Header, PayloadFacts
+from schemas.identifiers import artificial_bin, artificial_iin
 from schemas.leaves import FIRST_LINE, LeafKind, leaf_record
 from schemas.moments import SECOND, format_instant
 from schemas.objects import (
@@ -67,11 +70,23 @@ FOLDER = Path(__file__).parent
 WIDTH = 32
 """Bytes a line in the `.hex` files, and in the document."""
 
-DOCUMENT = b'{"date":"2026-11-23","present":511,"absent":9}'
+DOCUMENT = (
+    b'{"period":"2026-11-23","organisation":{"bin":"%s","kato":"113800000",'
+    b'"kato_version":"11-2025"},"marks_version":1,"absences_only":true,"pupils":[{"iin":"%s",'
+    b'"class":"7A","mark":"tardy","lessons_missed":1,"source_ref":{"kind":"register",'
+    b'"issuer":"%s","number":"2026/7A"}}]}'
+) % (artificial_bin(7).encode(), artificial_iin(1).encode(), artificial_bin(7).encode())
+"""An attendance document with numbers made for tests: nobody has them."""
+FILE_FACTS = FileFacts(
+    title="Оқу жоспары",
+    media_type="application/pdf",
+    source_ref=SourceRef(kind="register", issuer=SCHOOL, number="drop-17"),
+)
 ATTENDANCE_ID = "01a20675-fef0-7a11-8c3e-0d5a4b7f6e21"
 RECEIPT_ID = "01a20676-31b8-7b52-9d1f-2e6b8c4a7f03"
 CLOSING_ID = "01a20676-6480-7c93-ae20-3f7c9d5b8014"
 PING_ID = "01a20675-fef0-7dd4-bf31-408dae6c9125"
+FILE_ID = "01a20675-fef0-7f36-8153-62afc08eb347"
 RICH_ID = "01a20675-fef0-7e15-8042-519ebf7da236"
 HELLO_NONCE = "5a2bd1c64f2e0d1c8b7a695847362514"
 ECHO_NONCE = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
@@ -109,7 +124,7 @@ def lay_out(name: str, raw: bytes, content: bytes) -> dict[str, Any]:
         "signature": frame.signature.hex(),
         "head_bytes": frame.head_bytes,
         "payload": frame.payload.hex(),
-        "content": content.decode(),
+        "content": content.hex(),
         "head_sha256": hashlib.sha256(frame.head).hexdigest(),
         "head_sha512": hashlib.sha512(frame.head).hexdigest(),
         "frame_sha256": hashlib.sha256(raw).hexdigest(),
@@ -202,7 +217,25 @@ def good_frames(network: FixedNetwork) -> list[dict[str, Any]]:
         ),
         msgspec.json.encode(receipt_on(_rich(network), "refused")),
     )
-    return [attendance, receipt, closing, ping, _rich(network), refused]
+    file = _frame(
+        network,
+        "file",
+        draft(
+            id=FILE_ID,
+            type="document.file/1",
+            section="S06",
+            flow="info",
+            seq=4,
+            payload=file_facts(),
+        ),
+        encode_file(FILE_FACTS, b"%PDF-1.7"),
+    )
+    return [attendance, receipt, closing, ping, _rich(network), refused, file]
+
+
+def file_facts() -> PayloadFacts:
+    """Return the payload facts of a file before sealing."""
+    return PayloadFacts("0" * 64, "0" * 128, 0, CONTAINER_MEDIA_TYPE, "salt")
 
 
 def _rich(network: FixedNetwork) -> dict[str, Any]:
@@ -682,7 +715,7 @@ def make_files() -> dict[str, str]:
         "notes.json": notes(network),
     }
     files = {name: _as_json(value) for name, value in trees.items()}
-    for name, field in (("attendance", "frame"), ("custody-note", "object"), ("void", "object")):
+    for name, field in (("attendance", "frame"), ("custody-note", "object")):
         files[f"{name}.hex"] = as_hex(bytes.fromhex(by_name[name][field]))
     return files
 

@@ -1,0 +1,114 @@
+"""From a link's message to its place in the streams: what of it is new, and what is broken."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from exchange.batch import Batch
+from exchange.core.streams import Broken, Incoming, NotTaken, Taken, take_bundle
+from exchange.dialogue import Dialogue
+from exchange.gate import JudgedEntry, Opened, OpenedBundle, Unreadable
+from exchange.judging import Judging
+from exchange.links import LinkMessage
+from exchange.ports import Name, Number
+from exchange.state import NodeState
+from schemas.errors import FormatError
+from schemas.objects import CutObject, Void
+from schemas.records import IntakeRow
+from signing.authenticate import Accepted
+
+
+class Plan(msgspec.Struct):
+    """One message of a link with what is to be judged of it."""
+
+    message: LinkMessage
+    opened: Opened
+    entries: list[tuple[int, JudgedEntry]] = []
+    """Number in its stream, and the entry."""
+    broken: Broken | None = None
+
+
+class Intake:
+    """Takes messages into a batch, in three strokes: plan, load, carry out."""
+
+    def __init__(self, state: NodeState, dialogue: Dialogue, judging: Judging) -> None:
+        """Hold what entries and objects go to."""
+        self._state = state
+        self._dialogue = dialogue
+        self._judging = judging
+
+    def plan(self, job: LinkMessage, batch: Batch) -> Plan:
+        """Find what of a message is new, by its place in its stream."""
+        opened = job.opened.result()
+        plan = Plan(job, opened)
+        if not isinstance(opened, OpenedBundle) or job.link.suspended:
+            return plan
+        header = opened.header
+        stream = f"{job.link.neighbour}/{header.lane}"
+        known = batch.incoming.get(stream, Incoming())
+        digests = [_entry_digest(entry) for entry in opened.entries]
+        chain = bytes.fromhex(header.chain)
+        match take_bundle(known, header.first, header.last, chain, digests):
+            case Taken(skip=skip, after=after):
+                batch.incoming[stream] = after
+                first = header.first + skip
+                batch.changes.intakes.append(
+                    IntakeRow(stream, header.epoch, first, after.up_to, after.chain, batch.now)
+                )
+                plan.entries = list(enumerate(opened.entries[skip:], first))
+            case NotTaken(after=after):
+                batch.incoming[stream] = after
+            case Broken() as broken:
+                plan.broken = broken
+        return plan
+
+    async def load(self, plans: Sequence[Plan], batch: Batch) -> None:
+        """Fetch what the record knows about everything in the group, in three round trips."""
+        names: set[Name] = set()
+        numbers: set[Number] = set()
+        for plan in plans:
+            for _, entry in plan.entries:
+                if isinstance(entry.verdict, Accepted):
+                    header = entry.verdict.frame.header
+                    names.add((header.from_, header.epoch, header.id))
+                    if header.seq is not None:
+                        numbers.add((header.from_, header.to, header.epoch, header.seq))
+                    if entry.content is not None and not isinstance(entry.content, FormatError):
+                        about = entry.content.packet
+                        names.add((about.from_, about.epoch, about.id))
+        if names:
+            batch.trails.update(await self._state.archive.known(list(names)))
+        if numbers:
+            batch.numbers.update(await self._state.archive.numbers_known(list(numbers)))
+
+    async def carry_out(self, plan: Plan, batch: Batch) -> None:
+        """Take what is new of a message, entry by entry; what is broken is kept as evidence."""
+        link = plan.message.link
+        opened = plan.opened
+        if link.suspended:
+            return
+        if isinstance(opened, Unreadable):
+            self._dialogue.keep_evidence(
+                link, opened.raw, f"{opened.reason}: {opened.detail}", batch
+            )
+            return
+        for der in opened.learned:
+            self._dialogue.learn_certificate(der, link.neighbour, batch)
+        if plan.broken is not None:
+            raw = plan.message.delivery.body
+            self._dialogue.keep_evidence(link, raw, plan.broken.detail, batch)
+            if plan.broken.fork:
+                self._state.suspend(link, plan.broken.detail, batch)
+            return
+        if isinstance(opened, OpenedBundle):
+            for number, entry in plan.entries:
+                await self._judging.take_entry(entry, number, opened.header, link, batch)
+        else:
+            await self._dialogue.take_object(opened, link, batch)
+
+
+def _entry_digest(entry: JudgedEntry) -> bytes:
+    """Return an entry's digest; a void repeats that of what it stands for (clause 7.2)."""
+    if isinstance(entry.verdict, CutObject) and isinstance(entry.verdict.header, Void):
+        return bytes.fromhex(entry.verdict.header.entry_sha256)
+    return entry.sha256

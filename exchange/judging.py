@@ -1,0 +1,190 @@
+"""Judges frames and carries the core's decisions out, one entry of a stream after the other.
+
+What the gate found (accepted, refused, held) and what the record knows go into the pure core;
+what it decides becomes rows of the batch.
+"""
+
+from exchange.batch import Batch
+from exchange.core.confirmation import take_refusal_entry
+from exchange.core.custody import Arrival, Known, decide_arrival, decide_refusal
+from exchange.core.custody import Refusal as RefusedFrame
+from exchange.core.rules import Finding
+from exchange.core.steps import Hold
+from exchange.effects import Origin
+from exchange.gate import JudgedEntry
+from exchange.links import Link
+from exchange.state import NodeState
+from schemas.errors import FormatError
+from schemas.header import Header
+from schemas.limits import MESSAGE_BYTES_MAX
+from schemas.moments import Instant
+from schemas.objects import Ask, Bundle, CutObject, Refusal, Void
+from schemas.reasons import Reason
+from schemas.records import Trail
+from schemas.wire import printable
+from signing.authenticate import Accepted, Held, Refused
+
+
+class Judging:
+    """Decides about entries: fresh ones, and held ones again."""
+
+    def __init__(self, state: NodeState) -> None:
+        """Share the node's state."""
+        self._state = state
+
+    async def take_entry(
+        self, entry: JudgedEntry, number: int, bundle: Bundle, link: Link, batch: Batch
+    ) -> None:
+        """Take one new entry of a stream: a frame, a refusal or a void."""
+        header = _header_of(entry)
+        origin = Origin(entry, header, link.neighbour, bundle.lane, bundle.epoch, number)
+        if isinstance(entry.verdict, CutObject):
+            await self._take_entry_object(entry.verdict, origin, batch)
+            return
+        await self._judge(origin, batch)
+
+    async def _judge(self, origin: Origin, batch: Batch) -> None:
+        """Decide about one frame and carry the decision out."""
+        verdict = origin.entry.verdict
+        match verdict:
+            case _ if not self._state.clock_agrees.is_set():
+                fingerprint = origin.header.certificate if origin.header else ""
+                await self._state.effects.carry_out((Hold("clock", fingerprint),), origin, batch)
+            case Accepted():
+                await self._judge_accepted(verdict, origin, batch)
+            case Refused():
+                seen = await self._state.archive.refused_before([verdict.frame_sha256])
+                finding = Finding(verdict.reason, printable(verdict.detail))
+                refused = RefusedFrame(
+                    verdict.header, finding, verdict.proven, origin.neighbour, bool(seen)
+                )
+                await self._state.effects.carry_out(decide_refusal(refused), origin, batch)
+            case Held():
+                step = (Hold(verdict.missing, verdict.certificate),)
+                await self._state.effects.carry_out(step, origin, batch)
+                self._ask(verdict, origin.neighbour, batch)
+            case _:
+                raise AssertionError(verdict)
+
+    async def _judge_accepted(self, verdict: Accepted, origin: Origin, batch: Batch) -> None:
+        header = verdict.frame.header
+        content = origin.entry.content
+        about: Trail | None = None
+        if content is not None and not isinstance(content, FormatError):
+            named = content.packet
+            about = batch.trails.get((named.from_, named.epoch, named.id))
+        held_by = None
+        if header.seq is not None:
+            held_by = batch.numbers.get((header.from_, header.to, header.epoch, header.seq))
+        known = Known(batch.trails.get((header.from_, header.epoch, header.id)), held_by, about)
+        arrival = Arrival(
+            header, verdict.head_sha256, verdict.frame_sha256, origin.neighbour, content
+        )
+        step = decide_arrival(arrival, known, batch.now, self._state.rules)
+        await self._state.effects.carry_out(step, origin, batch)
+
+    async def _take_entry_object(self, cut_: CutObject, origin: Origin, batch: Batch) -> None:
+        match cut_.header:
+            case Refusal() as refusal:
+                await self._take_refusal(refusal, origin, batch)
+            case Void() as void:
+                detail = f"{void.lane} {void.entry}: {void.detail}"
+                self._state.effects.raise_incident("void_entry", origin.neighbour, detail, batch)
+            case _:
+                raise AssertionError(cut_.header)
+
+    async def _take_refusal(self, refusal: Refusal, origin: Origin, batch: Batch) -> None:
+        """Look at what a neighbour refused: authenticate our own copy again, then decide."""
+        stream = f"{origin.neighbour}/{refusal.lane}"
+        stored = await self._state.archive.entries(
+            stream, refusal.of_epoch, refusal.entry - 1, 1, MESSAGE_BYTES_MAX
+        )
+        trail: Trail | None = None
+        intact = False
+        if stored and stored[0].number == refusal.entry and stored[0].frame is not None:
+            trail = (await self._state.archive.trail_of_frame([stored[0].frame])).get(
+                stored[0].frame
+            )
+            intact = stored[0].sha256.hex() == refusal.frame_sha256
+        finding = Finding(refusal.reason, refusal.detail)
+        step = take_refusal_entry(
+            trail, origin.neighbour, finding, intact=intact, rules=self._state.rules
+        )
+        await self._state.effects.carry_out(step, origin, batch)
+
+    def _ask(self, held: Held, neighbour: str, batch: Batch) -> None:
+        """Ask the neighbour for what a held frame lacks."""
+        stamp = self._state.gate.stamp(neighbour, batch.now)
+        if held.missing == "certificate":
+            ask = Ask(**stamp, what="certificate", sha256=held.certificate)  # type: ignore[arg-type]
+        else:
+            ask = Ask(**stamp, what="crls")  # type: ignore[arg-type]
+        self._state.links[neighbour].send_object(self._state.gate.sign(ask))
+
+    async def judge_held(self, batch: Batch) -> None:
+        """Judge held frames again; what is still missing past the hold limit is refused."""
+        if not self._state.clock_agrees.is_set():
+            return
+        for row in await self._state.archive.held_all():
+            link = self._state.links.get(row.neighbour)
+            _, quarantined, bucket, sealed = await self._state.archive.stored_frame(row.frame)
+            assert quarantined is not None, f"held frame {row.frame} is not quarantined"
+            assert bucket is not None, f"held frame {row.frame} is not kept"
+            assert sealed is not None, f"held frame {row.frame} is not kept"
+            raw = self._state.gate.open_rest(bucket, quarantined.sha256, sealed)
+            entry = self._state.gate.judge(raw, row.neighbour, batch.now)
+            limit = self._past_hold_limit(row.since, link, batch.now)
+            await self._judge_one_held(entry, row.frame, row.neighbour, batch, past_limit=limit)
+
+    async def _judge_one_held(
+        self, entry: JudgedEntry, frame: int, neighbour: str, batch: Batch, *, past_limit: bool
+    ) -> None:
+        verdict = entry.verdict
+        header = _header_of(entry)
+        waits = isinstance(verdict, Held) or (
+            isinstance(verdict, Accepted)
+            and verdict.frame.header.to == self._state.rules.here
+            and verdict.frame.header.type not in self._state.rules.types
+        )
+        if waits and not past_limit:
+            return
+        if isinstance(verdict, Held):
+            reason = Reason.SENDER_UNKNOWN
+            if verdict.missing != "certificate":
+                reason = Reason.STANDING_UNKNOWN
+            entry = _refused(entry, reason, verdict.detail, header, proven=False)
+        elif waits:
+            detail = "type is on no code list of ours"
+            entry = _refused(entry, Reason.TYPE_NOT_ALLOWED, detail, header, proven=True)
+        batch.changes.judged.append(frame)
+        origin = Origin(entry, header, neighbour, "fast", batch.epoch, 0)
+        if isinstance(entry.verdict, Accepted):
+            accepted = entry.verdict.frame.header
+            name = (accepted.from_, accepted.epoch, accepted.id)
+            batch.trails.update(await self._state.archive.known([name]))
+        await self._judge(origin, batch)
+
+    def _past_hold_limit(self, since: Instant, link: Link | None, now: Instant) -> bool:
+        """Say whether a frame waited too long; the clock runs only while its link is up."""
+        if link is None or link.up_since is None:
+            return False
+        return now - max(since, link.up_since) > self._state.rules.limits.hold_limit_us
+
+
+def _header_of(entry: JudgedEntry) -> Header | None:
+    match entry.verdict:
+        case Accepted() as accepted:
+            return accepted.frame.header
+        case Refused() as refused:
+            return refused.header
+        case Held() as held:
+            return held.header
+        case _:
+            return None
+
+
+def _refused(
+    entry: JudgedEntry, reason: Reason, detail: str, header: Header | None, *, proven: bool
+) -> JudgedEntry:
+    verdict = Refused(reason, detail, entry.raw, entry.sha256, header, proven)
+    return JudgedEntry(entry.raw, entry.sha256, verdict)

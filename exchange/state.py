@@ -1,0 +1,57 @@
+"""What the parts of one node's service share while it runs: all of it derived from the record."""
+
+import asyncio
+
+import msgspec
+
+from exchange.batch import Batch, Tails
+from exchange.core.rules import Rules
+from exchange.effects import Effects
+from exchange.gate import Gate
+from exchange.links import Link
+from exchange.ports import Archive
+from schemas.records import LinkMark
+
+
+class NodeState(msgspec.Struct):
+    """The running node: its parts, its links, and what is in doubt."""
+
+    gate: Gate
+    archive: Archive
+    rules: Rules
+    effects: Effects
+    links: dict[str, Link] = {}
+    tails: Tails | None = None
+    recorded: set[bytes] = set()
+    """SHA-256 of the certificates that the record holds."""
+    clock_agrees: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    """Our clock agrees with the parent's; while not, nothing is sealed or judged (clause 7.4)."""
+    rejudge: bool = False
+    """Something came that held frames may have waited for."""
+    greeted: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    """A neighbour has greeted us since the start: from now on we may seal (clause 7.4)."""
+
+    def __post_init__(self) -> None:
+        """Trust our clock until a fresh hello says otherwise."""
+        self.clock_agrees.set()
+
+    @property
+    def is_root(self) -> bool:
+        """Say whether this node has no parent."""
+        return "." not in self.rules.here
+
+    def require_tails(self) -> Tails:
+        """Return where the record stands; `open` came first."""
+        assert self.tails is not None, "the record is not open"
+        return self.tails
+
+    def tail(self, stream: str) -> tuple[int, bytes]:
+        """Return the last number and chain committed in an outgoing stream."""
+        tail = self.require_tails().streams.get(stream)
+        return (tail.number, tail.chain) if tail is not None else (0, bytes(32))
+
+    def suspend(self, link: Link, why: str, batch: Batch) -> None:
+        """Stop using a link until an operator lifts it; its siblings do not feel it."""
+        link.suspended = True
+        batch.changes.link_marks.append(LinkMark(link.neighbour, batch.now, "suspended", why))
+        self.effects.raise_incident("link_suspended", link.neighbour, why, batch)

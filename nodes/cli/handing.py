@@ -1,0 +1,266 @@
+"""Hands documents over to the daemon through its database, and follows what becomes of them.
+
+Documents are checked here by the daemon's own rules, so that a fault shows at once; the daemon
+checks again. A drop id is the digest of all that is handed over, unless given: the same command
+twice makes one packet.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+
+import msgspec
+
+from exchange.drops import Drop, check_drop
+from exchange.identity import new_packet_id
+from nodes.cli.errors import DocumentFault, PacketRefused, UsageFault
+from nodes.cli.opening import reading
+from nodes.cli.shapes import Sending
+from nodes.cli.shelf import Shelf, document_of
+from nodes.clock import now
+from nodes.config import Config
+from nodes.errors import NotDelivered, NotFound
+from nodes.wiring import rules_of
+from schemas.answers import ANSWERS, PING, PacketName
+from schemas.codes import RETURN_REASONS, ReturnReason
+from schemas.documents.common import SourceRef
+from schemas.documents.contents import make_content
+from schemas.documents.notice import NoticeReturned, ReturnedField
+from schemas.documents.registry import NOTICE_RETURNED, DocumentError, PacketType
+from schemas.errors import Retryable
+from schemas.limits import PAYLOAD_BYTES_MAX
+from schemas.moments import format_instant
+from schemas.reasons import NEXT_STEP, Reason
+from schemas.records import DropOutcome, PacketRow, PendingDrop
+from signing.payload import make_payload
+from store.reading import Filters, ListedPacket, Reading
+from store.standing import State
+
+SYSTEM = "command"
+"""The local system that commands hand over for."""
+POLL_S = 0.3
+HANDED_OVER = "handed over"
+FAULT = "fault"
+
+Watch = Callable[[Sending], None]
+
+
+async def send(config: Config, drop: Drop, wait_s: float | None, watch: Watch) -> Sending:
+    """Check and hand over a document; with `wait_s`, stay until it has its answer.
+
+    Raises DocumentFault, WrongUser and what the store does.
+    """
+    packet_type = check(config, drop)
+    moment = now()
+    shelf = Shelf(config)
+    sealed = shelf.seal_body(drop.system, drop.drop_id, packet_type.retention, moment, drop.body)
+    row = PendingDrop(
+        system=drop.system,
+        drop_id=drop.drop_id,
+        dropped=moment,
+        type=drop.type,
+        recipient=drop.to,
+        section=drop.section,
+        period=drop.period,
+        title=drop.title,
+        re=drop.re,
+        media_type=drop.media_type,
+        **sealed,  # type: ignore[arg-type]
+    )
+    async with reading(config) as desk:
+        answer = await desk.drop(row)
+        first = await _look(desk, drop, known_before=answer is not True)
+        if wait_s is None or _is_final(first):
+            return first
+        return await _wait(desk, drop, first, wait_s, watch)
+
+
+def check(config: Config, drop: Drop) -> PacketType:
+    """Return the type of a document that may be handed over. Raises DocumentFault."""
+    source = SourceRef(kind="register", issuer=config.address, number=drop.drop_id[:100] or "-")
+    try:
+        packet_type = check_drop(drop, rules_of(config))
+        content, _ = make_content(
+            drop.type, drop.body, title=drop.title, media_type=drop.media_type, source=source
+        )
+    except DocumentError as error:
+        raise DocumentFault(str(error)) from error
+    size = len(make_payload(content, bytes(16))[0])
+    if size > PAYLOAD_BYTES_MAX:
+        problem = f"body: {size} bytes as it would travel, limit {PAYLOAD_BYTES_MAX}"
+        raise DocumentFault(f"{problem}: split the document")
+    return packet_type
+
+
+def drop_id_of(drop: Drop) -> str:
+    """Return the digest of all that is handed over, as a drop id."""
+    facts = [drop.type, drop.to, drop.section, drop.period, drop.title, drop.re, drop.media_type]
+    digest = hashlib.sha256(msgspec.json.encode(facts) + b"\n" + drop.body)
+    return f"sha256-{digest.hexdigest()}"
+
+
+def ping(to: str) -> Drop:
+    """Return a ping: it goes through all tiers, is answered, and is released to nobody."""
+    return Drop(SYSTEM, f"ping-{new_packet_id(now())}", PING, to, b"{}")
+
+
+async def notice(config: Config, packet_id: str, reason: str, text: str, fields: list[str]) -> Drop:
+    """Return the notice that returns a document of ours to its sender (R-29d).
+
+    Raises NotFound, or UsageFault where it is not a document that came to this node.
+    """
+    if reason not in RETURN_REASONS.codes:
+        raise UsageFault(f"--reason {reason}: use one of {', '.join(RETURN_REASONS.codes)}")
+    async with reading(config) as desk:
+        packet = (await find(desk, packet_id, recipient=config.address)).packet
+    if packet.type in ANSWERS:
+        raise UsageFault(f"{packet_id} is a {packet.type}: only a document can be returned")
+    words = text or RETURN_REASONS.codes[ReturnReason(reason)].names.en
+    document = NoticeReturned(
+        packet=PacketName(packet.sender, packet.epoch, packet.id),
+        reasons_version=RETURN_REASONS.version,
+        reason=reason,
+        text=words,
+        fields=tuple(_returned_field(field) for field in fields),
+    )
+    body = msgspec.json.encode(document)
+    drop = Drop(SYSTEM, "", NOTICE_RETURNED, packet.sender, body, packet.section, re=packet.id)
+    return msgspec.structs.replace(drop, drop_id=f"return-{packet.id}-{reason}")
+
+
+async def again(config: Config, packet_id: str) -> Drop:
+    """Return a refused or expired document of ours as a new drop.
+
+    Raises NotFound, or UsageFault where the packet is neither ours nor ended without delivery.
+    """
+    async with reading(config) as desk:
+        line = await find(desk, packet_id, sender=config.address)
+        packet = line.packet
+        if packet.type in ANSWERS or line.standing.state not in {State.REFUSED, State.EXPIRED}:
+            raise UsageFault(
+                f"{packet_id} is a {packet.type}, {line.standing.state}: only a document of ours "
+                "that was refused or has expired is sealed again; the node repeats the others"
+            )
+        kept = await Shelf(config).fetch(desk, packet.frame)
+    if kept.raw is None:
+        raise NotFound(f"content of {packet_id} is not here, {kept.absent}: drop the document anew")
+    document = document_of(kept.raw)
+    return Drop(
+        system=SYSTEM,
+        drop_id=f"resend-{packet.id}",
+        type=packet.type,
+        to=packet.recipient,
+        body=document.body,
+        section=packet.section,
+        period=packet.period,
+        title=document.title,
+        re=packet.re,
+        media_type=document.media_type,
+    )
+
+
+async def find(
+    desk: Reading, packet_id: str, *, sender: str | None = None, recipient: str | None = None
+) -> ListedPacket:
+    """Return the one packet under an id, sent or received by us as asked. Raises NotFound."""
+    page = await desk.list_packets(
+        Filters(id=packet_id, sender=sender, recipient=recipient), limit=1
+    )
+    if not page.packets:
+        what = f"packet {packet_id}" + (" of ours" if sender else " to us" if recipient else "")
+        raise NotFound(f"{what} is not in the record: `bbaj list` shows what is")
+    return page.packets[0]
+
+
+def judge(result: Sending, wait_s: float | None) -> None:
+    """Raise what the exit code of a sending is to be: DocumentFault, PacketRefused, NotDelivered."""
+    if result.state == FAULT:
+        raise DocumentFault(f"{result.problem}: correct it, and send it under another --drop-id")
+    if wait_s is None or result.state == State.DELIVERED:
+        return
+    if result.state in {State.REFUSED, State.EXPIRED}:
+        why = f" ({result.reason})" if result.reason else ""
+        raise PacketRefused(f"{result.packet} is {result.state}{why}: {result.next_step}")
+    where = f", in custody of {result.holder}" if result.holder else ""
+    late = "overdue" if result.overdue else f"not delivered in {wait_s:g} s"
+    advice = f"`bbaj show {result.packet}`" if result.packet else "`bbaj node check`"
+    raise NotDelivered(f"{result.packet or result.drop_id} is {late}{where}: see {advice}")
+
+
+async def _wait(desk: Reading, drop: Drop, first: Sending, wait_s: float, watch: Watch) -> Sending:
+    result = first
+    try:
+        async with asyncio.timeout(wait_s):
+            while not _is_final(result) and not result.overdue:
+                watch(result)
+                await asyncio.sleep(POLL_S)
+                result = await _look_past_outages(desk, drop, result)
+    except TimeoutError:
+        return result
+    return result
+
+
+async def _look_past_outages(desk: Reading, drop: Drop, before: Sending) -> Sending:
+    try:
+        return await _look(desk, drop, known_before=before.known_before)
+    except Retryable:
+        return before
+
+
+async def _look(desk: Reading, drop: Drop, *, known_before: bool) -> Sending:
+    """Return what has become of a drop by now."""
+    outcome = await desk.drop_outcome(drop.system, drop.drop_id)
+    if outcome is None or outcome.frame is None:
+        return _undelivered(drop, outcome, known_before=known_before)
+    packet = (await desk.trail_of_frame([outcome.frame]))[outcome.frame].packet
+    return _sending(drop, await find(desk, packet.id, sender=packet.sender), known_before)
+
+
+def _undelivered(drop: Drop, outcome: DropOutcome | None, *, known_before: bool) -> Sending:
+    step = "the daemon seals it once it has greeted a neighbour: see `bbaj node check`"
+    return Sending(
+        drop_id=drop.drop_id,
+        state=FAULT if outcome else HANDED_OVER,
+        known_before=known_before,
+        type_=drop.type,
+        to=drop.to,
+        packet=None,
+        sent=None,
+        since=format_instant(outcome.decided) if outcome else None,
+        overdue=False,
+        holder=None,
+        reason=None,
+        problem=outcome.fault if outcome else None,
+        next_step="correct the document" if outcome else step,
+    )
+
+
+def _sending(drop: Drop, line: ListedPacket, known_before: bool) -> Sending:  # noqa: FBT001
+    packet: PacketRow = line.packet
+    standing = line.standing
+    return Sending(
+        drop_id=drop.drop_id,
+        state=standing.state,
+        known_before=known_before,
+        type_=packet.type,
+        to=packet.recipient,
+        packet=packet.id,
+        sent=format_instant(packet.sent),
+        since=format_instant(standing.since),
+        overdue=standing.overdue,
+        holder=standing.holder,
+        reason=standing.reason,
+        problem=None,
+        next_step=NEXT_STEP[Reason(standing.reason)] if standing.reason else None,
+    )
+
+
+def _is_final(result: Sending) -> bool:
+    return result.state in {FAULT, State.DELIVERED, State.REFUSED, State.EXPIRED}
+
+
+def _returned_field(text: str) -> ReturnedField:
+    field, equals, problem = text.partition("=")
+    if not (field and equals and problem):
+        raise UsageFault(f"--field {text}: write it like '$.pupils[3].mark=unknown code'")
+    return ReturnedField(field=field, problem=problem)

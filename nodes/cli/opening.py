@@ -1,0 +1,39 @@
+"""Opens what commands read: the configuration, the record beside the running daemon."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from nodes.config import Config, config_path, load_config
+from nodes.wiring import database_url
+from store.errors import StoreFault, StoreMisfit
+from store.reading import Reading
+
+_NOT_PREPARED = ("28", "3D", "42")
+"""SQLSTATE classes: login, database name, names and rights of tables."""
+
+
+def load(path: Path | None) -> Config:
+    """Return the configuration that the command names. Raises ConfigurationFault."""
+    return load_config(config_path(path))
+
+
+@asynccontextmanager
+async def reading(config: Config) -> AsyncIterator[Reading]:
+    """Read the record, and hand small things over, while the daemon commits.
+
+    Raises StoreUnavailable, or StoreMisfit where the database is not prepared.
+    """
+    desk = Reading(database_url(config))
+    try:
+        await desk.start()
+        yield desk
+    except StoreFault as error:
+        if str(getattr(error.__cause__, "sqlstate", ""))[:2] in _NOT_PREPARED:
+            raise StoreMisfit(
+                f"database of {config.address}: {error.__cause__}: "
+                "correct database.url, or run `bbaj store migrate`"
+            ) from error
+        raise
+    finally:
+        await desk.close()

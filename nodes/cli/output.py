@@ -1,0 +1,57 @@
+"""Puts results on standard output: one JSON value, or tables for people."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+
+import msgspec
+from rich.console import Console, RenderableType
+from rich.status import Status
+
+from nodes.cli.exits import READER_GONE
+
+PLAIN_COLUMNS = 1000
+"""Width where nobody looks: lines of a pipe or a file are not wrapped."""
+
+AnyShape = msgspec.Struct | list[msgspec.Struct]
+
+
+def show(as_json: bool, value: object, draw: Callable[[], Iterable[RenderableType]]) -> None:  # noqa: FBT001
+    """Print a shape (or a list of shapes) as JSON, or what `draw` makes of it."""
+    try:
+        if as_json:
+            sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+        else:
+            console = console_to(stderr=False)
+            for part in draw():
+                console.print(part)
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        leave_quietly(error)
+
+
+def write_bytes(data: bytes) -> None:
+    """Write bytes to standard output as they are."""
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        leave_quietly(error)
+
+
+def leave_quietly(error: BrokenPipeError) -> None:
+    """End without a word: nobody reads on."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(READER_GONE) from error
+
+
+def console_to(*, stderr: bool) -> Console:
+    """Return a console that takes texts as they are: no markup, no emoji."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PLAIN_COLUMNS
+    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+
+def progress(text: str) -> Status:
+    """Return a line on standard error that shows what is going on; nothing where nobody looks."""
+    return Status(text, console=console_to(stderr=True))

@@ -1,0 +1,199 @@
+"""From rows of the record to the shapes that commands print."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from nodes.cli.handing import find
+from nodes.cli.moments import seconds_between
+from nodes.cli.opening import reading
+from nodes.cli.shapes import (
+    Happening,
+    Incident,
+    Overdue,
+    PacketLine,
+    PacketList,
+    Quarantined,
+    Story,
+)
+from nodes.clock import now
+from nodes.config import Config
+from nodes.errors import NotFound
+from schemas.addresses import is_within
+from schemas.answers import ANSWERS
+from schemas.moments import SECOND, Instant, format_instant
+from schemas.reasons import NEXT_STEP, Reason
+from schemas.records import PacketRow, QuarantineRow
+from store.reading import Filters, ListedPacket, Moment, Reading
+from store.standing import State
+
+PAGES_MAX = 200
+"""A list that finds little gives up after so many pages, and says where to go on."""
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list is narrowed to; addresses stand for their subtrees."""
+
+    from_: str | None = None
+    to: str | None = None
+    type_: str | None = None
+    period: str | None = None
+    section: str | None = None
+    state: State | None = None
+    overdue: bool = False
+    answers: bool = False
+    """Receipts and closings too."""
+    after: int | None = None
+    limit: int = 50
+
+
+async def list_packets(config: Config, query: Query) -> PacketList:
+    """Return packets, newest first."""
+    filters = Filters(
+        under=query.from_ or query.to,
+        type_=query.type_,
+        period=query.period,
+        section=query.section,
+        state=query.state,
+        overdue=query.overdue or None,
+    )
+    found: list[PacketLine] = []
+    after = query.after
+    async with reading(config) as desk:
+        for _page in range(PAGES_MAX):
+            page = await desk.list_packets(filters, after)
+            for line in page.packets:
+                if _fits(line.packet, query):
+                    found.append(packet_line(line))
+                if len(found) == query.limit:
+                    return PacketList(packets=found, next_after=line.packet.frame)
+            after = page.next_after
+            if after is None:
+                break
+    return PacketList(packets=found, next_after=after)
+
+
+def _fits(packet: PacketRow, query: Query) -> bool:
+    if packet.type in ANSWERS and not (query.answers or query.type_):
+        return False
+    from_fits = query.from_ is None or is_within(packet.sender, query.from_)
+    return from_fits and (query.to is None or is_within(packet.recipient, query.to))
+
+
+async def tell_story(config: Config, packet_id: str) -> Story:
+    """Return all that the record has under an id. Raises NotFound."""
+    async with reading(config) as desk:
+        timeline = await desk.timeline(packet_id)
+        if not timeline.packets and not timeline.moments:
+            raise NotFound(f"packet {packet_id} is not in the record: `bbaj list` shows what is")
+        return Story(
+            packets=[packet_line(line) for line in timeline.packets],
+            happenings=[_happening(moment) for moment in timeline.moments],
+            answers=await _lines_of(desk, timeline.answers),
+            answered=await _lines_of(desk, timeline.answered),
+        )
+
+
+async def _lines_of(desk: Reading, rows: Iterable[PacketRow]) -> list[PacketLine]:
+    return [packet_line(await find(desk, row.id, sender=row.sender)) for row in rows]
+
+
+async def list_overdue(config: Config, limit: int) -> list[Overdue]:
+    """Return what has no receipt past its deadline, the longest waiting first."""
+    moment = now()
+    async with reading(config) as desk:
+        return [
+            Overdue(
+                id=row.packet.id,
+                type_=row.packet.type,
+                to=row.packet.recipient,
+                sent=format_instant(row.packet.sent),
+                since=format_instant(row.open.since),
+                age_s=(moment - row.open.since) // SECOND,
+                holder=row.holder,
+                resends=row.open.attempts,
+                next_resend=format_instant(row.open.next_at),
+            )
+            for row in await desk.overdue(moment, limit)
+        ]
+
+
+async def list_incidents(config: Config, before: Instant | None, limit: int) -> list[Incident]:
+    """Return incidents, newest first."""
+    async with reading(config) as desk:
+        return [
+            Incident(
+                at=format_instant(row.happened),
+                kind=row.kind,
+                neighbour=row.neighbour,
+                detail=row.detail,
+                frame=row.frame,
+            )
+            for row in await desk.incidents(before, limit)
+        ]
+
+
+def packet_line(line: ListedPacket) -> PacketLine:
+    """Return a line of a list."""
+    packet, standing = line.packet, line.standing
+    return PacketLine(
+        id=packet.id,
+        type_=packet.type,
+        from_=packet.sender,
+        to=packet.recipient,
+        epoch=packet.epoch,
+        seq=packet.seq,
+        section=packet.section,
+        class_=packet.class_,
+        flow=packet.flow,
+        period=packet.period,
+        re=packet.re,
+        sent=format_instant(packet.sent),
+        received=format_instant(packet.received),
+        transit_s=seconds_between(packet.sent, packet.received),
+        via=packet.via,
+        size=packet.size,
+        state=standing.state,
+        since=format_instant(standing.since),
+        overdue=standing.overdue,
+        holder=standing.holder,
+        reason=standing.reason,
+        next_step=next_step(standing.reason),
+        frame=packet.frame,
+    )
+
+
+def quarantined(row: QuarantineRow) -> Quarantined:
+    """Return a line about a quarantined frame."""
+    return Quarantined(
+        frame=row.frame,
+        state=row.state,
+        reason=row.reason,
+        detail=row.detail,
+        next_step=next_step(row.reason),
+        neighbour=row.neighbour,
+        received=format_instant(row.received),
+        size=row.size,
+        sha256=row.sha256.hex(),
+        kept=row.kept,
+        id=row.id,
+        from_=row.sender,
+        to=row.recipient,
+    )
+
+
+def next_step(reason: str | None) -> str | None:
+    """Return what to do about a reason for refusal; None for anything else."""
+    return NEXT_STEP[Reason(reason)] if reason in set(Reason) else None
+
+
+def _happening(moment: Moment) -> Happening:
+    return Happening(
+        at=format_instant(moment.at),
+        what=moment.what,
+        where=moment.where,
+        frame=moment.frame,
+        leaf=moment.index,
+        facts=moment.facts,
+        next_step=next_step(moment.facts.get("reason")),
+    )

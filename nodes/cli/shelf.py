@@ -1,0 +1,95 @@
+"""What the record keeps encrypted: opened, and drops sealed, without any signing key."""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from exchange.gate import CONTENT_BYTES_MAX
+from nodes.cli.errors import WrongUser
+from nodes.config import Config
+from schemas.documents.contents import Delivered, read_content
+from schemas.frame import cut
+from schemas.moments import Instant, format_instant
+from schemas.records import PacketRow, PendingDrop, QuarantineRow
+from signing.at_rest import AtRest
+from signing.payload import open_payload
+from store.reading import Reading
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A stored frame: its rows, and its bytes as far as they are still here."""
+
+    packet: PacketRow | None
+    quarantined: QuarantineRow | None
+    raw: bytes | None
+    absent: str = ""
+    """Why there are no bytes."""
+
+    @property
+    def payload(self) -> bytes | None:
+        """The payload as it travelled. The frame is a packet's."""
+        assert self.packet is not None, "a quarantined frame has no payload that we know of"
+        return None if self.raw is None else self.raw[len(self.packet.head) :]
+
+
+class Shelf:
+    """The at-rest keyring of a node, as its commands use it."""
+
+    def __init__(self, config: Config) -> None:
+        """Use the key files below the node's data folder."""
+        self._folder = config.data / "at-rest"
+        self._at_rest = AtRest(self._folder)
+
+    def seal_body(
+        self, system: str, drop_id: str, class_: str, now: Instant, body: bytes
+    ) -> dict[str, object]:
+        """Return bucket and sealed body of a drop, as the daemon opens them. Raises WrongUser."""
+        check_user(self._folder)
+        bucket = f"{class_}-{format_instant(now)[:7]}"
+        sealed = self._at_rest.seal(bucket, f"{system}/{drop_id}".encode(), body)
+        return {"bucket": bucket, "sealed": sealed}
+
+    def open_body(self, drop: PendingDrop) -> bytes:
+        """Return the document in a drop that was not decided yet."""
+        aad = f"{drop.system}/{drop.drop_id}".encode()
+        return self._at_rest.open(drop.bucket, aad, drop.sealed)
+
+    def open_payload(self, bucket: str, digest: bytes, sealed: bytes) -> bytes:
+        """Return bytes at rest. Raises BucketKeyMissingError or BucketDamagedError."""
+        return self._at_rest.open(bucket, digest, sealed)
+
+    async def fetch(self, desk: Reading, frame: int) -> Kept:
+        """Return a stored frame. Raises BucketKeyMissingError or BucketDamagedError."""
+        packet, quarantined, bucket, sealed = await desk.stored_frame(frame)
+        if bucket is None or sealed is None:
+            absent = "its payload was destroyed" if bucket else "only its digest was kept"
+            return Kept(packet, quarantined, None, absent)
+        digest = packet.frame_sha256 if packet else quarantined.sha256 if quarantined else b""
+        opened = self._at_rest.open(bucket, digest, sealed)
+        if packet is not None and bucket.split("-")[0] == packet.class_:
+            opened = packet.head + opened
+        return Kept(packet, quarantined, opened)
+
+
+def content_of(raw: bytes) -> bytes:
+    """Return the content of a whole frame. Raises FormatError where it can't be undone."""
+    frame = cut(raw)
+    return open_payload(frame.payload, frame.header.payload.coding, CONTENT_BYTES_MAX)
+
+
+def document_of(raw: bytes) -> Delivered:
+    """Return the document in a whole frame. Raises FormatError or DocumentError."""
+    header = cut(raw).header
+    return read_content(header.type, content_of(raw), header.payload.media_type)
+
+
+def check_user(folder: Path) -> None:
+    """Raise WrongUser where a key made here could not be read by the daemon's own user."""
+    nearest = next(each for each in (folder, *folder.parents) if each.exists())
+    owner = nearest.stat().st_uid
+    if nearest in (folder, folder.parent) and owner != os.geteuid():
+        raise WrongUser(
+            f"{nearest} belongs to user {owner}, and this is user {os.geteuid()}: "
+            "run the command as the daemon's user"
+        )

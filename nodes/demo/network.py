@@ -1,0 +1,205 @@
+"""The demo's network: a broker a node, one database server, a daemon a node; up and down again.
+
+All of it lies in one private folder of the system's temporary folder, where an unprivileged
+service user can reach it wherever the checkout is. Whatever happens, nothing of it stays but logs.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+import urllib.parse
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from nodes.authority_files import AuthorityFiles
+from nodes.clock import now
+from nodes.demo.messages import Box
+from nodes.demo.proxy import Proxy
+from nodes.demo.view import View
+from nodes.sandbox.network import NodeSpec, PrivateNetwork, make_brokers, vhost_of
+from nodes.sandbox.postgres import PrivatePostgres
+from nodes.sandbox.rabbitmq import PrivateBroker
+from nodes.wiring import DEFAULT_SYSTEM
+from schemas.addresses import parent_of
+from signing.keys import fingerprint, load_certificate
+
+LIMITS = {
+    "sweep_every_us": 300_000,
+    "resend_first_us": 3_000_000,
+    "resend_most_us": 6_000_000,
+    "receipt_overdue_fast_us": 12_000_000,
+    "receipt_overdue_bulk_us": 12_000_000,
+    "checkpoint_due_us": 500_000,
+    "reconnect_most_s": 1,
+}
+"""A day's patience in seconds, so that resends and overdue packets are seen."""
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """Keys that an address had once, and that were revoked."""
+
+    folder: Path
+    fingerprint: str
+
+
+class DemoNetwork(msgspec.Struct):
+    """What the story acts on."""
+
+    folder: Path
+    nodes: PrivateNetwork
+    brokers: dict[str, PrivateBroker]
+    postgres: PrivatePostgres
+    proxies: dict[str, Proxy]
+
+    @property
+    def authority(self) -> AuthorityFiles:
+        """Who issues and revokes."""
+        return self.nodes.authority
+
+    def boxes(self) -> list[Box]:
+        """Return where local systems drop and take: one a node that has one, and the leaves."""
+        boxes = []
+        for address, node in self.nodes.nodes.items():
+            config = str(node.config_path)
+            for system in node.spec.systems:
+                boxes.append(Box(address, system, self.url_of(address, system), config))
+            if node.config().broker is None:
+                boxes.append(Box(address, DEFAULT_SYSTEM, None, config))
+        return boxes
+
+    def url_of(self, address: str, system: str) -> str:
+        """Return the AMQP URL of a local system, its password included."""
+        secret = urllib.parse.quote(self.nodes.nodes[address].password_of(system), safe="")
+        port = self.brokers[address].amqp_port
+        return f"amqp://{system}:{secret}@127.0.0.1:{port}/{vhost_of(address)}-local"
+
+
+@asynccontextmanager
+async def demo_network(
+    specs: Sequence[NodeSpec],
+    *,
+    authorities: Sequence[str],
+    view: View,
+    also_children: Sequence[str] = (),
+    cuttable: Sequence[str] = (),
+    share_broker: bool = False,
+    logs: Path,
+) -> AsyncIterator[DemoNetwork]:
+    """Set a network up with its daemons running; take it down however the block ends.
+
+    `cuttable` nodes reach their parent through a proxy. After a fault the logs are kept in `logs`.
+    Raises ServiceDown.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="bbaj-demo-"))
+    folder.chmod(0o711)
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            network = _plan(folder, specs, authorities, share_broker=share_broker)
+            stack.push_async_callback(_stop, network)
+            await _start_services(network, view)
+            for address in also_children:
+                _issue_and_lose(network, address)
+            view.say("making databases, virtual hosts and rights")
+            await network.nodes.add_nodes(specs, also_children=also_children)
+            for address in cuttable:
+                await _put_proxy_before(network, address, stack)
+            view.say(f"starting {len(specs)} daemons")
+            await _start_daemons(network, view)
+            yield network
+    except BaseException:
+        _keep_logs(folder, logs)
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _plan(
+    folder: Path, specs: Sequence[NodeSpec], authorities: Sequence[str], *, share_broker: bool
+) -> DemoNetwork:
+    authority = AuthorityFiles(folder / "ca")
+    authority.init_root(now())
+    known = folder / "ca" / "known"
+    known.mkdir()
+    for address in authorities:
+        issued = authority.issue_authority(address, now())
+        shutil.copyfile(issued / "cert.pem", known / f"{address}.pem")
+    with_broker = [spec.address for spec in specs if spec.systems or _has_child(spec, specs)]
+    groups = {address.replace(".", "-"): [address] for address in with_broker}
+    if share_broker:
+        groups = {"shared": with_broker}
+    brokers = make_brokers(authority, folder, groups, schedulers=1)
+    postgres = PrivatePostgres(folder / "postgres")
+    nodes = PrivateNetwork(folder, postgres=postgres, brokers=brokers, limits=LIMITS)
+    return DemoNetwork(folder, nodes, brokers, postgres, {})
+
+
+def _has_child(spec: NodeSpec, specs: Sequence[NodeSpec]) -> bool:
+    return any(parent_of(each.address) == spec.address for each in specs)
+
+
+async def _start_services(network: DemoNetwork, view: View) -> None:
+    brokers = set(network.brokers.values())
+    view.say(f"starting {len(brokers)} RabbitMQ brokers and one PostgreSQL")
+
+    async def start(broker: PrivateBroker) -> None:
+        of = [address for address, each in network.brokers.items() if each is broker]
+        for address in of:
+            view.node(address, "broker starting")
+        await broker.start()
+        for address in of:
+            view.node(address, "broker up")
+
+    await asyncio.gather(network.postgres.start(), *(start(broker) for broker in brokers))
+
+
+async def _start_daemons(network: DemoNetwork, view: View) -> None:
+    async def start(address: str) -> None:
+        view.node(address, "starting")
+        await network.nodes.start(address)
+        view.node(address, "up")
+
+    await asyncio.gather(*(start(address) for address in network.nodes.nodes))
+
+
+def _issue_and_lose(network: DemoNetwork, address: str) -> None:
+    """Give an address keys and put them aside: those that it gets next are its current ones."""
+    issued = network.authority.issue_node(address, now())
+    shutil.move(issued, network.folder / "lost" / address)
+
+
+def lost_keys(network: DemoNetwork, address: str) -> Lost:
+    """Return the keys that an address had before its current ones."""
+    folder = network.folder / "lost" / address
+    return Lost(folder, fingerprint(load_certificate(folder / "packet.pem")))
+
+
+async def _put_proxy_before(
+    network: DemoNetwork, address: str, stack: contextlib.AsyncExitStack
+) -> None:
+    parent = parent_of(address)
+    assert parent is not None
+    port = network.brokers[parent].amqps_port
+    proxy = await stack.enter_async_context(Proxy(port))
+    network.proxies[address] = proxy
+    path = network.nodes.nodes[address].config_path
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(f":{port}\"", f":{proxy.port}\""), encoding="utf-8")
+
+
+async def _stop(network: DemoNetwork) -> None:
+    await network.nodes.stop_all()
+    brokers = set(network.brokers.values())
+    await asyncio.gather(*(broker.stop() for broker in brokers), network.postgres.stop())
+
+
+def _keep_logs(folder: Path, logs: Path) -> None:
+    shutil.rmtree(logs, ignore_errors=True)
+    logs.mkdir(parents=True, exist_ok=True)
+    for path in sorted(folder.rglob("*.log")):
+        name = "-".join(path.relative_to(folder).parts)
+        with contextlib.suppress(OSError):
+            shutil.copyfile(path, logs / name)
