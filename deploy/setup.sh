@@ -60,8 +60,8 @@ install_packages() {
     case " $* " in *" postgresql "*)
         apt install -y --no-install-recommends postgresql-common >&2 ||
             fail "could not install postgresql-common: see the lines above"
-        kept_conf=$(mktemp)
-        cp "$cluster_conf" "$kept_conf"
+        as_root cp -p "$cluster_conf" "$cluster_conf.bbaj"
+        kept_conf=$cluster_conf.bbaj
         printf 'create_main_cluster = false\n' | as_root tee "$cluster_conf" >/dev/null
         ;;
     esac
@@ -69,6 +69,10 @@ install_packages() {
         fail "could not install $*: see the lines above"
     restore
 }
+
+# One at a time: others wait here, and then find nothing to do.
+exec 9<"$here"
+flock 9
 
 command -v python3 >/dev/null || fail "python3 is missing: apt-get install python3"
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
@@ -87,12 +91,14 @@ if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$wanted $here" ]; then
     exit 0
 fi
 say "setup: makes $venv from requirements.lock (about a minute)"
-if ! "$venv/bin/python" -c 'import pip' 2>/dev/null || [ ! -e "$stamp" ]; then
+# A folder that was copied or moved has programs that name their old place.
+if ! head -n 1 "$venv/bin/pip" 2>/dev/null | grep -qF "#!$venv/bin/python"; then
     rm -rf "$venv"
-    python3 -m venv "$venv" || fail "could not make $venv"
+    python3 -m venv "$venv" || fail "could not make $venv: does python3 -m venv work?"
 fi
+# The build backend is a program in the environment, found by PATH.
 pip() {
-    "$venv/bin/python" -m pip --disable-pip-version-check --quiet install "$@"
+    PATH=$venv/bin:$PATH "$venv/bin/python" -m pip --disable-pip-version-check --quiet install "$@"
 }
 pip --require-hashes --requirement "$here/requirements.lock" ||
     fail "could not install requirements.lock: look at the network, then run it again"

@@ -4,8 +4,7 @@ They are not packets: nothing answers them but the next of their kind, and an ol
 """
 
 from exchange.batch import Batch
-from exchange.effects import sha256_of
-from exchange.gate import OpenedObject
+from exchange.gate import OpenedObject, sha256_of
 from exchange.links import Link
 from exchange.state import NodeState
 from schemas.leaves import LeafKind
@@ -187,4 +186,12 @@ class Dialogue:
         frame = self._state.effects.keep_raw(raw, link.neighbour, printable(detail), batch)
         self._state.effects.raise_incident(
             "message_unreadable", link.neighbour, printable(detail), batch, frame
+        )
+
+    def keep_dead_letter(self, body: bytes, detail: str, batch: Batch) -> None:
+        """Keep what our broker gave up on as an incident."""
+        effects = self._state.effects
+        frame = effects.keep_raw(body, self._state.rules.here, printable(detail), batch)
+        effects.raise_incident(
+            "dead_letter", self._state.rules.here, printable(detail), batch, frame
         )

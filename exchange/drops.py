@@ -9,15 +9,16 @@ from collections.abc import Mapping
 
 import msgspec
 
+from exchange.answering import draft_payload
 from exchange.batch import Batch
 from exchange.core.rules import Rules
-from exchange.effects import Effects, draft_payload
+from exchange.effects import Effects
 from exchange.gate import Gate
 from exchange.identity import is_packet_id, new_packet_id
 from exchange.ports import Archive
 from schemas.addresses import is_address
 from schemas.documents.common import SourceRef
-from schemas.documents.contents import check_period_of, make_content, section_of
+from schemas.documents.contents import make_content, period_of, section_of
 from schemas.documents.registry import DocumentError, PacketType, find_type
 from schemas.errors import FormatError
 from schemas.header import Header
@@ -129,7 +130,7 @@ class DropDesk:
             sent=batch.at,
             epoch=batch.epoch,
             seq=1,
-            period=drop.period,
+            period=period_of(packet_type, drop.period, drop.body),
             section=section_of(packet_type, drop.section),
             class_=packet_type.retention,
             flow=packet_type.flow.value,
@@ -138,10 +139,10 @@ class DropDesk:
             payload=draft_payload(media_type),
         )
         self._gate.check_size(content)
-        seq = await self._effects.next_seq(drop.to, batch)
+        seq = await self._effects.answering.next_seq(drop.to, batch)
         numbered = msgspec.structs.replace(draft, seq=seq)
-        packet = self._effects.send_packet(numbered, content, batch)
-        self._effects.await_receipt(packet, batch)
+        packet = self._effects.answering.send_packet(numbered, content, batch)
+        self._effects.answering.await_receipt(packet, batch)
         return packet
 
     async def _known(self, drop: Drop, known: DropOutcome, batch: Batch) -> Outcome:
@@ -180,7 +181,6 @@ def check_drop(drop: Drop, rules: Rules) -> PacketType:
     if not 0 < len(drop.drop_id) <= DROP_ID_MAX:
         raise DocumentError("drop-id", f"needs 1 to {DROP_ID_MAX} characters")
     section_of(packet_type, drop.section)
-    check_period_of(packet_type, drop.period)
     if drop.re is not None and not is_packet_id(drop.re):
         raise DocumentError("re", "is no packet id")
     return packet_type
@@ -201,5 +201,5 @@ def read_drop(
         period=text.get("period"),
         title=text.get("title"),
         re=text.get("re"),
-        media_type=content_type or None,
+        media_type=content_type.partition(";")[0].strip().lower() or None,
     )

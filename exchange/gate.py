@@ -130,6 +130,8 @@ class Gate:
             return self._open_message(raw, neighbour, now)
         except FormatError as error:
             return Unreadable(error.reason, error.detail, raw)
+        except Exception as error:  # noqa: BLE001 - nothing that a neighbour sends may stop us
+            return Unreadable("own-fault", type(error).__name__, raw)
 
     def _open_message(
         self, raw: bytes, neighbour: str, now: Instant
@@ -294,6 +296,19 @@ def _check_is_entry(found: CutObject) -> None:
     if not isinstance(found.header, Refusal | Void):
         kind = type(found.header).__name__
         raise FormatError(Reason.FORMAT_INVALID, f"{kind} is no entry of a stream")
+
+
+def digest_of_head(entry: JudgedEntry) -> str:
+    """Return the SHA-256 of an entry's head in hex, as its receipt names it."""
+    verdict = entry.verdict
+    if isinstance(verdict, Accepted):
+        return verdict.head_sha256.hex()
+    return sha256_of(cut(entry.raw).head).hex()
+
+
+def sha256_of(data: bytes) -> bytes:
+    """Return the SHA-256 of bytes."""
+    return hashlib.sha256(data).digest()
 
 
 def body_of(body: bytes) -> Body:

@@ -102,7 +102,12 @@ class Intake:
             return
         if isinstance(opened, OpenedBundle):
             for number, entry in plan.entries:
-                await self._judging.take_entry(entry, number, opened.header, link, batch)
+                if plan.message.own_fault:
+                    self._judging.hold_for_own_fault(entry, number, opened.header, link, batch)
+                else:
+                    await self._judging.take_entry(entry, number, opened.header, link, batch)
+        elif plan.message.own_fault:
+            self._dialogue.keep_evidence(link, opened.raw, "own-fault", batch)
         else:
             await self._dialogue.take_object(opened, link, batch)
 

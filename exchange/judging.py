@@ -5,11 +5,11 @@ what it decides becomes rows of the batch.
 """
 
 from exchange.batch import Batch
-from exchange.core.confirmation import take_refusal_entry
+from exchange.core.confirmation import RefusedEntry, take_refusal_entry
 from exchange.core.custody import Arrival, Known, decide_arrival, decide_refusal
 from exchange.core.custody import Refusal as RefusedFrame
 from exchange.core.rules import Finding
-from exchange.core.steps import Hold
+from exchange.core.steps import Hold, RefuseOnLink, Step
 from exchange.effects import Origin
 from exchange.gate import JudgedEntry
 from exchange.links import Link
@@ -17,12 +17,15 @@ from exchange.state import NodeState
 from schemas.errors import FormatError
 from schemas.header import Header
 from schemas.limits import MESSAGE_BYTES_MAX
-from schemas.moments import Instant
+from schemas.moments import Instant, parse_instant
 from schemas.objects import Ask, Bundle, CutObject, Refusal, Void
 from schemas.reasons import Reason
 from schemas.records import Trail
 from schemas.wire import printable
 from signing.authenticate import Accepted, Held, Refused
+
+OWN_FAULT = "own-fault"
+"""Held because of a fault of our own: an operator and a new version of us must look."""
 
 
 class Judging:
@@ -43,6 +46,14 @@ class Judging:
             return
         await self._judge(origin, batch)
 
+    def hold_for_own_fault(
+        self, entry: JudgedEntry, number: int, bundle: Bundle, link: Link, batch: Batch
+    ) -> None:
+        """Take an entry that we fail to judge into custody, so that nothing waits for it."""
+        origin = Origin(entry, None, link.neighbour, bundle.lane, bundle.epoch, number)
+        self._state.effects.hold(Hold(OWN_FAULT, ""), origin, batch)
+        self._state.effects.raise_incident("own_fault", link.neighbour, f"{number}", batch)
+
     async def _judge(self, origin: Origin, batch: Batch) -> None:
         """Decide about one frame and carry the decision out."""
         verdict = origin.entry.verdict
@@ -60,11 +71,20 @@ class Judging:
                 )
                 await self._state.effects.carry_out(decide_refusal(refused), origin, batch)
             case Held():
-                step = (Hold(verdict.missing, verdict.certificate),)
-                await self._state.effects.carry_out(step, origin, batch)
-                self._ask(verdict, origin.neighbour, batch)
+                await self._hold(verdict, origin, batch)
             case _:
                 raise AssertionError(verdict)
+
+    async def _hold(self, verdict: Held, origin: Origin, batch: Batch) -> None:
+        """Hold a frame and ask for what it lacks; past the link's quota it comes again later."""
+        limits = self._state.rules.limits
+        step: Step = (Hold(verdict.missing, verdict.certificate),)
+        if await self._state.archive.held_bytes(origin.neighbour) > limits.held_bytes_per_link:
+            detail = f"more than {limits.held_bytes_per_link} bytes held of this link"
+            again_at = batch.now + limits.resend_first_us
+            step = (RefuseOnLink(Reason.BUSY, detail, again_at),)
+        await self._state.effects.carry_out(step, origin, batch)
+        self._ask(verdict, origin.neighbour, batch)
 
     async def _judge_accepted(self, verdict: Accepted, origin: Origin, batch: Batch) -> None:
         header = verdict.frame.header
@@ -101,15 +121,17 @@ class Judging:
         )
         trail: Trail | None = None
         intact = False
+        again_at = batch.now
+        if refusal.again_at is not None:
+            again_at = parse_instant(refusal.again_at)
         if stored and stored[0].number == refusal.entry and stored[0].frame is not None:
             trail = (await self._state.archive.trail_of_frame([stored[0].frame])).get(
                 stored[0].frame
             )
             intact = stored[0].sha256.hex() == refusal.frame_sha256
         finding = Finding(refusal.reason, refusal.detail)
-        step = take_refusal_entry(
-            trail, origin.neighbour, finding, intact=intact, rules=self._state.rules
-        )
+        entry = RefusedEntry(origin.neighbour, intact, again_at)
+        step = take_refusal_entry(trail, entry, finding, rules=self._state.rules)
         await self._state.effects.carry_out(step, origin, batch)
 
     def _ask(self, held: Held, neighbour: str, batch: Batch) -> None:
@@ -126,6 +148,8 @@ class Judging:
         if not self._state.clock_agrees.is_set():
             return
         for row in await self._state.archive.held_all():
+            if row.missing == OWN_FAULT:
+                continue
             link = self._state.links.get(row.neighbour)
             _, quarantined, bucket, sealed = await self._state.archive.stored_frame(row.frame)
             assert quarantined is not None, f"held frame {row.frame} is not quarantined"

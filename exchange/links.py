@@ -42,6 +42,10 @@ class LinkMessage(msgspec.Struct, frozen=True):
     session: Session
     delivery: Delivery
     opened: "asyncio.Future[Opened]"
+    settles: bool = True
+    """False for the first parts of a bundle that is taken entry by entry."""
+    own_fault: bool = False
+    """We failed to judge it: its entries are held."""
 
 
 class Sequencer(Protocol):

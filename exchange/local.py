@@ -14,9 +14,10 @@ from exchange.drops import Drop, Outcome, read_drop
 from exchange.gate import Gate
 from exchange.ports import Archive, Clock
 from exchange.sessions import LocalSession
-from schemas.documents.contents import read_content
+from schemas.documents.contents import Delivered, read_content
+from schemas.documents.faults import DocumentError
 from schemas.moments import format_instant
-from schemas.records import StoredEntry
+from schemas.records import PacketRow, StoredEntry
 
 DROPS_PER_GROUP = 64
 ENTRIES_PER_READ = 64
@@ -127,7 +128,7 @@ class LocalSystem:
         assert bucket is not None
         assert sealed is not None
         content = self._gate.content_of(packet.head, bucket, sealed, packet.frame_sha256)
-        document = read_content(packet.type, content, packet.media_type)
+        document = _document_of(packet, content)
         headers: dict[str, str | int | bool] = {
             "packet-id": packet.id,
             "type": packet.type,
@@ -145,3 +146,11 @@ class LocalSystem:
         if repeat:
             headers["repeat"] = True
         await session.publish_to("inbox", document.body, headers, document.media_type)
+
+
+def _document_of(packet: PacketRow, content: bytes) -> Delivered:
+    """Return the document; a damaged container goes out as it is, for its reader to return."""
+    try:
+        return read_content(packet.type, content, packet.media_type)
+    except DocumentError:
+        return Delivered(content, packet.media_type)

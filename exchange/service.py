@@ -25,9 +25,11 @@ from exchange.intake import Intake, Plan
 from exchange.judging import Judging
 from exchange.links import LANES, Link, LinkMessage
 from exchange.local import LocalBox
+from exchange.own_fault import blamed, split_message
 from exchange.ports import Archive, Clock, Observer
 from exchange.state import NodeState
 from exchange.sweep import Sweep
+from schemas.errors import BbajError
 from schemas.records import Committed, NoteRow
 
 QUEUE_MESSAGES_MAX = 64
@@ -57,11 +59,18 @@ class Introduced(msgspec.Struct, frozen=True):
     crls: list[bytes]
 
 
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A message that our broker gave up on; its stream brings it again, somebody must look."""
+
+    body: bytes
+    detail: str
+
+
 class Swept(msgspec.Struct, frozen=True):
     """The time has come to look at what is open, held or pending."""
 
 
-Job = LinkMessage | Confirmed | Dropped | Introduced | Swept
+Job = LinkMessage | Confirmed | Dropped | Introduced | DeadLetter | Swept
 
 
 class Service:
@@ -187,6 +196,30 @@ class Service:
         return jobs
 
     async def _process(self, jobs: Sequence[Job]) -> None:
+        """Take one group; a fault of ours in it is confined to the entry that shows it."""
+        try:
+            await self._take(jobs)
+        except BbajError:
+            raise
+        except Exception as error:  # noqa: BLE001 - nothing that a neighbour sends may stop us
+            self._observer.noticed("own_fault", level="error", error=repr(error)[:300])
+            for job in jobs:
+                await self._take_alone(job)
+
+    async def _take_alone(self, job: Job) -> None:
+        if not isinstance(job, LinkMessage):
+            await self._take([job])
+            return
+        stream = f"{job.link.neighbour}/{_lane_of(job)}"
+        for part in split_message(job, self.taken(stream)):
+            try:
+                await self._take([part])
+            except BbajError:
+                raise
+            except Exception:  # noqa: BLE001 - it was noticed above; the entry is held
+                await self._take([blamed(part)])
+
+    async def _take(self, jobs: Sequence[Job]) -> None:
         """Decide, commit, settle: one group, whole or not at all."""
         began = self.clock()
         batch = Batch(self.state.require_tails(), began)
@@ -219,6 +252,8 @@ class Service:
                 batch.changes.notes.append(note)
             case Introduced():
                 self._dialogue.introduce(job.certificates, job.crls, batch)
+            case DeadLetter():
+                self._dialogue.keep_dead_letter(job.body, job.detail, batch)
             case Swept():
                 await self._sweep_all(batch)
             case LinkMessage():
@@ -238,7 +273,8 @@ class Service:
 
     async def _settle(self, plans: Sequence[Plan]) -> None:
         """Settle each session's deliveries at once, through its last one in the group."""
-        last = {id(plan.message.session): plan.message for plan in plans}
+        messages = [plan.message for plan in plans if plan.message.settles]
+        last = {id(message.session): message for message in messages}
         for message in last.values():
             try:
                 await message.session.settle_through(message.delivery)
@@ -272,6 +308,11 @@ async def _frames_in(job: Job) -> int:
             return len(job.drops)
         case _:
             return 1
+
+
+def _lane_of(message: LinkMessage) -> str:
+    opened = message.opened.result()
+    return opened.header.lane if isinstance(opened, OpenedBundle) else ""
 
 
 def _is_ready(job: Job) -> bool:

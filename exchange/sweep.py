@@ -41,6 +41,10 @@ class Sweep:
 
     async def _look_at(self, row: OpenRow, trail: Trail, batch: Batch) -> None:
         packet = trail.packet
+        if row.awaited == "room":
+            await self._effects.place_again(packet, batch, swept=True)
+            batch.changes.closed.append(row.about)
+            return
         if row.awaited == "closing" and row.attempts >= self._rules.limits.receipt_repeats_max:
             batch.changes.closed.append(row.about)
             return

@@ -7,9 +7,10 @@ one begins from the record. Fatal errors leave with their exit code.
 import asyncio
 import signal
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from exchange.checkpoints import Checkpoints
-from exchange.service import Introduced, Service, Swept
+from exchange.service import DeadLetter, Introduced, Service, Swept
 from exchange.supervisor import LinkState
 from nodes.clock import now
 from nodes.config import Config
@@ -113,6 +114,7 @@ class Daemon:
 
     async def _run_links(self, node: Node) -> None:
         """Keep every endpoint up; each has its own supervisor."""
+        on_dead = partial(self._on_dead, node.service)
         async with asyncio.TaskGroup() as tasks:
             parent = parent_endpoint(self.config)
             if parent is not None:
@@ -125,11 +127,11 @@ class Daemon:
                     for address, link in node.links.items()
                     if not link.is_parent
                 }
-                tasks.create_task(own.run(below, self._on_dead, self._on_state))
+                tasks.create_task(own.run(below, on_dead, self._on_state))
             local = local_endpoint(self.config)
             if local is not None:
                 systems = {name: system.handle for name, system in node.systems.items()}
-                tasks.create_task(local.run(systems, self._on_dead, self._on_state))
+                tasks.create_task(local.run(systems, on_dead, self._on_state))
 
     def _on_state(self, state: LinkState) -> None:
         self.links_up[state.peer] = state.state == "up"
@@ -138,11 +140,9 @@ class Daemon:
             "connection", peer=state.peer, state=state.state, detail=state.detail
         )
 
-    async def _on_dead(self, body: bytes, headers: object) -> None:
+    async def _on_dead(self, service: Service, body: bytes, headers: object) -> None:
         """Report what the broker gave up on: the stream brings it again, somebody must look."""
-        self.telemetry.noticed(
-            "dead_letter", level="error", size=len(body), headers=str(headers)[:200]
-        )
+        await service.submit(DeadLetter(body, str(headers)[:200]))
 
     async def _tick(self, service: Service, checkpoints: Checkpoints) -> None:
         """Sweep at its interval and at each command, look for new CRLs, sign what is due."""

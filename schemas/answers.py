@@ -1,16 +1,15 @@
 """Contents of the network's own packets: receipt, closing and ping (docs/protocol.md clause 8)."""
 
-from typing import Literal, TypeVar
+from typing import Literal
 
 import msgspec
 
+from schemas import wire
 from schemas.addresses import Address
-from schemas.errors import FormatError
 from schemas.header import Count, PacketId, Sha256Hex, Size
 from schemas.moments import InstantText
 from schemas.objects import Detail
 from schemas.reasons import Reason
-from schemas.wire import describe
 
 RECEIPT = "receipt/1"
 CLOSING = "closing/1"
@@ -73,20 +72,10 @@ _closings = msgspec.json.Decoder(Closing)
 
 
 def decode_receipt(content: bytes) -> Receipt:
-    """Return the receipt in a packet's content. Raises FormatError(format-invalid)."""
-    return _decode(content, _receipts)
+    """Return the receipt whose one encoding a content is. Raises FormatError(format-invalid)."""
+    return wire.decode(content, _receipts)
 
 
 def decode_closing(content: bytes) -> Closing:
-    """Return the closing in a packet's content. Raises FormatError(format-invalid)."""
-    return _decode(content, _closings)
-
-
-T = TypeVar("T", Receipt, Closing)
-
-
-def _decode(content: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
-    try:
-        return decoder.decode(content)
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        raise FormatError(Reason.FORMAT_INVALID, f"content: {describe(error)}") from error
+    """Return the closing whose one encoding a content is. Raises FormatError(format-invalid)."""
+    return wire.decode(content, _closings)

@@ -159,7 +159,7 @@ class DropOutcome(msgspec.Struct, frozen=True, gc=False):
 
 
 class OpenRow(msgspec.Struct, frozen=True, gc=False):
-    """A packet of ours that waits: a document for its receipt, a receipt for its closing.
+    """A packet that waits: a document for its receipt, a receipt for its closing.
 
     `about` is the frame of the packet exchanged, `frame` the one to send again.
     """
@@ -167,7 +167,7 @@ class OpenRow(msgspec.Struct, frozen=True, gc=False):
     frame: int
     about: int
     awaited: str
-    """`receipt` or `closing`."""
+    """`receipt`, `closing`, or `room` at a neighbour that was busy."""
     since: Instant
     next_at: Instant
     attempts: int

@@ -1,4 +1,4 @@
-r"""The one encoding of every signed JSON text: headers of frames and of link objects.
+r"""The one encoding of every signed JSON text: headers of frames and objects, answers.
 
 Fields in the order of the Struct, no white space, absent fields left out, printable ASCII without
 `"` and `\` inside strings. What does not equal its own re-encoding is refused, so that no two
@@ -30,18 +30,16 @@ def decode(raw: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
     Raises FormatError(format-invalid) for every departure, naming the first.
     """
     if len(raw) > HEADER_BYTES_MAX:
-        detail = f"header of {len(raw)} bytes, limit {HEADER_BYTES_MAX}"
+        detail = f"text of {len(raw)} bytes, limit {HEADER_BYTES_MAX}"
         raise FormatError(Reason.FORMAT_INVALID, detail)
     if raw.translate(None, _ALLOWED):
-        raise FormatError(
-            Reason.FORMAT_INVALID, "header has a byte outside 0x20-0x7E or a backslash"
-        )
+        raise FormatError(Reason.FORMAT_INVALID, "text has a byte outside 0x20-0x7E or a backslash")
     try:
         header = decoder.decode(raw)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        raise FormatError(Reason.FORMAT_INVALID, f"header: {describe(error)}") from error
+        raise FormatError(Reason.FORMAT_INVALID, f"text: {describe(error)}") from error
     if _encoder.encode(header) != raw:
-        raise FormatError(Reason.FORMAT_INVALID, "header is not in its one encoding")
+        raise FormatError(Reason.FORMAT_INVALID, "text is not in its one encoding")
     return header
 
 

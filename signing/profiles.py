@@ -1,4 +1,4 @@
-"""What every certificate of the network looks like (docs/protocol.md, trust; design of 2026).
+"""What every certificate of the network looks like (docs/protocol.md, on trust).
 
     root       P-384, 25 years, off line                       issues authorities and their CRL
     authority  P-256, 10 years, pathLen 0, critical permitted  issues nodes of one subtree and

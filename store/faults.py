@@ -9,7 +9,10 @@ FAULTS_KEPT_MAX = 1000
 """More are only counted."""
 
 OpenPayload = Callable[[str, bytes, bytes], bytes]
-"""Decrypts `sealed` under a bucket's key with its additional data. Raises ValueError."""
+"""Decrypts `sealed` under a bucket's key with its additional data.
+
+Raises an error of ours, or ValueError, where it can't: that is a fault of the row.
+"""
 
 Progress = Callable[[str, int, int], None]
 """Told the stage, how much of it is done, and how much there is."""

@@ -70,9 +70,9 @@ class Timeline(msgspec.Struct, frozen=True, gc=False):
     packets: list[ListedPacket]
     moments: list[Moment]
     answers: list[PacketRow]
-    """Packets that answer it."""
+    """Packets that answer it, and those that answer them."""
     answered: list[PacketRow]
-    """Packets that it answers."""
+    """The packet that it answers, and the one answered by that."""
 
 
 class OverduePacket(msgspec.Struct, frozen=True, gc=False):
@@ -247,6 +247,8 @@ class Reading(Desk):
         frames = [row.frame for row in rows]
         trails = await self._trails(rows)
         answers = await self.answers_to([packet_id])
+        # A closing answers the receipt, and so ends the document's trail.
+        answers += await self.answers_to([answer.id for answer in answers])
         moments = [_of_mark(mark, frame) for frame in frames for mark in trails[frame].marks]
         for frame, places in (await self._places(frames)).items():
             moments += [moment for place in places for moment in _of_place(place, frame)]
@@ -257,13 +259,17 @@ class Reading(Desk):
             facts = {"by": row["by"]}
             moments.append(Moment(row["at"], "taken", row["system"], facts, row["frame"]))
         moments.sort(key=lambda moment: moment.at)
-        answered = [row.re for row in rows if row.re]
+        answered = await self._by_ids([row.re for row in rows if row.re])
+        answered += await self._by_ids([row.re for row in answered if row.re])
         return Timeline(
             packets=await self._listed(rows),
             moments=moments,
             answers=answers,
-            answered=read_all(PacketRow, await self._rows(_BY_IDS, answered)),
+            answered=answered,
         )
+
+    async def _by_ids(self, ids: list[str]) -> list[PacketRow]:
+        return read_all(PacketRow, await self._rows(_BY_IDS, ids)) if ids else []
 
     async def quarantine_list(
         self,

@@ -43,13 +43,14 @@ WHERE d.recipient = $2 AND d.type NOT IN ('receipt/1', 'closing/1')
         SELECT FROM leaf AS l WHERE l.frame = d.frame AND l.kind IN ('closed', 'refused'))
 """
 
+# Held frames whose bytes came to no verdict; one that did stands under a frame of its own.
 _HELD = """
 INSERT INTO held_open (frame, neighbour, missing, certificate, since)
 SELECT q.frame, q.neighbour, q.reason, '', q.received FROM quarantine AS q
-WHERE q.state = 'held'
-    AND NOT EXISTS (SELECT FROM packet AS p WHERE p.frame = q.frame)
+WHERE q.state = 'held' AND q.kept
+    AND NOT EXISTS (SELECT FROM packet AS p WHERE p.frame_sha256 = q.sha256)
     AND NOT EXISTS (
-        SELECT FROM quarantine AS r WHERE r.frame = q.frame AND r.state <> 'held')
+        SELECT FROM quarantine AS r WHERE r.sha256 = q.sha256 AND r.state = 'refused')
 """
 
 _DECIDED_DROPS = """

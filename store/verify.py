@@ -40,7 +40,7 @@ async def verify(
     on_progress: Progress = lambda _stage, _done, _total: None,
     witnessed: Mapping[int, bytes] | None = None,
 ) -> Verification:
-    """Check everything. `open_payload(bucket, aad, sealed)` decrypts; any ValueError is a fault.
+    """Check everything. `open_payload(bucket, aad, sealed)` decrypts what is at rest.
 
     `witnessed` are roots by size that others vouch for. Raises StoreUnavailable.
     """

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import msgspec
 
-from schemas.errors import FormatError
+from schemas.errors import BbajError, FormatError
 from schemas.header import Header, decode_header
 from schemas.records import PacketRow, QuarantineRow
 from store.faults import Faults, OpenPayload
@@ -96,7 +96,7 @@ class PayloadCheck:
             return
         try:
             came = self.open_payload(bucket, digest, sealed)
-        except ValueError as error:
+        except (BbajError, ValueError) as error:
             self.faults.add("payload", key, f"cannot be opened: {error}")
             return
         if row is not None and bucket.rsplit("-", 2)[0] == row.class_:

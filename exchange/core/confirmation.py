@@ -4,6 +4,8 @@ A state is the fold of a packet's leaves. Weaker evidence than that at hand chan
 relay's refusal never undoes the addressee's acceptance, and that acceptance overrides everything.
 """
 
+import msgspec
+
 from exchange.core.rules import Finding, Rules
 from exchange.core.steps import (
     Effect,
@@ -11,6 +13,7 @@ from exchange.core.steps import (
     Keep,
     Mark,
     PlaceAgain,
+    PlaceLater,
     Quarantine,
     Raise,
     ReportStatus,
@@ -22,6 +25,7 @@ from schemas.addresses import is_on_tree_path
 from schemas.answers import ANSWERS, Closing, Receipt
 from schemas.header import Header
 from schemas.leaves import LeafKind, read_leaf
+from schemas.moments import Instant
 from schemas.reasons import Reason
 from schemas.records import Trail
 
@@ -136,21 +140,35 @@ def take_closing(header: Header, closing: Closing, about: Trail | None, rules: R
     return (kept, closed, Finish(about.packet))
 
 
-def take_refusal_entry(
-    trail: Trail | None, refused_by: str, finding: Finding, *, intact: bool, rules: Rules
+class RefusedEntry(msgspec.Struct, frozen=True, gc=False):
+    """A neighbour's refusal, held against our own copy of what it refused."""
+
+    refused_by: str
+    intact: bool
+    """The refused bytes are those we hold, and they authenticate again here."""
+    again_at: Instant
+    """With `busy`: when to come again."""
+
+
+def take_refusal_entry(  # noqa: PLR0911 - one return for each case
+    trail: Trail | None, entry: RefusedEntry, finding: Finding, *, rules: Rules
 ) -> Step:
     """Act on a neighbour's refusal of a frame that we had placed for it.
 
-    `intact`: the refused bytes are those we hold, and they authenticate again here.
+    A good frame refused for good is told to its sender; one for which there was no room comes
+    again; a damaged copy is only placed again.
     """
+    refused_by = entry.refused_by
     if trail is None:
         return (Raise("refusal_of_unknown_entry", f"{refused_by}: {finding.reason}"),)
     packet = trail.packet
-    if not intact:
+    if not entry.intact:
         return (
             Raise("damaged_on_the_way", f"{packet.id} refused by {refused_by}: {finding.reason}"),
             PlaceAgain(packet),
         )
+    if finding.reason == Reason.BUSY:
+        return (PlaceLater(packet, entry.again_at),)
     if packet.type in ANSWERS:
         return (Raise("answer_refused", f"{packet.type} refused by {refused_by}"),)
     if packet.sender != rules.here:

@@ -106,6 +106,13 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     certificate: str
 
 
+class PlaceLater(msgspec.Struct, frozen=True, gc=False):
+    """Place a stored frame again at a time that the neighbour has named."""
+
+    packet: PacketRow
+    at: Instant
+
+
 class Finish(msgspec.Struct, frozen=True, gc=False):
     """The exchange about this packet awaits no more answers here."""
 
@@ -133,6 +140,7 @@ Effect = (
     | Mark
     | Forward
     | PlaceAgain
+    | PlaceLater
     | AnswerAgain
     | Release
     | SendReceipt

@@ -235,7 +235,7 @@ def _undelivered(drop: Drop, outcome: DropOutcome | None, *, known_before: bool)
     )
 
 
-def _sending(drop: Drop, line: ListedPacket, known_before: bool) -> Sending:  # noqa: FBT001
+def _sending(drop: Drop, line: ListedPacket, known_before: bool) -> Sending:
     packet: PacketRow = line.packet
     standing = line.standing
     return Sending(

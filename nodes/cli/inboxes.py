@@ -8,12 +8,14 @@ next command that works in the folder.
 import os
 import re
 import secrets
+from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
 from nodes.cli.errors import FileFault, UsageFault
+from nodes.cli.handing import find
 from nodes.cli.opening import reading
 from nodes.cli.output import write_bytes
 from nodes.cli.shapes import InboxLine, TakenDocument
@@ -72,60 +74,59 @@ async def take(config: Config, taking: Taking) -> list[TakenDocument]:
     if taking.every and (taking.packet or taking.folder is None):
         raise UsageFault("--all takes whatever is there, into the folder that --to names")
     shelf = Shelf(config)
+    taken: list[TakenDocument] = []
     async with reading(config) as desk:
         if taking.folder is not None:
             await _finish_drafts(desk, taking.folder)
-        taken = []
-        for item in await _wanted(desk, taking):
+        async for item in _wanted(desk, config, taking):
             document = await _take_one(desk, shelf, item, taking)
             if document is not None:
                 taken.append(document)
+                if not taking.every:
+                    break
     if not taken and not taking.every:
-        raise NotFound("no document waits in the inbox: `bbaj inbox list --taken` shows earlier ones")
+        raise NotFound("no document waits in the inbox: `bbaj inbox list --taken` shows more")
     return taken
 
 
-async def _wanted(desk: Reading, taking: Taking) -> list[InboxItem]:
-    """Return what to try: the one named, or all, of which one is enough unless `every`."""
-    found: list[InboxItem] = []
+async def _wanted(desk: Reading, config: Config, taking: Taking) -> AsyncIterator[InboxItem]:
+    """Yield what may be taken: the one named, or all that waits, oldest first."""
+    if taking.packet is not None:
+        yield await _named(desk, config, taking, taking.packet)
+        return
     after = 0
-    while True:
-        page = await desk.inbox(
-            taking.system,
-            include_taken=taking.packet is not None,
-            after_frame=after,
-            limit=PAGE_ITEMS,
-        )
-        if taking.packet is None:
-            found += page
-        else:
-            found += [item for item in page if item.packet.id == taking.packet]
-        if found and not taking.every or len(page) < PAGE_ITEMS:
-            break
+    while page := await desk.inbox(taking.system, after_frame=after, limit=PAGE_ITEMS):
+        for item in page:
+            yield item
         after = page[-1].packet.frame
-    if taking.packet is None:
-        return found if taking.every else found[:1]
-    return [_named(found, taking)]
 
 
-def _named(found: list[InboxItem], taking: Taking) -> InboxItem:
-    if not found:
-        raise NotFound(f"packet {taking.packet} was not released here: see `bbaj show`")
-    item = found[0]
+async def _named(desk: Reading, config: Config, taking: Taking, packet_id: str) -> InboxItem:
+    packet = (await find(desk, packet_id, recipient=config.address)).packet
+    item = await _item_of(desk, packet.frame)
+    if item is None:
+        raise NotFound(f"packet {packet_id} was not released here: see `bbaj show {packet_id}`")
     if item.taken is not None and not taking.again:
         raise NotFound(
-            f"packet {taking.packet} was taken at {format_instant(item.taken)} by {item.by}: "
+            f"packet {packet_id} was taken at {format_instant(item.taken)} by {item.by}: "
             "--again writes it once more"
         )
     return item
 
 
+async def _item_of(desk: Reading, frame: int) -> InboxItem | None:
+    items = await desk.inbox(include_taken=True, after_frame=frame - 1, limit=1)
+    return items[0] if items and items[0].packet.frame == frame else None
+
+
 async def _take_one(
     desk: Reading, shelf: Shelf, item: InboxItem, taking: Taking
 ) -> TakenDocument | None:
-    """Take one document; None where another command was faster."""
+    """Take one document; None where another command was faster, or nothing is left of it."""
     kept = await shelf.fetch(desk, item.packet.frame)
     if kept.raw is None:
+        if taking.packet is None:
+            return None
         raise NotFound(f"content of {item.packet.id} is not here: {kept.absent}")
     document = document_of(kept.raw)
     name = item.packet.id + SUFFIXES.get(document.media_type, ".bin")
@@ -156,10 +157,8 @@ async def _finish_drafts(desk: Reading, folder: Path) -> None:
         match = _DRAFT.fullmatch(draft.name)
         if match is None:
             continue
-        frame = int(match["frame"])
-        items = await desk.inbox(include_taken=True, after_frame=frame - 1, limit=1)
-        by = items[0].by if items and items[0].packet.frame == frame else None
-        if by is not None and by.endswith(match["token"]):
+        item = await _item_of(desk, int(match["frame"]))
+        if item is not None and item.by is not None and item.by.endswith(match["token"]):
             _name(draft, folder / match["name"])
         elif _is_old(draft):
             draft.unlink(missing_ok=True)

@@ -35,9 +35,20 @@ WaitOption = Annotated[
 
 
 def spell_out(words: list[str]) -> list[str]:
-    """Return the words with a bare `--wait` as `--wait=300`: its seconds may be left out."""
+    """Return the words with every `--wait` as `--wait=SECONDS`, which may be left out."""
     end = words.index("--") if "--" in words else len(words)
-    return [f"{WAIT}={WAIT_S}" if word == WAIT else word for word in words[:end]] + words[end:]
+    spelt: list[str] = []
+    rest = iter(words[:end])
+    for word in rest:
+        if word != WAIT:
+            spelt.append(word)
+            continue
+        following = next(rest, None)
+        is_number = following is not None and following.replace(".", "", 1).isdecimal()
+        spelt.append(f"{WAIT}={following if is_number else WAIT_S}")
+        if following is not None and not is_number:
+            spelt += spell_out([following])
+    return spelt + words[end:]
 
 
 def take_to_all(context: typer.Context, given: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ PLAIN_COLUMNS = 1000
 AnyShape = msgspec.Struct | list[msgspec.Struct]
 
 
-def show(as_json: bool, value: object, draw: Callable[[], Iterable[RenderableType]]) -> None:  # noqa: FBT001
+def show(as_json: bool, value: object, draw: Callable[[], Iterable[RenderableType]]) -> None:
     """Print a shape (or a list of shapes) as JSON, or what `draw` makes of it."""
     try:
         if as_json:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from nodes.cli.errors import UsageFault
 from nodes.cli.handing import find
 from nodes.cli.moments import seconds_between
 from nodes.cli.opening import reading
@@ -19,7 +20,7 @@ from nodes.cli.shapes import (
 from nodes.clock import now
 from nodes.config import Config
 from nodes.errors import NotFound
-from schemas.addresses import is_within
+from schemas.addresses import is_address, is_within
 from schemas.answers import ANSWERS
 from schemas.moments import SECOND, Instant, format_instant
 from schemas.reasons import NEXT_STEP, Reason
@@ -131,6 +132,24 @@ async def list_incidents(config: Config, before: Instant | None, limit: int) -> 
             )
             for row in await desk.incidents(before, limit)
         ]
+
+
+def address(text: str | None) -> str | None:
+    """Return an address that a list is narrowed to. Raises UsageFault where it is none."""
+    if text is not None and not is_address(text):
+        raise UsageFault(f"{text} is no address: write it like kz.akmola.burabay")
+    return text
+
+
+def state(text: str | None) -> State | None:
+    """Return the state that a list is narrowed to. Raises UsageFault where there is none such."""
+    if text is None:
+        return None
+    try:
+        return State(text.replace("-", " "))
+    except ValueError as error:
+        known = ", ".join(each.replace(" ", "-") for each in State)
+        raise UsageFault(f"--state {text}: use one of {known}") from error
 
 
 def packet_line(line: ListedPacket) -> PacketLine:

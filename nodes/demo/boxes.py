@@ -174,7 +174,7 @@ class RecordBox:
             assert bucket is not None
             assert sealed is not None
             payload = self._at_rest.open(bucket, packet.frame_sha256, sealed)
-            content = open_payload(payload, packet.coding, CONTENT_BYTES_MAX)
+            content = open_payload(payload, packet.coding, CONTENT_BYTES_MAX)  # type: ignore[arg-type]
             document = read_content(packet.type, content, packet.media_type)
             if await self._desk.take(packet.frame, "demo", now()):
                 sha256 = hashlib.sha256(document.body).hexdigest()

@@ -240,8 +240,11 @@ def judge_rogue(
             "reached_next_tier": bool(beyond),
         }
         if not case.reason:
-            if found or not case.answer:
-                findings.append(f"rogue, {case.case}: answered {case.answer!r}, refused {found!r}")
+            times = sum(report.released.get(case.packet, 0) for report in reports.values())
+            outcome[case.case] |= {"reached_next_tier": False, "released": times}
+            if found or not case.answer or times != 1:
+                what = f"answered {case.answer!r}, refused {found!r}, released {times} times"
+                findings.append(f"rogue, {case.case}: {what}")
             continue
         if found != case.reason:
             findings.append(f"rogue, {case.case}: quarantined as {found!r}, not {case.reason!r}")

@@ -8,11 +8,12 @@ from nodes.demo.places import Flow
 
 
 class Box(msgspec.Struct, frozen=True):
-    """Where a local system drops and takes: AMQP by `url`, or the node's record where it is None."""
+    """Where a local system drops and takes: by AMQP, or by the node's record."""
 
     address: str
     system: str
     url: str | None
+    """None: there is no broker."""
     config: str
 
 
@@ -62,6 +63,8 @@ class RogueCase(msgspec.Struct, frozen=True):
     answer: str
     """`receipt`, `refusal entry`, or empty where none came."""
     answered_reason: str
+    packet: str = ""
+    """Id, where the frame must be released once."""
 
 
 class Judge(msgspec.Struct, frozen=True, tag_field="do", tag="judge"):

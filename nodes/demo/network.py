@@ -71,6 +71,10 @@ class DemoNetwork(msgspec.Struct):
                 boxes.append(Box(address, DEFAULT_SYSTEM, None, config))
         return boxes
 
+    def keep_logs(self, logs: Path) -> None:
+        """Copy the logs of daemons and services where they outlive the network."""
+        _keep_logs(self.folder, logs)
+
     def url_of(self, address: str, system: str) -> str:
         """Return the AMQP URL of a local system, its password included."""
         secret = urllib.parse.quote(self.nodes.nodes[address].password_of(system), safe="")

@@ -105,12 +105,8 @@ class PrivatePostgres:
 
     async def _wait(self) -> None:
         assert self._process is not None
-        ready = [
-            self._programs / "pg_isready",
-            "-q",
-            f"--host={self.folder}",
-            f"--port={self.port}",
-        ]
+        ready: list[str | Path] = [self._programs / "pg_isready", "--quiet"]
+        ready += [f"--host={self.folder}", f"--port={self.port}"]
         deadline = asyncio.get_running_loop().time() + STARTUP_S
         while True:
             try:

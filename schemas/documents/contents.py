@@ -6,7 +6,13 @@ from schemas.documents.common import SourceRef
 from schemas.documents.faults import DocumentError, FaultKind
 from schemas.documents.file import FileFacts, decode_file, encode_file
 from schemas.documents.periods import find_period_problem
-from schemas.documents.registry import DOCUMENT_FILE, PacketType, check_document, find_type
+from schemas.documents.registry import (
+    DOCUMENT_FILE,
+    PacketType,
+    check_document,
+    decode_document,
+    find_type,
+)
 
 UNTITLED = "untitled"
 OCTETS = "application/octet-stream"
@@ -59,12 +65,21 @@ def section_of(packet_type: PacketType, given: str | None) -> str:
     return given
 
 
-def check_period_of(packet_type: PacketType, given: str | None) -> None:
-    """Raise DocumentError where the header's period is not one that the type allows."""
-    if given is None:
-        return
+def period_of(packet_type: PacketType, given: str | None, body: bytes) -> str | None:
+    """Return the period a packet bears: the one given, which must be the document's own if any.
+
+    Raises DocumentError where it is not one that the type allows, or not that of the document.
+    """
+    own = None
+    if packet_type.struct is not None:
+        own = getattr(decode_document(packet_type.name, body), "period", None)
+    if given is None or given == own:
+        return own
+    if own is not None:
+        raise DocumentError("period", f"is {own} inside the document", FaultKind.WRONG_PERIOD)
     if not packet_type.periods:
         raise DocumentError("period", f"{packet_type.name} has none", FaultKind.WRONG_PERIOD)
     problem = find_period_problem(given, packet_type.periods)
     if problem is not None:
         raise DocumentError("period", problem, FaultKind.WRONG_PERIOD)
+    return given

@@ -56,6 +56,7 @@ class Scribe:
         self.seqs: dict[tuple[str, str], int] = {}
         self.tails: dict[str, tuple[int, bytes]] = {}
         self.taken: dict[str, tuple[int, bytes]] = {}
+        self.receipts: dict[str, str] = {}
         self.serial = 0
         self.changes = Changes()
         self.renew()
@@ -234,6 +235,7 @@ class Scribe:
         self.changes.released.append(Released(row.frame, "sis", self.now))
         self.take(f"{PARENT}/bulk", row.frame_sha256)
         receipt = self.packet(self.address, sender, via=self.address, type_="receipt/1", re=row.id)
+        self.receipts[row.id] = receipt.id
         self.packet_leaf(LeafKind.SENT, receipt)
         self.place(f"{PARENT}/fast", receipt)
         self.changes.open.append(
@@ -258,7 +260,7 @@ class Scribe:
         )
         self.changes.closed.append(row.frame)
         closing = self.packet(
-            self.address, row.recipient, via=self.address, type_="closing/1", re=row.id
+            self.address, row.recipient, via=self.address, type_="closing/1", re=receipt.id
         )
         self.packet_leaf(LeafKind.SENT, closing)
         self.place(f"{PARENT}/fast", closing)
@@ -266,7 +268,9 @@ class Scribe:
 
     def close(self, row: PacketRow) -> PacketRow:
         """Take the closing for a document that we received. Returns the closing."""
-        closing = self.packet(row.sender, self.address, via=PARENT, type_="closing/1", re=row.id)
+        closing = self.packet(
+            row.sender, self.address, via=PARENT, type_="closing/1", re=self.receipts[row.id]
+        )
         self.packet_leaf(LeafKind.RECEIVED, closing, verdict="accepted")
         self.packet_leaf(LeafKind.CLOSED, row)
         self.changes.closed.append(row.frame)

@@ -117,9 +117,23 @@ def test_a_date_with_its_century_gives_no_warning(day, sex):
     assert iin_warning(f"{day:%y%m%d}{century}00000") is None
 
 
-def test_bin_with_odd_structure_is_a_warning_only():
-    """Kinds of bodies that the rules do not know are pointed out."""
-    assert bin_warning("940190000385") == "digit 5, kind of body, is not 4, 5 or 6"
+def test_month_99_with_a_century_digit_is_no_date():
+    """A usual century digit does not make a date of month 99."""
+    assert iin_warning(artificial_iin(10_000)) == "digits 1 to 6 are not a date (YYMMDD)"
+
+
+@pytest.mark.parametrize(
+    ("number", "warning"),
+    [
+        ("940140000385", None),
+        ("009940000000", "digits 3 and 4 are not a month"),
+        ("940190000385", "digit 5, kind of body, is not 4, 5 or 6"),
+        ("940149000385", "digit 6, head or branch, is not 0 to 4"),
+    ],
+)
+def test_bin_with_odd_structure_is_a_warning_only(number, warning):
+    """Months and kinds of bodies that the rules do not know are pointed out."""
+    assert bin_warning(number) == warning
 
 
 @pytest.mark.parametrize(
@@ -188,7 +202,6 @@ def kato(kato_rows):
 def test_levels_hold_for_the_whole_edition(kato_rows):
     """Trailing zeros give the published level of every row."""
     wrong = [row["kato"] for row in kato_rows if kato_level(row["kato"]) != row["level"]]
-    # The 19 city districts have the zeros of a sub-district and the rank of one.
     assert wrong == []
 
 

@@ -3,8 +3,8 @@ import asyncio
 import asyncpg
 
 from harness.record_rows import START, outcome, pending_drop
-from store.postgres import Desk
 from schemas.records import LinkMark
+from store.postgres import Desk
 
 
 async def test_drop_waits_until_decided(archive, scribe):

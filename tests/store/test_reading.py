@@ -136,6 +136,8 @@ async def test_timeline(archive, reading, scribe):
     assert [answer.type for answer in timeline.answers] == ["receipt/1", "closing/1"]
     assert timeline.packets[0].standing.state is State.DELIVERED
     assert (await reading.timeline(receipt.id)).answered == [row]
+    closing = timeline.answers[1]
+    assert (await reading.timeline(closing.id)).answered == [receipt, row]
     assert (await reading.timeline("none")).moments == []
 
 

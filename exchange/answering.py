@@ -1,0 +1,225 @@
+"""Seals what a node sends of its own: documents, receipts, closings (docs/protocol.md clause 8).
+
+The leaf an answer speaks of is numbered before the answer is sealed: a receipt knows its own
+index. Everything lands in the batch; nothing is sent before its commit.
+"""
+
+import msgspec
+
+from exchange.batch import Batch, header_facts, stream_to
+from exchange.core.backoff import next_resend, receipt_deadline
+from exchange.core.rules import Rules, lane_of
+from exchange.gate import Gate, JudgedEntry, digest_of_head
+from exchange.identity import new_packet_id
+from exchange.ports import Archive
+from schemas.answers import CLOSING, RECEIPT, Closing, PacketName, Receipt
+from schemas.header import Header, PayloadFacts, decode_header
+from schemas.leaves import LeafKind
+from schemas.moments import format_instant
+from schemas.objects import Lane
+from schemas.reasons import Reason
+from schemas.records import IncidentRow, OpenRow, PacketRow, PayloadRow
+
+JSON = "application/json"
+
+
+class Answering:
+    """Makes packets of ours within a batch."""
+
+    def __init__(self, *, gate: Gate, archive: Archive, rules: Rules) -> None:
+        """Hold what sealing needs."""
+        self._gate = gate
+        self._archive = archive
+        self._rules = rules
+
+    async def send_receipt(
+        self,
+        answered: Header,
+        entry: JudgedEntry,
+        batch: Batch,
+        *,
+        verdict: str,
+        reason: Reason | None = None,
+        detail: str = "",
+    ) -> PacketRow | None:
+        """Answer a frame; the leaf about it was appended last."""
+        receipt = Receipt(
+            packet=PacketName(answered.from_, answered.epoch, answered.id),
+            head_sha256=digest_of_head(entry),
+            frame_sha256=entry.sha256.hex(),
+            verdict=verdict,  # type: ignore[arg-type]
+            reason=reason,
+            detail=detail,
+            received=batch.at,
+            epoch=batch.epoch,
+            index=batch.leaf - 1,
+        )
+        return await self._send_answer(answered, RECEIPT, receipt, batch)
+
+    async def send_refused_by(
+        self, packet: PacketRow, refused_by: str, reason: Reason, detail: str, batch: Batch
+    ) -> None:
+        """Tell a sender that a neighbour refused the frame which we had passed on."""
+        trail = (await self._archive.trail_of_frame([packet.frame]))[packet.frame]
+        receipt = Receipt(
+            packet=PacketName(packet.sender, packet.epoch, packet.id),
+            head_sha256=packet.head_sha256.hex(),
+            frame_sha256=packet.frame_sha256.hex(),
+            verdict="refused",
+            reason=reason,
+            detail=detail,
+            refused_by=refused_by,
+            received=format_instant(packet.received),
+            epoch=batch.epoch,
+            index=trail.marks[0].index,
+        )
+        await self._send_answer(header_of(packet), RECEIPT, receipt, batch)
+
+    async def send_closing(
+        self, receipt: Header, entry: JudgedEntry, packet: PacketRow, batch: Batch
+    ) -> None:
+        """Close the exchange about `packet` with the node that sent the receipt."""
+        closing = Closing(
+            packet=PacketName(packet.sender, packet.epoch, packet.id),
+            receipt=PacketName(receipt.from_, receipt.epoch, receipt.id),
+            receipt_head_sha256=digest_of_head(entry),
+            confirmed=batch.at,
+        )
+        await self._send_answer(receipt, CLOSING, closing, batch)
+
+    async def _send_answer(
+        self, answered: Header, type_name: str, content: Receipt | Closing, batch: Batch
+    ) -> PacketRow | None:
+        to = answered.from_
+        if self._rules.next_hop(to) is None:
+            row = IncidentRow(batch.now, "no_way_back", to, f"{type_name} to {to}", None)
+            batch.changes.incidents.append(row)
+            return None
+        draft = Header(
+            id=new_packet_id(batch.now),
+            type=type_name,
+            from_=self._rules.here,
+            to=to,
+            sent=batch.at,
+            epoch=batch.epoch,
+            seq=await self.next_seq(to, batch),
+            section=answered.section,
+            class_=answered.class_,
+            flow=answered.flow,
+            re=answered.id,
+            certificate=self._gate.fingerprint,
+            payload=draft_payload(JSON),
+        )
+        return self.send_packet(draft, msgspec.json.encode(content), batch)
+
+    async def next_seq(self, recipient: str, batch: Batch) -> int:
+        """Give out the next packet number towards a recipient, loading its tail at first use."""
+        if recipient not in batch.seqs:
+            here = self._rules.here
+            last = await self._archive.last_seq(recipient, here, batch.epoch)
+            batch.seqs.setdefault(recipient, last)
+        return batch.next_seq(recipient)
+
+    def send_packet(self, draft: Header, content: bytes, batch: Batch) -> PacketRow:
+        """Seal a packet of ours, keep it, and place it on its way, which the caller has found."""
+        sealed = self._gate.seal_packet(draft, content, batch.now)
+        header = sealed.frame.header
+        packet = packet_row(
+            header,
+            frame=batch.next_frame(),
+            batch=batch,
+            via=self._rules.here,
+            head=sealed.frame.head,
+            size=len(sealed.frame.raw),
+            digests=(sealed.head_sha256, sealed.frame_sha256),
+        )
+        batch.changes.packets.append(packet)
+        batch.changes.payloads.append(PayloadRow(packet.frame, sealed.bucket, sealed.sealed))
+        index = batch.append_leaf(
+            LeafKind.SENT,
+            packet.frame,
+            **header_facts(header),
+            size=str(packet.size),
+            head_sha256=packet.head_sha256.hex(),
+            head_sha512=sealed.head_sha512.hex(),
+            frame_sha256=packet.frame_sha256.hex(),
+            certificate=header.certificate,
+        )
+        batch.keep_trail(packet, LeafKind.SENT, index)
+        hop = self._rules.next_hop(packet.recipient)
+        assert hop is not None, "the caller has found a way"
+        batch.place(
+            stream_to(hop, lane_of(header)),
+            packet.frame_sha256,
+            packet.size,
+            frame=packet.frame,
+            raw=sealed.frame.raw,
+            certificate=header.certificate,
+        )
+        return packet
+
+    def await_receipt(self, packet: PacketRow, batch: Batch) -> None:
+        """Open the exchange about a document of ours: resend and overdue count from now."""
+        limits = self._rules.limits
+        deadline = receipt_deadline(lane_of_packet(packet), batch.now, limits)
+        again = next_resend(packet.id, 0, batch.now, limits)
+        row = OpenRow(packet.frame, packet.frame, "receipt", batch.now, again, 0, deadline)
+        batch.changes.open.append(row)
+
+    def await_closing(self, receipt: PacketRow, about: int, batch: Batch) -> None:
+        """Repeat a receipt at long intervals until its closing comes, a bounded number of times."""
+        again = next_resend(receipt.id, 0, batch.now, self._rules.limits)
+        row = OpenRow(receipt.frame, about, "closing", batch.now, again, 0, None)
+        batch.changes.open.append(row)
+
+
+def packet_row(  # noqa: PLR0913 - what the header does not say of a frame
+    header: Header,
+    *,
+    frame: int,
+    batch: Batch,
+    via: str,
+    head: bytes,
+    size: int,
+    digests: tuple[bytes, bytes],
+) -> PacketRow:
+    """Return the record's row of a packet kept now; `digests` are SHA-256 of head and frame."""
+    return PacketRow(
+        frame=frame,
+        id=header.id,
+        sender=header.from_,
+        recipient=header.to,
+        epoch=header.epoch,
+        seq=header.seq,
+        type=header.type,
+        section=header.section,
+        class_=header.class_,
+        flow=header.flow,
+        period=header.period,
+        re=header.re,
+        sent=header.sent_at,
+        received=batch.now,
+        via=via,
+        size=size,
+        head_sha256=digests[0],
+        frame_sha256=digests[1],
+        head=head,
+        media_type=header.payload.media_type,
+        coding=header.payload.coding,
+    )
+
+
+def header_of(packet: PacketRow) -> Header:
+    """Return the header of a stored packet."""
+    size = int.from_bytes(packet.head[6:8])
+    return decode_header(packet.head[8 : 8 + size])
+
+
+def lane_of_packet(packet: PacketRow) -> Lane:
+    """Return the lane of a stored packet, as `lane_of` does for a header."""
+    return lane_of(header_of(packet))
+
+
+def draft_payload(media_type: str) -> PayloadFacts:
+    """Return payload facts that sealing replaces, but for the media type."""
+    return PayloadFacts("0" * 64, "0" * 128, 0, media_type, "salt")

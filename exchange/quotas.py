@@ -1,0 +1,34 @@
+"""Limits of what one link may cause, counted in memory: a restart only forgives."""
+
+from schemas.limits import Limits
+from schemas.moments import MINUTE, Instant
+
+
+class Quotas:
+    """Refused bytes kept, and answers to refused frames, by neighbour."""
+
+    def __init__(self, limits: Limits) -> None:
+        """Begin with nothing used."""
+        self._limits = limits
+        self._kept: dict[str, int] = {}
+        self._answers: dict[str, tuple[Instant, int]] = {}
+
+    def keep_refused(self, neighbour: str, size: int) -> bool:
+        """Say whether a refused frame's bytes are kept; past the quota, its digest only."""
+        used = self._kept.get(neighbour, 0) + size
+        if used > self._limits.refused_bytes_kept_per_link:
+            return False
+        self._kept[neighbour] = used
+        return True
+
+    def answer(self, neighbour: str, now: Instant) -> bool:
+        """Count one answer and say whether it may be given, so many a minute."""
+        since, count = self._answers.get(neighbour, (now, 0))
+        if now - since >= MINUTE:
+            since, count = now, 0
+        self._answers[neighbour] = (since, count + 1)
+        return count < self._limits.answers_per_minute_per_link
+
+    def first_beyond(self, neighbour: str) -> bool:
+        """Say whether the answer just counted is the first beyond this minute's limit."""
+        return self._answers[neighbour][1] == self._limits.answers_per_minute_per_link + 1

@@ -1,0 +1,137 @@
+"""`bbaj list`, `show`, `overdue`, `incidents`, `quarantine`: reading the record."""
+
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is quick
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nodes.cli.options import ConfigOption, JsonOption, LimitOption, PacketArgument
+
+quarantine = typer.Typer(
+    name="quarantine", help="Frames that were refused, or are held.", no_args_is_help=True
+)
+
+ToOption = Annotated[
+    str | None,
+    typer.Option("--to", metavar="ADDRESS", help="Sent to this address, or any below it."),
+]
+FromOption = Annotated[
+    str | None,
+    typer.Option("--from", metavar="ADDRESS", help="Sent by this address, or any below it."),
+]
+TypeOption = Annotated[str | None, typer.Option("--type", help="A packet type.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands that stand alone."""
+    app.command("list")(list_)
+    app.command("show")(show)
+    app.command("overdue")(overdue)
+    app.command("incidents")(incidents)
+
+
+def list_(
+    to: ToOption = None,
+    from_: FromOption = None,
+    type_: TypeOption = None,
+    state: Annotated[str | None, typer.Option(help="Like delivered, refused, in-custody.")] = None,
+    period: Annotated[str | None, typer.Option(help="The period reported on.")] = None,
+    section: Annotated[str | None, typer.Option(help="S01 to S15, or net.")] = None,
+    late: Annotated[bool, typer.Option("--overdue", help="Only what is overdue.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Receipts and closings too.")] = False,
+    after: Annotated[int | None, typer.Option(help="Go on behind this place.")] = None,
+    limit: LimitOption = 50,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List packets sent, received and relayed here, newest first."""
+    from nodes.cli import output, reports, tables
+    from nodes.cli.opening import load
+
+    query = reports.Query(
+        from_=reports.address(from_),
+        to=reports.address(to),
+        type_=type_,
+        period=period,
+        section=section,
+        state=reports.state(state),
+        overdue=late,
+        answers=every,
+        after=after,
+        limit=limit,
+    )
+    page = asyncio.run(reports.list_packets(load(config), query))
+    output.show(json, page, lambda: tables.packets(page))
+
+
+def show(packet: PacketArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Show everything about a packet, in order of time."""
+    from nodes.cli import output, reports, tables
+    from nodes.cli.opening import load
+
+    story = asyncio.run(reports.tell_story(load(config), packet))
+    output.show(json, story, lambda: tables.story(story))
+
+
+def overdue(
+    limit: LimitOption = 200, config: ConfigOption = None, json: JsonOption = False
+) -> None:
+    """List packets without a receipt past their deadline, with who holds them."""
+    from nodes.cli import output, reports, tables
+    from nodes.cli.opening import load
+
+    rows = asyncio.run(reports.list_overdue(load(config), limit))
+    output.show(json, rows, lambda: tables.overdue(rows))
+
+
+def incidents(
+    limit: LimitOption = 50, config: ConfigOption = None, json: JsonOption = False
+) -> None:
+    """List what an operator must look at, newest first."""
+    from nodes.cli import output, reports, tables
+    from nodes.cli.opening import load
+
+    rows = asyncio.run(reports.list_incidents(load(config), limit))
+    output.show(json, rows, lambda: tables.incidents(rows))
+
+
+@quarantine.command("list")
+def list_quarantine(
+    state: Annotated[str | None, typer.Option(help="refused, held or incident.")] = None,
+    neighbour: Annotated[str | None, typer.Option(help="The link that brought it.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Like sig-invalid.")] = None,
+    after: Annotated[int | None, typer.Option(help="Go on below this frame.")] = None,
+    limit: LimitOption = 50,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List quarantined frames, newest first, each with what to do."""
+    from nodes.cli import output, quarantines, tables
+    from nodes.cli.opening import load
+
+    rows = asyncio.run(
+        quarantines.list_quarantine(
+            load(config), state=state, neighbour=neighbour, reason=reason, after=after, limit=limit
+        )
+    )
+    output.show(json, rows, lambda: tables.quarantine(rows))
+
+
+@quarantine.command("show")
+def show_quarantine(
+    frame: Annotated[str, typer.Argument(metavar="ID", help="A frame number, or a packet id.")],
+    raw: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the exact bytes to a new file.")
+    ] = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show what is known of a quarantined frame."""
+    from nodes.cli import output, quarantines, tables
+    from nodes.cli.opening import load
+
+    entry = asyncio.run(quarantines.show_quarantine(load(config), frame, raw))
+    output.show(json, entry, lambda: tables.quarantine_entry(entry))

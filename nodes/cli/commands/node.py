@@ -1,0 +1,52 @@
+"""`bbaj node`: the daemon, and a look at everything it needs."""
+
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is quick
+
+import asyncio
+
+import typer
+
+from nodes.cli.options import ConfigOption, JsonOption
+
+app = typer.Typer(name="node", help="The node's daemon.", no_args_is_help=True)
+
+
+@app.command()
+def run(config: ConfigOption = None) -> None:
+    """Run the node until SIGTERM; logs go to standard error."""
+    from nodes.cli.opening import load
+    from nodes.daemon import Daemon
+    from nodes.telemetry import configure_logs
+
+    loaded = load(config)
+    configure_logs(loaded.log)
+    asyncio.run(Daemon(loaded).run())
+
+
+@app.command()
+def check(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Look at configuration, keys, database, broker, links and clock; name every fault."""
+    from nodes.cli import checks, output, tables
+    from nodes.config import config_path
+
+    found = asyncio.run(checks.check_node(config_path(config)))
+    output.show(json, found, lambda: tables.node_check(found))
+    checks.judge(found)
+
+
+def add_to(app_: typer.Typer) -> None:
+    """Add the commands that stand alone."""
+    app_.command("exits")(exits)
+
+
+def exits(json: JsonOption = False) -> None:
+    """Print the table of exit codes."""
+    from nodes.cli import output, tables
+    from nodes.cli.exits import EXITS
+    from nodes.cli.shapes import Exit
+
+    rows = [
+        Exit(code=row.code, name=row.name, meaning=row.meaning, next_step=row.next_step)
+        for row in EXITS
+    ]
+    output.show(json, rows, lambda: tables.exits(rows))

@@ -1,0 +1,54 @@
+"""`bbaj demo` and `bbaj demo-negative`: words become calls, outcomes become exit codes.
+
+`add_commands` puts both into the one application.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Folder = Annotated[Path, typer.Option(help="Where summary, book and logs go.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON; news go to stderr.")]
+
+
+def demo(
+    folder: Folder = Path("build/demo"),
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Leave the network up until Ctrl-C.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Run a network of five tiers with real services, faults and a rogue, and judge it."""
+    from nodes.demo.running import run_demo  # noqa: PLC0415 - keeps other commands quick
+
+    console = _console(json)
+    folder.mkdir(parents=True, exist_ok=True)
+    judged = _ended(run_demo(folder, console, stay=stay))
+    if json:
+        _print_json(judged.summary)
+    raise typer.Exit(0 if judged.passed else 1)
+
+
+def demo_negative(folder: Folder = Path("build/demo-negative"), json: Json = False) -> None:
+    """Sabotage a small network three times; the demo's judgement must find each."""
+    from nodes.demo.negative import run_negative  # noqa: PLC0415 - keeps other commands quick
+
+    console = _console(json)
+    folder.mkdir(parents=True, exist_ok=True)
+    outcome = _ended(run_negative(folder, console))
+    if json:
+        _print_json(outcome)
+    raise typer.Exit(0 if outcome["passed"] else 1)
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add both commands to the application."""
+    app.command("demo")(demo)
+    app.command("demo-negative")(demo_negative)
+
+
+if __name__ == "__main__":
+    application = typer.Typer()
+    add_commands(application)
+    application()

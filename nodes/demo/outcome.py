@@ -1,0 +1,140 @@
+"""The outcome as tables, and what to try next."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nodes.demo.documents import prepare
+from nodes.demo.messages import Judged
+from nodes.demo.network import DemoNetwork
+from nodes.demo.places import DISTRICT, LEAF, OBLAST, REPUBLIC, SCHOOL
+from nodes.sandbox.network import vhost_of
+from schemas.documents.registry import ATTENDANCE_DAILY
+
+FINDINGS_SHOWN = 30
+
+
+def show(judged: Judged, console: Console) -> None:
+    """Print flows, the rogue's frames, times, and the judgement."""
+    summary = judged.summary
+    console.print(_flows(summary["flows"]))
+    if summary["rogue"]:
+        console.print(_rogue(summary["rogue"]))
+    if summary["tiers"]:
+        console.print(_tiers(summary["tiers"]))
+    console.print(_nodes(summary["nodes"]))
+    _say_verdict(judged, console)
+
+
+def _table(title: str, *heads: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for place, head in enumerate(heads):
+        table.add_column(head, justify="left" if place == 0 else "right", no_wrap=True)
+    return table
+
+
+def _flows(flows: Mapping[str, Any]) -> Table:
+    table = _table("Documents", "flow", "dropped", "delivered", "refused", "overdue", "resent")
+    for name, flow in flows.items():
+        refused = ", ".join(f"{count} {reason}" for reason, count in flow["refused"].items())
+        counts = (flow["dropped"], flow["delivered"], refused or 0, flow["overdue"], flow["resent"])
+        table.add_row(name, *map(str, counts))
+    return table
+
+
+def _rogue(rogue: Mapping[str, Any]) -> Table:
+    table = _table("The rogue's frames", "case", "quarantined as", "answered by", "next tier")
+    for case, found in rogue.items():
+        reached = "reached" if found["reached_next_tier"] else "not reached"
+        reason = found["reason"] or f"known: released {found.get('released', 0)} time"
+        table.add_row(case, reason, found["answered"] or "nothing", reached)
+    return table
+
+
+def _tiers(tiers: Mapping[str, Any]) -> Table:
+    table = _table("Time for each step (ms)", "step", "median", "95 %", "documents")
+    for step, times in tiers.items():
+        values = (f"{times['median_ms']:,.0f}", f"{times['p95_ms']:,.0f}", f"{times['packets']}")
+        table.add_row(step, *values)
+    return table
+
+
+def _nodes(nodes: Mapping[str, Any]) -> Table:
+    table = _table("Records", "node", "packets", "leaves", "checkpoints", "quarantined")
+    for address, one in nodes.items():
+        counts = (one["packets"], one["leaves"], one["checkpoints"], one["quarantined"])
+        table.add_row(address, *map(str, counts))
+    return table
+
+
+def _say_verdict(judged: Judged, console: Console) -> None:
+    summary = judged.summary
+    console.print()
+    for finding in judged.findings[:FINDINGS_SHOWN]:
+        console.print(Text(f"FOUND  {finding}", style="bold red"), soft_wrap=True)
+    if len(judged.findings) > FINDINGS_SHOWN:
+        console.print(f"and {len(judged.findings) - FINDINGS_SHOWN} more: see the summary")
+    counts = f"{summary['lost']} lost, {summary['doubled']} doubled, {summary['undropped']} undropped"
+    stores = "every record verifies" if summary["stores_verified"] else "a record does NOT verify"
+    text = f"{counts}; {stores}; {summary['took_s']:.0f} s"
+    passed = judged.passed
+    word = "PASSED" if passed else "FAILED"
+    console.print(Text(f"{word}  {text}", style="bold green" if passed else "bold red"))
+
+
+def show_what_next(folder: Path, console: Console) -> None:
+    """Say what to look at and what to try."""
+    console.print()
+    for line in (
+        f"{folder / 'summary.json'}: these figures; {folder / 'ledger.jsonl'}: the ledger's book",
+        "bbaj demo --stay: leaves the network up, to look around in it",
+        "bbaj demo-negative: shows that the same judgement fails where it must",
+    ):
+        console.print(Text(line), soft_wrap=True)
+
+
+def show_what_to_try(network: DemoNetwork, folder: Path, console: Console) -> None:
+    """Print commands for the network that stays up."""
+    nodes = network.nodes.nodes
+    sample = prepare(ATTENDANCE_DAILY, SCHOOL, 1)
+    path = folder / "attendance.json"
+    path.write_bytes(sample.body)
+    system = nodes[SCHOOL].spec.systems[0]
+    packet = _some_packet(folder)
+    vhost = f"{vhost_of(SCHOOL)}-local"
+    lines = [
+        "The network stays up. Ctrl-C takes it down. In another terminal, for instance:",
+        "",
+        f"  bbaj list --config {nodes[REPUBLIC].config_path}",
+        f"  bbaj show {packet} --config {nodes[OBLAST].config_path}",
+        f"  bbaj quarantine list --config {nodes[DISTRICT].config_path}",
+        f"  bbaj store verify --config {nodes[DISTRICT].config_path}",
+        f"  bbaj send {path} --type {ATTENDANCE_DAILY} --to {OBLAST} --period {sample.period}"
+        f" --config {nodes[LEAF].config_path}",
+        "",
+        f"and a document dropped over AMQP by any client, as the register of {SCHOOL}:",
+        "",
+        f"  amqp-publish --url={network.url_of(SCHOOL, system)}"
+        f" -e outbound -r {system} -p -C application/json -H 'type: {ATTENDANCE_DAILY}'"
+        f" -H 'to: {OBLAST}' -H 'period: {sample.period}' -H 'drop-id: mine-1' < {path}",
+        f"  amqp-get --url={network.url_of(SCHOOL, system)} -q status.{system}",
+        "",
+        f"Virtual host {vhost}; files of all nodes: {network.folder / 'nodes'}",
+    ]
+    console.print()
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
+
+
+def _some_packet(folder: Path) -> str:
+    """Return the id of a packet that reached the oblast, from the ledger's book."""
+    for line in (folder / "ledger.jsonl").read_text(encoding="utf-8").splitlines():
+        entry = msgspec.json.decode(line)
+        if entry["what"] == "left" and entry["recipient"] == OBLAST:
+            return str(entry["packet"])
+    return "PACKET"

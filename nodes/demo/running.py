@@ -1,0 +1,108 @@
+"""`bbaj demo`: sets the network up, runs the story, has it judged, and shows the outcome."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from nodes.demo import places
+from nodes.demo.messages import Judged
+from nodes.demo.network import DemoNetwork, demo_network
+from nodes.demo.outcome import show, show_what_next, show_what_to_try
+from nodes.demo.story import Story, ledger_process
+from nodes.demo.view import View, open_view
+
+FAULTS = (
+    "a school was cut off the net and kept dropping",
+    "the district's daemon was killed with SIGKILL and started again",
+    "the oblast's broker was restarted while traffic flowed",
+    "a rogue child with a valid login sent bad frames",
+)
+
+
+async def run_demo(folder: Path, console: Console, *, stay: bool) -> Judged:
+    """Run the demo; its summary and book go to `folder`. Raises ServiceDown.
+
+    With `stay` the network stays up after the judgement, until a signal ends it.
+    """
+    began = time.monotonic()
+    async with ended_by_signals(), AsyncExitStack() as stack:
+        with open_view(console) as view:
+            view.say("five tiers, nine nodes, real services: this takes a few minutes")
+            network = await stack.enter_async_context(
+                demo_network(
+                    places.SPECS,
+                    authorities=places.AUTHORITIES,
+                    also_children=[places.ROGUE],
+                    cuttable=[places.SCHOOL],
+                    view=view,
+                    logs=folder / "logs",
+                )
+            )
+            judged = await _tell_and_judge(network, folder, view, began)
+            if not judged.passed:
+                network.keep_logs(folder / "logs")
+            if not stay:
+                view.say("taking the network down")
+                await stack.aclose()
+        show(judged, console)
+        if stay:
+            show_what_to_try(network, folder, console)
+            await until_signal()
+            console.print("taking the network down")
+        else:
+            show_what_next(folder, console)
+    return judged
+
+
+async def _tell_and_judge(
+    network: DemoNetwork, folder: Path, view: View, began: float
+) -> Judged:
+    set_up_s = round(time.monotonic() - began, 1)
+    async with ledger_process(network, folder, view, places.DISTRICT) as ledger:
+        story = Story(network, ledger, view)
+        settled = await story.tell()
+        view.say("every record is re-hashed and held against the ledger's book")
+        facts = {
+            "settled": settled,
+            "set_up_s": set_up_s,
+            "took_s": round(time.monotonic() - began, 1),
+            "faults": list(FAULTS),
+        }
+        return await ledger.judge(story.rogue, facts)
+
+
+@asynccontextmanager
+async def ended_by_signals() -> AsyncIterator[None]:
+    """Cancel this task at the first SIGINT or SIGTERM, so that the network comes down whole."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def end() -> None:
+        for number in numbers:
+            loop.add_signal_handler(number, lambda: None)
+        task.cancel()
+
+    for number in numbers:
+        loop.add_signal_handler(number, end)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+async def until_signal() -> None:
+    """Wait for the signal that ends the program, and take it as meant."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+    task = asyncio.current_task()
+    assert task is not None
+    task.uncancel()

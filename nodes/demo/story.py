@@ -1,0 +1,190 @@
+"""What happens in the demo, in order: a school day with a cut line, a crash, a restart, a rogue."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nodes.demo.beside import beside
+from nodes.demo.messages import (
+    Command,
+    Event,
+    Expect,
+    Judge,
+    Judged,
+    Plan,
+    Progress,
+    Return,
+    RogueCase,
+    Send,
+    Tally,
+)
+from nodes.demo.misdeeds import Misdeeds, rogue_link
+from nodes.demo.network import DemoNetwork
+from nodes.demo.places import DISTRICT, FLOWS, OBLAST, RETURNED, ROGUE, SCHOOL, TIERS, Flow
+from nodes.demo.view import View, sum_up
+from nodes.errors import JudgementFailed
+
+SETTLE_S = 120.0
+JUDGE_S = 120.0
+LINE_BYTES_MAX = 4 * 1024 * 1024
+RUN = "from nodes.demo.ledger import main; main()"
+
+
+class LedgerProcess:
+    """The ledger at the other end of a pipe."""
+
+    def __init__(self, process: asyncio.subprocess.Process, view: View) -> None:
+        """Speak to a running ledger."""
+        self.flows: Mapping[str, Tally] = {}
+        self._process = process
+        self._view = view
+        self._judged: Judged | None = None
+        self._moved = asyncio.Event()
+
+    async def listen(self) -> None:
+        """Take its events until it ends."""
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            event: Event = msgspec.json.decode(line, type=Event)
+            if isinstance(event, Progress):
+                self.flows = event.flows
+                self._view.flows(event.flows)
+            else:
+                self._judged = event
+            self._moved.set()
+
+    async def tell(self, command: Command) -> None:
+        """Give a command."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(msgspec.json.encode(command) + b"\n")
+        await self._process.stdin.drain()
+
+    async def settled(self, timeout_s: float) -> bool:
+        """Wait until every flow has ended; say whether it did in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not self.flows or not all(flow.settled for flow in self.flows.values()):
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def judge(self, rogue: list[RogueCase], facts: dict[str, Any]) -> Judged:
+        """Have it judge. Raises JudgementFailed where it ends without a word."""
+        await self.tell(Judge(rogue, facts))
+        async with asyncio.timeout(JUDGE_S):
+            code = await self._process.wait()
+            while self._judged is None and not self._at_end:
+                await asyncio.sleep(0.05)
+        if self._judged is None or (code == 0) != self._judged.passed:
+            raise JudgementFailed(f"the ledger ended with {code} and without a judgement")
+        return self._judged
+
+    @property
+    def _at_end(self) -> bool:
+        return self._process.stdout is None or self._process.stdout.at_eof()
+
+
+@asynccontextmanager
+async def ledger_process(
+    network: DemoNetwork, folder: Path, view: View, district: str
+) -> AsyncIterator[LedgerProcess]:
+    """Run a ledger for a network while the block runs."""
+    plan = Plan(
+        boxes=network.boxes(),
+        stores={address: str(node.config_path) for address, node in network.nodes.nodes.items()},
+        tiers=TIERS,
+        district=district,
+        folder=str(folder),
+    )
+    path = network.folder / "plan.json"
+    path.touch(mode=0o600)
+    path.write_bytes(msgspec.json.encode(plan))
+    with (network.folder / "ledger.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-c", RUN, str(path),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
+            start_new_session=True, limit=LINE_BYTES_MAX,
+        )  # fmt: skip
+    ledger = LedgerProcess(process, view)
+    try:
+        async with beside(ledger.listen()):
+            yield ledger
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+class Story:
+    """The demo's events over a running network."""
+
+    def __init__(self, network: DemoNetwork, ledger: LedgerProcess, view: View) -> None:
+        """Act on the network, and tell."""
+        self._network = network
+        self._ledger = ledger
+        self._view = view
+        self.rogue: list[RogueCase] = []
+
+    async def tell(self) -> bool:
+        """Run the whole story; say whether everything settled in time."""
+        self._view.say("a school day begins: attendance, performance, orders, files")
+        for flow in FLOWS:
+            await self._ledger.tell(Send(flow))
+        await asyncio.sleep(5)
+        await self._cut_school_off()
+        await self._kill_district()
+        await self._restart_broker()
+        await self._let_school_in()
+        await self._ledger.tell(Return(RETURNED, FLOWS[0].name))
+        await self._meet_rogue()
+        self._view.say("waiting until every document has arrived or was refused")
+        done = await self._ledger.settled(SETTLE_S)
+        self._view.say(sum_up(self._ledger.flows))
+        return done
+
+    async def _cut_school_off(self) -> None:
+        self._network.proxies[SCHOOL].cut()
+        self._view.node(SCHOOL, "cut off the net, and drops on")
+        await asyncio.sleep(3)
+
+    async def _let_school_in(self) -> None:
+        self._network.proxies[SCHOOL].restore()
+        self._view.say(f"{SCHOOL}: back on the net, catches up")
+        self._view.node(SCHOOL, "up")
+        await asyncio.sleep(1)
+
+    async def _kill_district(self) -> None:
+        await self._network.nodes.kill(DISTRICT)
+        self._view.node(DISTRICT, "daemon killed (SIGKILL)")
+        await asyncio.sleep(3)
+        self._view.say(f"{DISTRICT}: daemon starts again")
+        await self._network.nodes.start(DISTRICT)
+        self._view.node(DISTRICT, "up")
+
+    async def _restart_broker(self) -> None:
+        self._view.node(OBLAST, "broker restarts while traffic flows")
+        await self._network.brokers[OBLAST].restart()
+        self._view.say(f"{OBLAST}: broker is back")
+        self._view.node(OBLAST, "up")
+        await asyncio.sleep(2)
+
+    async def _meet_rogue(self) -> None:
+        async def expect(one: Expect) -> None:
+            await self._ledger.tell(one)
+
+        self._view.node(ROGUE, "rogue connects with a valid login")
+        async with rogue_link(self._network) as rogue:
+            misdeeds = Misdeeds(self._network, rogue, self._view, expect)
+            self.rogue = await misdeeds.commit()
+        self._view.node(ROGUE, "rogue has gone")
+
+
+__all__ = ["Flow", "LedgerProcess", "Story", "ledger_process"]

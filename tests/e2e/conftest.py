@@ -1,0 +1,147 @@
+"""One small country for all end-to-end tests of a run: real daemons, one PostgreSQL, one broker.
+
+    kz ── kz.zhambyl ──┬── taraz     sends, by its local system
+                       ├── shu       receives, by its local system
+                       ├── mute      suspended, narrow: one type only, old: closed, has moved
+                       └── r01 ...   rogues: a login, and no daemon
+    kz.abai ── semey                 a real child whose parent is a rogue
+
+Tests come in any order and share all of it: each takes a rogue of its own, or undoes what it did.
+"""
+
+import itertools
+from collections.abc import AsyncIterator
+
+import pytest
+
+from harness.local_user import LocalUser
+from harness.network import private_network
+from harness.rogue import Rogue, rogue_child, rogue_parent
+from harness.watch import Watch
+from nodes import samples
+from nodes.sandbox.network import NodeSpec, PrivateNetwork
+from schemas.addresses import label_of
+
+ROOT, RELAY, SENDER, RECIPIENT = "kz", "kz.zhambyl", "kz.zhambyl.taraz", "kz.zhambyl.shu"
+ABOVE, BELOW = "kz.abai", "kz.abai.semey"
+MUTE, NARROW, OLD = "kz.zhambyl.mute", "kz.zhambyl.narrow", "kz.zhambyl.old"
+ROGUES = [f"kz.zhambyl.r{number:02}" for number in range(1, 25)]
+
+HOLD_LIMIT_S = 2.5
+OVERDUE_S = 2.0
+
+
+class Country:
+    """The network, the eyes on each node, the local systems, and rogues on demand."""
+
+    def __init__(self, network: PrivateNetwork) -> None:
+        self.network = network
+        self.at = {address: Watch(network, address) for address in network.nodes}
+        self.ministry = LocalUser(network.nodes[ROOT], "ministry")
+        self.sender = LocalUser(network.nodes[SENDER], "sis-taraz")
+        self.recipient = LocalUser(network.nodes[RECIPIENT], "sis-shu")
+        self.dropped: list[bytes] = []
+        """Every document that was handed over, for whoever looks where it may have leaked."""
+        self._free = iter(ROGUES)
+        self._numbers = itertools.count(1)
+        self._rogues: list[Rogue] = []
+
+    @property
+    def users(self) -> tuple[LocalUser, ...]:
+        return self.ministry, self.sender, self.recipient
+
+    async def rogue(self, address: str | None = None) -> Rogue:
+        """Return a child that speaks by hand, online and greeted; a new one unless named."""
+        found = rogue_child(self.network, address or next(self._free))
+        self._rogues.append(found)
+        await found.start()
+        return found
+
+    async def rogue_parent(self) -> Rogue:
+        """Return the parent that speaks by hand to the one child it has."""
+        found = rogue_parent(self.network, ABOVE, BELOW)
+        self._rogues.append(found)
+        await found.start()
+        return found
+
+    def document(self) -> bytes:
+        """Return a valid document of made-up pupils, no two alike."""
+        document = samples.tiny(next(self._numbers))
+        self.dropped.append(document)
+        return document
+
+    async def drop(
+        self, to: str = RECIPIENT, drop_id: str | None = None, **headers: str
+    ) -> tuple[str, str, bytes]:
+        """Drop a document at the sender; return drop id, packet id and document, once sealed."""
+        drop_id = drop_id or f"drop-{next(self._numbers)}"
+        body = self.document()
+        await self.sender.drop(drop_id, body, type="attendance.daily/1", to=to, **headers)
+        status = await self.sender.until_status(drop_id, "sent")
+        return drop_id, status["packet"], body
+
+    async def let_go(self) -> None:
+        """Hang up whoever still is on a line."""
+        for each in self._rogues:
+            await each.stop()
+        self._rogues.clear()
+
+    async def close(self) -> None:
+        await self.let_go()
+        for user in self.users:
+            await user.stop()
+        for eyes in self.at.values():
+            await eyes.close()
+
+
+def vouch(network: PrivateNetwork, child: str, lines: str) -> None:
+    """Let a parent's configuration say more about a child; its daemon reads it at start."""
+    path = network.nodes[RELAY].config_path
+    before = f'label = "{label_of(child)}"\n'
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(before, f"{before}{lines}\n"), encoding="utf-8")
+
+
+def limit(network: PrivateNetwork, address: str, lines: str) -> None:
+    """Give one node limits of its own; its daemon reads them at start."""
+    path = network.nodes[address].config_path
+    path.write_text(path.read_text(encoding="utf-8") + lines + "\n", encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+async def country() -> AsyncIterator[Country]:
+    specs = [
+        NodeSpec(ROOT, systems=("ministry",)),
+        NodeSpec(RELAY),
+        NodeSpec(SENDER, systems=("sis-taraz",)),
+        NodeSpec(RECIPIENT, systems=("sis-shu",)),
+        NodeSpec(ABOVE),
+        NodeSpec(BELOW),
+    ]
+    others = [MUTE, NARROW, OLD, *ROGUES]
+    limits = {"hold_limit_us": round(HOLD_LIMIT_S * 1e6)}
+    async with private_network(specs, also_children=others, limits=limits) as network:
+        network.suspend(RELAY, MUTE, "suspended")
+        vouch(network, NARROW, 'types = ["admin.order/1"]')
+        vouch(network, OLD, f'standing = "closed"\nsuccessor = "{RECIPIENT}"')
+        overdue = round(OVERDUE_S * 1e6)
+        limit(
+            network,
+            SENDER,
+            f"receipt_overdue_fast_us = {overdue}\nreceipt_overdue_bulk_us = {overdue}",
+        )
+        await network.start(ROOT, RELAY, SENDER, RECIPIENT, BELOW)
+        country = Country(network)
+        try:
+            for user in country.users:
+                await user.start()
+            yield country
+        finally:
+            await country.close()
+
+
+@pytest.fixture(autouse=True)
+async def hang_up(country: Country) -> AsyncIterator[None]:
+    """Let no rogue of a test speak in the next one."""
+    yield
+    await country.let_go()
