@@ -3,10 +3,18 @@
 `add_commands` puts both into the one application.
 """
 
+import asyncio
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+T = TypeVar("T")
+INTERRUPTED = 130
 
 Folder = Annotated[Path, typer.Option(help="Where summary, book and logs go.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON; news go to stderr.")]
@@ -46,6 +54,26 @@ def add_commands(app: typer.Typer) -> None:
     """Add both commands to the application."""
     app.command("demo")(demo)
     app.command("demo-negative")(demo_negative)
+
+
+def _console(json: bool) -> "Console":
+    from rich.console import Console  # noqa: PLC0415 - keeps other commands quick
+
+    return Console(stderr=json, highlight=False)
+
+
+def _print_json(summary: dict[str, Any]) -> None:
+    import msgspec  # noqa: PLC0415 - keeps other commands quick
+
+    print(msgspec.json.encode(summary).decode())
+
+
+def _ended(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; a signal before it is an interruption."""
+    try:
+        return asyncio.run(work)
+    except asyncio.CancelledError as error:
+        raise typer.Exit(INTERRUPTED) from error
 
 
 if __name__ == "__main__":

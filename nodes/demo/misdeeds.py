@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 
 from exchange.amqp import ClientTls
-from exchange.effects import draft_payload
 from exchange.gate import Gate
 from exchange.identity import new_packet_id
 from nodes import samples
@@ -27,7 +26,7 @@ from nodes.wiring import database_url, load_crls, open_trust
 from schemas.answers import CLOSING, Closing, PacketName
 from schemas.documents.registry import ATTENDANCE_DAILY, find_type
 from schemas.frame import cut
-from schemas.header import Header
+from schemas.header import Header, PayloadFacts
 from schemas.limits import Limits
 from schemas.moments import format_instant
 from schemas.reasons import Reason
@@ -175,7 +174,7 @@ class Misdeeds:
             class_=kind.retention,
             flow=kind.flow.value,
             certificate=self._gate.fingerprint,
-            payload=draft_payload(kind.media_type),
+            payload=PayloadFacts("0" * 64, "0" * 128, 0, kind.media_type, "salt"),
         )
 
     def _gate_with(self, keys: Path) -> Gate:
