@@ -258,7 +258,16 @@ class Effects:
             detail=effect.missing,
         )
         batch.changes.held.append(
-            HeldRow(frame, origin.neighbour, effect.missing, effect.certificate, batch.now)
+            HeldRow(
+                frame,
+                origin.neighbour,
+                effect.missing,
+                effect.certificate,
+                batch.now,
+                origin.lane,
+                origin.epoch,
+                origin.number,
+            )
         )
         return frame
 

@@ -10,12 +10,9 @@ from exchange.dialogue import Dialogue
 from exchange.gate import JudgedEntry, Opened, OpenedBundle, Unreadable
 from exchange.judging import Judging
 from exchange.links import LinkMessage
-from exchange.ports import Name, Number
 from exchange.state import NodeState
-from schemas.errors import FormatError
 from schemas.objects import CutObject, Void
 from schemas.records import IntakeRow
-from signing.authenticate import Accepted
 
 
 class Plan(msgspec.Struct):
@@ -64,22 +61,8 @@ class Intake:
 
     async def load(self, plans: Sequence[Plan], batch: Batch) -> None:
         """Fetch what the record knows about everything in the group, in three round trips."""
-        names: set[Name] = set()
-        numbers: set[Number] = set()
-        for plan in plans:
-            for _, entry in plan.entries:
-                if isinstance(entry.verdict, Accepted):
-                    header = entry.verdict.frame.header
-                    names.add((header.from_, header.epoch, header.id))
-                    if header.seq is not None:
-                        numbers.add((header.from_, header.to, header.epoch, header.seq))
-                    if entry.content is not None and not isinstance(entry.content, FormatError):
-                        about = entry.content.packet
-                        names.add((about.from_, about.epoch, about.id))
-        if names:
-            batch.trails.update(await self._state.archive.known(list(names)))
-        if numbers:
-            batch.numbers.update(await self._state.archive.numbers_known(list(numbers)))
+        entries = [entry for plan in plans for _, entry in plan.entries]
+        await self._judging.load(entries, batch)
 
     async def carry_out(self, plan: Plan, batch: Batch) -> None:
         """Take what is new of a message, entry by entry; what is broken is kept as evidence."""

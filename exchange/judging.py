@@ -4,6 +4,8 @@ What the gate found (accepted, refused, held) and what the record knows go into 
 what it decides becomes rows of the batch.
 """
 
+from collections.abc import Iterable
+
 from exchange.batch import Batch
 from exchange.core.confirmation import RefusedEntry, take_refusal_entry
 from exchange.core.custody import Arrival, Known, decide_arrival, decide_refusal
@@ -13,14 +15,15 @@ from exchange.core.steps import Hold, RefuseOnLink, Step
 from exchange.effects import Origin
 from exchange.gate import JudgedEntry
 from exchange.links import Link
+from exchange.ports import Name, Number
 from exchange.state import NodeState
 from schemas.errors import FormatError
 from schemas.header import Header
 from schemas.limits import MESSAGE_BYTES_MAX
 from schemas.moments import Instant, parse_instant
-from schemas.objects import Ask, Bundle, CutObject, Refusal, Void
+from schemas.objects import Ask, Bundle, CutObject, Lane, Refusal, Void
 from schemas.reasons import Reason
-from schemas.records import Trail
+from schemas.records import HeldRow, Trail
 from schemas.wire import printable
 from signing.authenticate import Accepted, Held, Refused
 
@@ -34,6 +37,26 @@ class Judging:
     def __init__(self, state: NodeState) -> None:
         """Share the node's state."""
         self._state = state
+
+    async def load(self, entries: Iterable[JudgedEntry], batch: Batch) -> None:
+        """Fetch what the record knows about entries, and the batch does not know yet."""
+        names: set[Name] = set()
+        numbers: set[Number] = set()
+        for entry in entries:
+            if isinstance(entry.verdict, Accepted):
+                header = entry.verdict.frame.header
+                names.add((header.from_, header.epoch, header.id))
+                if header.seq is not None:
+                    numbers.add((header.from_, header.to, header.epoch, header.seq))
+                if entry.content is not None and not isinstance(entry.content, FormatError):
+                    about = entry.content.packet
+                    names.add((about.from_, about.epoch, about.id))
+        names -= batch.trails.keys()
+        numbers -= batch.numbers.keys()
+        if names:
+            batch.trails.update(await self._state.archive.known(list(names)))
+        if numbers:
+            batch.numbers.update(await self._state.archive.numbers_known(list(numbers)))
 
     async def take_entry(
         self, entry: JudgedEntry, number: int, bundle: Bundle, link: Link, batch: Batch
@@ -158,10 +181,10 @@ class Judging:
             raw = self._state.gate.open_rest(bucket, quarantined.sha256, sealed)
             entry = self._state.gate.judge(raw, row.neighbour, batch.now)
             limit = self._past_hold_limit(row.since, link, batch.now)
-            await self._judge_one_held(entry, row.frame, row.neighbour, batch, past_limit=limit)
+            await self._judge_one_held(entry, row, batch, past_limit=limit)
 
     async def _judge_one_held(
-        self, entry: JudgedEntry, frame: int, neighbour: str, batch: Batch, *, past_limit: bool
+        self, entry: JudgedEntry, row: HeldRow, batch: Batch, *, past_limit: bool
     ) -> None:
         verdict = entry.verdict
         header = _header_of(entry)
@@ -180,12 +203,10 @@ class Judging:
         elif waits:
             detail = "type is on no code list of ours"
             entry = _refused(entry, Reason.TYPE_NOT_ALLOWED, detail, header, proven=True)
-        batch.changes.judged.append(frame)
-        origin = Origin(entry, header, neighbour, "fast", batch.epoch, 0)
-        if isinstance(entry.verdict, Accepted):
-            accepted = entry.verdict.frame.header
-            name = (accepted.from_, accepted.epoch, accepted.id)
-            batch.trails.update(await self._state.archive.known([name]))
+        batch.changes.judged.append(row.frame)
+        lane: Lane = "fast" if row.lane == "fast" else "bulk"
+        origin = Origin(entry, header, row.neighbour, lane, row.epoch, row.number)
+        await self.load([entry], batch)
         await self._judge(origin, batch)
 
     def _past_hold_limit(self, since: Instant, link: Link | None, now: Instant) -> bool:

@@ -14,6 +14,7 @@ from exchange.core.rules import Child
 from nodes.errors import ConfigurationFault
 from schemas.addresses import Address, parent_of
 from schemas.limits import Limits
+from schemas.patterns import whole
 
 ENVIRONMENT_NAME = "BBAJ_CONFIG"
 DEFAULT_PATH = Path("/etc/bbaj/node.toml")
@@ -67,7 +68,7 @@ class Parent(_Section, frozen=True, forbid_unknown_fields=True):
 class System(_Section, frozen=True, forbid_unknown_fields=True):
     """A local system with queues of its own, and the packet types that it receives."""
 
-    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
+    name: Annotated[str, msgspec.Meta(pattern=whole("[a-z0-9][a-z0-9-]{0,31}"))]
     password_file: Path
     types: tuple[str, ...] = ()
 

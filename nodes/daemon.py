@@ -76,6 +76,8 @@ class Daemon:
         """Run one life: from taking over the record to the loss of it, or to the drain."""
         node = build_service(self.config, open_vault(self.config), now, self.telemetry)
         service = node.service
+        woken = asyncio.Event()
+        node.archive.wake_on_drop(woken.set)
         try:
             cursors = await service.open(wait=True)
             checkpoints = self._checkpoints(node)
@@ -86,7 +88,7 @@ class Daemon:
             async with asyncio.TaskGroup() as tasks:
                 sequencer = tasks.create_task(service.run())
                 links = tasks.create_task(self._run_links(node))
-                ticks = tasks.create_task(self._tick(service, checkpoints))
+                ticks = tasks.create_task(self._tick(service, checkpoints, woken))
                 self.ready = True
                 if on_ready is not None:
                     on_ready()
@@ -144,11 +146,10 @@ class Daemon:
         """Report what the broker gave up on: the stream brings it again, somebody must look."""
         await service.submit(DeadLetter(body, str(headers)[:200]))
 
-    async def _tick(self, service: Service, checkpoints: Checkpoints) -> None:
+    async def _tick(
+        self, service: Service, checkpoints: Checkpoints, woken: asyncio.Event
+    ) -> None:
         """Sweep at its interval and at each command, look for new CRLs, sign what is due."""
-        woken = asyncio.Event()
-        archive = service.state.archive
-        archive.wake_on_drop(woken.set)
         every_s = self.config.limits.sweep_every_us / 1e6
         while True:
             await service.submit(Introduced([], load_crls(self.config)))

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import msgspec
 
+from schemas.patterns import whole
+
 LABEL_PATTERN = r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?"
-ADDRESS_PATTERN = rf"^{LABEL_PATTERN}(?:\.{LABEL_PATTERN}){{0,7}}$"
+ADDRESS_PATTERN = whole(rf"{LABEL_PATTERN}(?:\.{LABEL_PATTERN}){{0,7}}")
 ADDRESS_BYTES_MAX = 200
 DNS_SUFFIX = "bbaj.internal"
 

@@ -73,9 +73,13 @@ _closings = msgspec.json.Decoder(Closing)
 
 def decode_receipt(content: bytes) -> Receipt:
     """Return the receipt whose one encoding a content is. Raises FormatError(format-invalid)."""
-    return wire.decode(content, _receipts)
+    receipt = wire.decode(content, _receipts)
+    wire.check_moment("received", receipt.received)
+    return receipt
 
 
 def decode_closing(content: bytes) -> Closing:
     """Return the closing whose one encoding a content is. Raises FormatError(format-invalid)."""
-    return wire.decode(content, _closings)
+    closing = wire.decode(content, _closings)
+    wire.check_moment("confirmed", closing.confirmed)
+    return closing

@@ -9,27 +9,30 @@ from schemas.addresses import Address
 from schemas.errors import FormatError
 from schemas.limits import INTEGER_MAX
 from schemas.moments import Instant, InstantText, parse_instant
+from schemas.patterns import whole
 from schemas.reasons import Reason
 
-Sha256Hex = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
-Sha512Hex = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}$")]
-PACKET_ID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+Sha256Hex = Annotated[str, msgspec.Meta(pattern=whole(r"[0-9a-f]{64}"))]
+Sha512Hex = Annotated[str, msgspec.Meta(pattern=whole(r"[0-9a-f]{128}"))]
+PACKET_ID_PATTERN = whole(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 PacketId = Annotated[str, msgspec.Meta(pattern=PACKET_ID_PATTERN)]
 TypeName = Annotated[
     str,
-    msgspec.Meta(pattern=r"^[a-z][a-z0-9]*(?:\.[a-z][a-z0-9]*)*/[1-9][0-9]{0,3}$", max_length=64),
+    msgspec.Meta(
+        pattern=whole(r"[a-z][a-z0-9]*(?:\.[a-z][a-z0-9]*)*/[1-9][0-9]{0,3}"), max_length=64
+    ),
 ]
 Count = Annotated[int, msgspec.Meta(ge=1, le=INTEGER_MAX)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=INTEGER_MAX)]
 PeriodText = Annotated[
     str,
-    msgspec.Meta(pattern=r"^[0-9]{4}(?:-(?:[0-9]{2}(?:-[0-9]{2})?|Q[1-4]))?$"),
+    msgspec.Meta(pattern=whole(r"[0-9]{4}(?:-(?:[0-9]{2}(?:-[0-9]{2})?|Q[1-4]))?")),
 ]
-SectionCode = Annotated[str, msgspec.Meta(pattern=r"^(?:S[0-9]{2}|net)$")]
-ClassCode = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9]{0,7}$")]
+SectionCode = Annotated[str, msgspec.Meta(pattern=whole(r"(?:S[0-9]{2}|net)"))]
+ClassCode = Annotated[str, msgspec.Meta(pattern=whole(r"[A-Z][A-Z0-9]{0,7}"))]
 MediaType = Annotated[
     str,
-    msgspec.Meta(pattern=r"^[a-z0-9]+/[a-z0-9][a-z0-9.+-]*$", max_length=100),
+    msgspec.Meta(pattern=whole(r"[a-z0-9]+/[a-z0-9][a-z0-9.+-]*"), max_length=100),
 ]
 FlowCode = Literal["info", "admin", "oper", "tech", "result"]
 Coding = Literal["salt", "salt+deflate"]
@@ -109,16 +112,9 @@ def decode_header(raw: bytes) -> Header:
         raise FormatError(Reason.FORMAT_INVALID, "header needs exactly one of seq and part")
     if header.from_ == header.to:
         raise FormatError(Reason.FORMAT_INVALID, "header has from equal to to")
-    _check_moment("sent", header.sent)
+    wire.check_moment("sent", header.sent)
     if header.expires is not None:
-        _check_moment("expires", header.expires)
+        wire.check_moment("expires", header.expires)
     if header.ext is not None:
         wire.check_ext(header.ext)
     return header
-
-
-def _check_moment(field: str, text: str) -> None:
-    try:
-        parse_instant(text)
-    except ValueError as error:
-        raise FormatError(Reason.FORMAT_INVALID, f"header.{field}: no such moment") from error

@@ -13,9 +13,10 @@ from typing import Annotated
 import msgspec
 
 from schemas.codes import show
+from schemas.patterns import whole
 
-IIN_PATTERN = "^[0-9]{12}$"
-KATO_PATTERN = "^[0-9]{9}$"
+IIN_PATTERN = whole("[0-9]{12}")
+KATO_PATTERN = whole("[0-9]{9}")
 
 Iin = Annotated[
     str,

@@ -127,7 +127,9 @@ def leaf_record(kind: LeafKind, **fields: str) -> bytes:
         if value:
             lines += (name, " ", value, "\n")
     assert not fields, f"leaf {kind} has no field {sorted(fields)}"
-    record = "".join(lines).encode("ascii")
+    text = "".join(lines)
+    assert text.count("\n") == lines.count("\n") + 1, f"leaf {kind} has a value of several lines"
+    record = text.encode("ascii")
     assert len(record) <= LEAF_BYTES_MAX
     return record
 
@@ -137,4 +139,8 @@ def read_leaf(record: bytes) -> dict[str, str]:
     text = record.decode("ascii", "replace")
     if not text.startswith(FIRST_LINE) or not text.endswith("\n"):
         raise FormatError(Reason.FORMAT_INVALID, "not a bbaj-leaf/1 record")
-    return dict(line.split(" ", 1) for line in text[len(FIRST_LINE) :].splitlines())
+    pairs = [line.partition(" ") for line in text[len(FIRST_LINE) : -1].split("\n")]
+    leaf = {key: value for key, _, value in pairs}
+    if len(leaf) < len(pairs) or not all(leaf.values()):
+        raise FormatError(Reason.FORMAT_INVALID, "a line of the leaf has no value, or comes twice")
+    return leaf

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import msgspec
 
+from schemas.patterns import whole
+
 Instant = int
 
-INSTANT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$"
+INSTANT_PATTERN = whole(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 InstantText = Annotated[str, msgspec.Meta(pattern=INSTANT_PATTERN)]
 
 SECOND = 1_000_000

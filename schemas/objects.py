@@ -19,6 +19,7 @@ from schemas.errors import FormatError
 from schemas.header import Count, PacketId, Sha256Hex, Size
 from schemas.limits import HEADER_BYTES_MAX, MESSAGE_BYTES_MAX, SIGNATURE_BYTES_MAX
 from schemas.moments import InstantText
+from schemas.patterns import whole
 from schemas.reasons import Reason
 
 MAGIC = b"BBAL"
@@ -30,8 +31,8 @@ _PREFIX = struct.Struct(">4sBBBH")
 _LENGTH = struct.Struct(">H")
 
 Lane = Literal["fast", "bulk"]
-Nonce = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
-Detail = Annotated[str, msgspec.Meta(pattern=r"^[ !#-\[\]-~]*$", max_length=300)]
+Nonce = Annotated[str, msgspec.Meta(pattern=whole(r"[0-9a-f]{32}"))]
+Detail = Annotated[str, msgspec.Meta(pattern=whole(r"[ !#-\[\]-~]*"), max_length=300)]
 
 
 class Kind(IntEnum):
@@ -221,8 +222,19 @@ def cut_object(raw: bytes) -> CutObject:
             Reason.FORMAT_INVALID, f"signature of {signature_size} bytes does not fit"
         )
     header = wire.decode(raw[_PREFIX.size : signed_size], _DECODERS[Kind(kind)])
+    _check_moments(header)
     signature = raw[signed_size + _LENGTH.size : body_at]
     return CutObject(header, raw[:signed_size], signature, raw[body_at:])
+
+
+def _check_moments(header: AnyObject) -> None:
+    match header:
+        case Hello():
+            wire.check_moment("clock", header.clock)
+        case Refusal() if header.again_at is not None:
+            wire.check_moment("again_at", header.again_at)
+        case _:
+            pass
 
 
 def pack_pieces(pieces: list[bytes]) -> bytes:

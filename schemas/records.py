@@ -183,6 +183,10 @@ class HeldRow(msgspec.Struct, frozen=True, gc=False):
     missing: str
     certificate: str
     since: Instant
+    lane: str = "bulk"
+    epoch: int = 1
+    number: int = 0
+    """Its place in the neighbour's stream, which a refusal names; 0 once that is forgotten."""
 
 
 class PendingDrop(msgspec.Struct, frozen=True, gc=False):

@@ -11,6 +11,7 @@ import msgspec
 
 from schemas.errors import FormatError
 from schemas.limits import EXT_DEPTH_MAX, HEADER_BYTES_MAX, INTEGER_MAX
+from schemas.moments import parse_instant
 from schemas.reasons import Reason
 
 _ALLOWED = bytes(byte for byte in range(0x20, 0x7F) if byte != 0x5C)
@@ -52,6 +53,14 @@ def printable(text: str) -> str:
     """Return text as a signed header may carry it: printable ASCII without quotes, 200 bytes."""
     text = text.encode("ascii", "replace").decode()
     return "".join(c for c in text if c not in '"\\' and 0x20 <= ord(c) <= 0x7E)[:200]
+
+
+def check_moment(field: str, text: str) -> None:
+    """Raise FormatError where the text of a field has the form of a moment that does not exist."""
+    try:
+        parse_instant(text)
+    except ValueError as error:
+        raise FormatError(Reason.FORMAT_INVALID, f"{field}: no such moment") from error
 
 
 def check_ext(ext: dict[str, Any], depth: int = 1) -> None:

@@ -115,7 +115,7 @@ WHERE ($1::bigint IS NULL OR p.frame < $1)
     AND ($8::text IS NULL OR p.section = $8)
     AND ($9::bigint IS NULL OR p.received >= $9)
     AND ($10::bigint IS NULL OR p.received < $10)
-    AND (NOT $11 OR EXISTS (SELECT FROM open_exchange AS o WHERE o.about = p.frame))
+    AND (NOT $11 OR p.frame = ANY (ARRAY(SELECT about FROM open_exchange)))
 ORDER BY p.frame DESC LIMIT $12
 """
 

@@ -1,7 +1,8 @@
 """`bbaj store rebuild`: makes the derived tables again from the record, with the daemon stopped.
 
-What only they know is lost: how often a packet was resent (it is due at once), and which piece a
-held frame waits for (it is judged again). Documents handed over by command and not decided yet
+What only they know is lost: how often a packet was resent (it is due at once), which piece a held
+frame waits for (it is judged again), and its place in the neighbour's stream (should it be refused,
+quarantine and journal say so, and no entry goes back). Documents handed over by command and not decided yet
 have no other record: they stay, and those decided go.
 """
 
@@ -45,8 +46,8 @@ WHERE d.recipient = $2 AND d.type NOT IN ('receipt/1', 'closing/1')
 
 # Held frames whose bytes came to no verdict; one that did stands under a frame of its own.
 _HELD = """
-INSERT INTO held_open (frame, neighbour, missing, certificate, since)
-SELECT q.frame, q.neighbour, q.reason, '', q.received FROM quarantine AS q
+INSERT INTO held_open (frame, neighbour, missing, certificate, since, lane, epoch, number)
+SELECT q.frame, q.neighbour, q.reason, '', q.received, 'bulk', 1, 0 FROM quarantine AS q
 WHERE q.state = 'held' AND q.kept
     AND NOT EXISTS (SELECT FROM packet AS p WHERE p.frame_sha256 = q.sha256)
     AND NOT EXISTS (

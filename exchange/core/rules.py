@@ -82,7 +82,7 @@ def find_standing_fault(header: Header, rules: Rules) -> Finding | None:
     if header.to == rules.here:
         return None
     if rules.next_hop(header.to) is None:
-        return Finding(Reason.RECIPIENT_UNKNOWN, f"{rules.here} knows no way to {header.to}")
+        return Finding(Reason.RECIPIENT_UNKNOWN, f"no way to {header.to}")
     if parent_of(header.to) == rules.here:
         child = rules.children[label_of(header.to)]
         if child.standing == "closed" and child.successor is not None:

@@ -173,7 +173,7 @@ async def find(
 
 
 def judge(result: Sending, wait_s: float | None) -> None:
-    """Raise what the exit code of a sending is to be: DocumentFault, PacketRefused, NotDelivered."""
+    """Raise DocumentFault, PacketRefused or NotDelivered where a sending did not end well."""
     if result.state == FAULT:
         raise DocumentFault(f"{result.problem}: correct it, and send it under another --drop-id")
     if wait_s is None or result.state == State.DELIVERED:

@@ -153,7 +153,7 @@ async def _mark(desk: Reading, item: InboxItem, token: str) -> bool:
 
 async def _finish_drafts(desk: Reading, folder: Path) -> None:
     """Finish what a crash left behind: a draft whose token is in the record is the document."""
-    for draft in sorted(folder.glob(".*.taking")):
+    for draft in _drafts_in(folder):
         match = _DRAFT.fullmatch(draft.name)
         if match is None:
             continue
@@ -162,6 +162,10 @@ async def _finish_drafts(desk: Reading, folder: Path) -> None:
             _name(draft, folder / match["name"])
         elif _is_old(draft):
             draft.unlink(missing_ok=True)
+
+
+def _drafts_in(folder: Path) -> list[Path]:
+    return sorted(folder.glob(".*.taking"))
 
 
 def _is_old(draft: Path) -> bool:

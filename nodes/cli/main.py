@@ -7,8 +7,8 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from nodes.cli import ca
-from nodes.cli.commands import broker, documents, evidence, looking, node, store
+from nodes.cli import ca, demo
+from nodes.cli.commands import bench, broker, documents, evidence, looking, node, store
 from nodes.cli.options import ConfigOption, JsonOption, spell_out, take_to_all
 
 PROGRAM = "bbaj"
@@ -31,6 +31,8 @@ app.add_typer(node.app)
 broker.add_to(app)
 app.add_typer(store.app)
 app.add_typer(ca.app)
+demo.add_commands(app)
+app.add_typer(bench.app)
 node.add_to(app)
 
 

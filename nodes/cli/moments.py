@@ -6,7 +6,7 @@ from schemas.moments import SECOND, as_datetime, parse_instant
 
 
 def utc_and_local(text: str, zone: tzinfo | None = None) -> str:
-    """Return a moment as `2026-11-23 03:32:06 UTC (08:32:06 +05:00)`; None is this machine's zone."""
+    """Return a moment as `2026-11-23 03:32:06 UTC (08:32:06 +05:00)`; the zone is the machine's."""
     moment = as_datetime(parse_instant(text))
     local = moment.astimezone(zone)
     day = "" if local.date() == moment.date() else f"{local:%Y-%m-%d} "

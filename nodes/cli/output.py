@@ -52,6 +52,6 @@ def console_to(*, stderr: bool) -> Console:
     return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
 
-def progress(text: str) -> Status:
+def working(text: str) -> Status:
     """Return a line on standard error that shows what is going on; nothing where nobody looks."""
     return Status(text, console=console_to(stderr=True))

@@ -22,7 +22,7 @@ from nodes.config import Config
 from nodes.errors import NotFound
 from schemas.addresses import is_address, is_within
 from schemas.answers import ANSWERS
-from schemas.moments import SECOND, Instant, format_instant
+from schemas.moments import SECOND, format_instant
 from schemas.reasons import NEXT_STEP, Reason
 from schemas.records import PacketRow, QuarantineRow
 from store.reading import Filters, ListedPacket, Moment, Reading
@@ -119,7 +119,7 @@ async def list_overdue(config: Config, limit: int) -> list[Overdue]:
         ]
 
 
-async def list_incidents(config: Config, before: Instant | None, limit: int) -> list[Incident]:
+async def list_incidents(config: Config, limit: int) -> list[Incident]:
     """Return incidents, newest first."""
     async with reading(config) as desk:
         return [
@@ -130,7 +130,7 @@ async def list_incidents(config: Config, before: Instant | None, limit: int) -> 
                 detail=row.detail,
                 frame=row.frame,
             )
-            for row in await desk.incidents(before, limit)
+            for row in await desk.incidents(limit=limit)
         ]
 
 

@@ -68,7 +68,7 @@ class PacketList(Shape, frozen=True, kw_only=True):
 
 
 class Happening(Shape, frozen=True, kw_only=True):
-    """One thing that happened to a packet: a journal leaf, a place in a stream, a custody note …"""
+    """One thing that happened to a packet: a journal leaf, a place in a stream, a custody note."""
 
     at: str
     what: str

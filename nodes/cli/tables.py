@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -338,6 +339,28 @@ def rebuilding(done: Rebuilding) -> Iterator[RenderableType]:
     """Draw `store rebuild`."""
     yield f"{done.documents} documents wait for a receipt, {done.receipts} receipts for a closing"
     yield f"{done.held} frames are held; {done.drops_removed} decided drops were removed"
+
+
+def figures(measured: msgspec.Struct) -> Iterator[RenderableType]:
+    """Draw what a benchmark measured, name by name."""
+    facts: dict[str, object] = msgspec.structs.asdict(measured)
+    yield _facts((name.replace("_", " "), _figure(value)) for name, value in facts.items())
+
+
+def _figure(value: object) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+        case int():
+            return f"{value:,}"
+        case list():
+            return "\n".join(_figure(each) for each in value)
+        case dict():
+            return ", ".join(f"{name} {_figure(each)}" for name, each in value.items())
+        case _:
+            return str(value)
 
 
 def exits(rows: Sequence[Exit]) -> Iterator[RenderableType]:

@@ -121,7 +121,7 @@ class Misdeeds:
         lost = lost_keys(self._network, ROGUE)
         self._view.say("rogue: one of its keys is revoked; the new list goes round")
         files = self._network.authority
-        await asyncio.to_thread(files.revoke, lost.fingerprint, "key_compromise", now())
+        await asyncio.to_thread(files.revoke, lost.fingerprint, "keyCompromise", now())
         await asyncio.to_thread(files.write_crls, now())
         await self._lists_came()
         raw, _ = self._seal(self._gate_with(lost.folder), 3)

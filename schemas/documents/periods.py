@@ -11,7 +11,9 @@ from typing import Annotated
 
 import msgspec
 
-DAY_PATTERN = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+from schemas.patterns import whole
+
+DAY_PATTERN = whole("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 Day = Annotated[str, msgspec.Meta(pattern=DAY_PATTERN, max_length=10)]
 

@@ -14,7 +14,7 @@ from schemas.identifiers import IIN_PATTERN, KATO_PATTERN
 _COMPLAINT = re.compile(r"(?s)(?P<problem>.*?)(?: - at `(?:key in )?(?P<path>\$[^`]*)`)?")
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 _UNKNOWN = re.compile(r"(?s)Object contains unknown field `(?P<name>.*)`")
-_PATTERN = re.compile(r"Expected `str` matching regex '(?P<pattern>.*)'")
+_PATTERN = re.compile(r"Expected `str` matching regex (?P<pattern>.*)")
 _CHOICE = re.compile(r"(?s)Invalid enum value '(?P<value>.*)'")
 
 
@@ -23,7 +23,7 @@ def _pattern_of(annotated: object) -> str:
     return str(meta.pattern)
 
 
-_PATTERN_WORDS = {
+_WORDS = {
     IIN_PATTERN: "must be 12 digits",
     KATO_PATTERN: "must be 9 digits",
     DAY_PATTERN: "must be a day like 2026-11-23",
@@ -31,6 +31,8 @@ _PATTERN_WORDS = {
     _pattern_of(Sha256Hex): "must be 64 hexadecimal digits in lower case",
     _pattern_of(PacketId): "must be a packet id (UUIDv7 in lower case)",
 }
+_PATTERN_WORDS = {repr(pattern): words for pattern, words in _WORDS.items()}
+"""By the pattern as a complaint shows it."""
 
 T = TypeVar("T")
 

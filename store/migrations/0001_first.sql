@@ -56,9 +56,10 @@ CREATE TABLE packet (
 CREATE UNIQUE INDEX packet_name ON packet (id, sender, epoch);
 CREATE UNIQUE INDEX packet_seq ON packet (sender, recipient, epoch, seq) WHERE seq IS NOT NULL;
 CREATE INDEX packet_re ON packet (re) WHERE re IS NOT NULL;
--- For lists: by recipient, by type and period, by time of receipt.
+-- For lists: by recipient, by type and period, by period, by time of receipt.
 CREATE INDEX packet_recipient ON packet (recipient, frame);
 CREATE INDEX packet_type ON packet (type, period, frame);
+CREATE INDEX packet_period ON packet (period, frame) WHERE period IS NOT NULL;
 CREATE INDEX packet_received ON packet USING brin (received);
 
 -- Payloads, encrypted; one partition for each bucket (retention class and month of receipt).
@@ -265,7 +266,10 @@ CREATE TABLE held_open (
     neighbour   text COLLATE "C" NOT NULL,
     missing     text COLLATE "C" NOT NULL,
     certificate text COLLATE "C" NOT NULL,
-    since       bigint NOT NULL
+    since       bigint NOT NULL,
+    lane        text COLLATE "C" NOT NULL,
+    epoch       bigint NOT NULL,
+    number      bigint NOT NULL
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05,
         autovacuum_analyze_scale_factor = 0.05);
 

@@ -7,7 +7,14 @@ from typing import Any, ClassVar, Self
 import asyncpg
 
 from store.errors import OutcomeUnknown
-from store.postgres.session import CONNECT_TIMEOUT_S, POINT_READS, Connection, translated
+from store.postgres.session import (
+    CONNECT_TIMEOUT_S,
+    ERRORS,
+    POINT_READS,
+    Connection,
+    is_lost,
+    translated,
+)
 
 POOL_CONNECTIONS_MAX = 4
 READ_TIMEOUT_S = 60.0
@@ -63,7 +70,12 @@ class Access:
             raise OutcomeUnknown("the archive is not open: call open() first")
         with translated():
             async with self._pool.acquire() as connection:
-                yield connection
+                try:
+                    yield connection
+                except ERRORS as error:
+                    if is_lost(error):
+                        connection.terminate()
+                    raise
 
     async def _rows(self, query: str, *values: object) -> list[Any]:
         async with self._reading() as connection:

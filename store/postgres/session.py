@@ -37,6 +37,8 @@ _NO_PARTITION = re.compile(r"Partition key of the failing row contains \(bucket\
 _LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    # asyncpg's answer where the server ended an idle session and its word was not read yet.
+    asyncpg.InternalClientError,
     asyncpg.OperatorInterventionError,
     OSError,
     TimeoutError,
@@ -51,7 +53,13 @@ _NO_ROOM = (
 )
 """The server says no for now."""
 
-ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
 """Everything that asyncpg raises, but for its client-side DataError, which is a bug of ours."""
 
 

@@ -32,11 +32,13 @@ ON CONFLICT (frame) DO UPDATE SET
 _JUDGE = "DELETE FROM held_open WHERE frame = ANY ($1::bigint[])"
 
 _HOLD = """
-INSERT INTO held_open (frame, neighbour, missing, certificate, since)
-SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[])
+INSERT INTO held_open (frame, neighbour, missing, certificate, since, lane, epoch, number)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[],
+                     $7::bigint[], $8::bigint[])
 ON CONFLICT (frame) DO UPDATE SET
-    (neighbour, missing, certificate, since) = ROW (excluded.neighbour, excluded.missing,
-        excluded.certificate, excluded.since)
+    (neighbour, missing, certificate, since, lane, epoch, number) = ROW (excluded.neighbour,
+        excluded.missing, excluded.certificate, excluded.since, excluded.lane, excluded.epoch,
+        excluded.number)
 """
 
 # Certificates and CRLs are named by their digest: the same one again is no conflict.

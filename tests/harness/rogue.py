@@ -364,6 +364,8 @@ class Rogue:
         """Return what `found` finds, looked for after each message until patience ends."""
         async with asyncio.timeout(patience_s):
             while not (result := found()):
+                if self._task is not None and self._task.done():
+                    self._task.result()
                 self._news.clear()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(0.2):

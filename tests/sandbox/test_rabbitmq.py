@@ -65,9 +65,8 @@ async def test_client_certificate_is_demanded(broker, work, address):
         ssl=client_context(work),
         server_hostname=dns_name(address),
     )
-    writer.write(b"AMQP\x00\x00\x09\x01")
-    with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"):
-        await reader.read(8)
+    with pytest.raises((ssl.SSLError, ConnectionResetError)):
+        await asyncio.wait_for(reader.read(8), 10)
     writer.transport.abort()
 
 

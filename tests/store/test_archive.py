@@ -296,6 +296,18 @@ async def _outcome(call):
         return error
 
 
+async def test_killed_between_commits(archive, superuser, scribe):
+    """A connection killed while idle is found lost by the next commit, which is not there."""
+    for _attempt in range(10):
+        scribe.send()
+        changes, before = scribe.renew(), await archive.leaf_count()
+        await superuser.execute("SELECT pg_terminate_backend($1)", await backend_of(superuser))
+        with pytest.raises(OutcomeUnknown):
+            await archive.commit(changes)
+        assert (await archive.open(wait=True)).leaves == before
+        await archive.commit(changes)
+
+
 async def test_killed_at_random(record, superuser, scribe):
     """Wherever the connection is killed, a commit is there whole or not at all."""
     archive = PostgresArchive(record.daemon)

@@ -2,7 +2,7 @@ import pytest
 
 from harness.record_rows import HERE, MONTH, PARENT, START, unseal
 from schemas.records import PayloadRow
-from store.errors import OutcomeUnknown
+from store.errors import OutcomeUnknown, StoreUnavailable
 from store.postgres import Reader
 
 FAST, BULK = f"{PARENT}/fast", f"{PARENT}/bulk"
@@ -175,3 +175,21 @@ async def test_reader_beside_the_daemon(archive, record, scribe):
         assert list(await reader.known([name_of(row)])) == [name_of(row)]
     with pytest.raises(OutcomeUnknown):
         await reader.held_all()
+
+
+async def test_lost_reading_connections_are_replaced(archive, superuser, scribe):
+    """When the server ended a reading connection, the call may be made again."""
+    row = scribe.send()
+    await archive.commit(scribe.renew())
+    await archive.held_all()
+    await superuser.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE application_name = 'bbaj reading' AND datname = current_database()"
+    )
+    for _ in range(5):
+        try:
+            found = await archive.known([name_of(row)])
+            break
+        except StoreUnavailable:
+            continue
+    assert list(found) == [name_of(row)]

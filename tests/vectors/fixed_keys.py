@@ -22,7 +22,7 @@ from signing.authority import (
     issue_node,
     make_root,
 )
-from signing.keys import JournalSigner, PacketSigner, fingerprint
+from signing.keys import JournalSigner, PacketSigner, PrivateKey, fingerprint
 from signing.profiles import KEY_USAGES, Purpose
 
 ISSUED: Instant = parse_instant("2026-09-01T00:00:00.000000Z")
@@ -89,7 +89,9 @@ class FixedNetwork:
         )
         return Issuer(certificate, key)
 
-    def issue(self, address: str, purpose: Purpose, key, now: Instant = ISSUED) -> bytes:
+    def issue(
+        self, address: str, purpose: Purpose, key: PrivateKey, now: Instant = ISSUED
+    ) -> bytes:
         """Return the DER of a certificate by the one authority."""
         serial = self._next_serial()
         return der_of(

@@ -27,6 +27,7 @@ from schemas.leaves import FIRST_LINE, LeafKind, leaf_record
 from schemas.moments import SECOND, format_instant
 from schemas.objects import (
     NO_CHAIN,
+    AnyObject,
     Ask,
     Body,
     Bundle,
@@ -390,7 +391,7 @@ def objects(network: FixedNetwork, frames: list[dict[str, Any]]) -> list[dict[st
     bundle_body = pack_bundle_body(ders, entries)
     crl = network.crls[1]
     refused = bytes.fromhex(frames[4]["frame"])
-    headers = {
+    headers: dict[str, tuple[AnyObject, bytes]] = {
         "bundle": (
             Bundle(**_stamp(signer, 1), lane="fast", first=1, last=2, chain=chain.hex(),
                    body=_body(bundle_body)),

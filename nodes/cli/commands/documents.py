@@ -80,7 +80,7 @@ def ping(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Send an empty packet through all tiers; the node there answers it, and nobody else sees it."""
+    """Send an empty packet through all tiers; the node there answers it by itself."""
     from nodes.cli import handing
     from nodes.cli.opening import load
 
@@ -175,7 +175,7 @@ def _hand_over(config: "Config", drop: "Drop", wait_s: float | None, json: bool)
     """Hand a drop over, show what became of it, and end with its exit code."""
     from nodes.cli import handing, output, tables
 
-    with output.progress("handing over") as line:
+    with output.working("handing over") as line:
         result = asyncio.run(
             handing.send(
                 config, drop, wait_s, lambda before: line.update(tables.on_its_way(before))

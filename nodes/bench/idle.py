@@ -1,0 +1,125 @@
+"""`bbaj bench idle`: one packet at a time over one hop, from the drop to delivered.
+
+A leaf hands documents over by its database, as `bbaj send` does; delivered is when its record
+holds the recipient's receipt. The leaf's memory is read from the system at the end.
+"""
+
+import asyncio
+import statistics
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from exchange.gate import Gate
+from nodes.authority_files import AuthorityFiles
+from nodes.clock import now
+from nodes.errors import JudgementFailed
+from nodes.samples import tiny
+from nodes.sandbox.network import NodeSpec, PrivateNetwork, make_brokers
+from nodes.sandbox.postgres import PrivatePostgres
+from nodes.wiring import database_url, open_vault
+from schemas.documents.registry import TYPES
+from schemas.leaves import LeafKind, read_leaf
+from schemas.moments import Instant, parse_instant
+from schemas.records import PendingDrop
+from store.postgres import PostgresArchive
+
+PARENT, LEAF = "kz", "kz.zhambyl"
+WARM_UP = 5
+WAIT_S = 30.0
+POLL_S = 0.002
+SYSTEM = "bench"
+TYPE = "attendance.daily/1"
+
+
+class IdleResult(msgspec.Struct, frozen=True):
+    """What `--json` prints; times from the drop to delivered, in milliseconds."""
+
+    packets: int
+    median_ms: float
+    p95_ms: float
+    leaf_resident_mb: float
+
+
+async def run_idle(*, packets: int) -> IdleResult:
+    """Measure one packet at a time."""
+    with tempfile.TemporaryDirectory(prefix="bbaj-bench-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # noqa: ASYNC240 - once, before anything runs
+        authority = AuthorityFiles(folder / "ca")
+        authority.init_root(now())
+        authority.issue_authority(PARENT, now())
+        postgres = PrivatePostgres(folder / "postgres")
+        brokers = make_brokers(authority, folder, {"bench": [PARENT]}, schedulers=2)
+        network = PrivateNetwork(folder, postgres=postgres, brokers=brokers)
+        try:
+            await asyncio.gather(postgres.start(), brokers[PARENT].start())
+            await network.add_nodes([NodeSpec(PARENT), NodeSpec(LEAF)])
+            await network.start(PARENT, LEAF)
+            times = await _measure(network, WARM_UP + packets)
+            resident = _resident_mb(network)
+        finally:
+            await network.stop_all()
+            await brokers[PARENT].stop()
+            await postgres.stop()
+    times = sorted(times[WARM_UP:])
+    p95 = times[int(0.95 * (len(times) - 1))]
+    return IdleResult(packets, round(statistics.median(times), 1), round(p95, 1), resident)
+
+
+async def _measure(network: PrivateNetwork, count: int) -> list[float]:
+    """Return milliseconds from drop to delivered, one packet after the other."""
+    config = network.nodes[LEAF].config()
+    gate = open_vault(config).gate
+    times = []
+    async with PostgresArchive(database_url(config)) as desk:
+        for number in range(count):
+            began = now()
+            row = _pending(gate, number, began)
+            await desk.drop(row)
+            times.append((await _delivered_at(desk, row) - began) / 1000)
+    return times
+
+
+def _pending(gate: Gate, number: int, dropped: Instant) -> PendingDrop:
+    bucket = gate.bucket(TYPES[TYPE].retention.value, dropped)
+    drop_id = str(number)
+    return PendingDrop(
+        system=SYSTEM,
+        drop_id=drop_id,
+        dropped=dropped,
+        type=TYPE,
+        recipient=PARENT,
+        section=None,
+        period=None,
+        title=None,
+        re=None,
+        media_type=None,
+        bucket=bucket,
+        sealed=gate.seal_for_rest(bucket, f"{SYSTEM}/{drop_id}".encode(), tiny(number)),
+    )
+
+
+async def _delivered_at(desk: PostgresArchive, row: PendingDrop) -> Instant:
+    """Return when the leaf's journal says `confirmed`. Raises JudgementFailed."""
+    async with asyncio.timeout(WAIT_S):
+        while (outcome := await desk.drop_outcome(row.system, row.drop_id)) is None:
+            await asyncio.sleep(POLL_S)
+        if outcome.frame is None:
+            raise JudgementFailed(f"drop {row.drop_id}: {outcome.fault}")
+        while True:
+            trail = (await desk.trail_of_frame([outcome.frame]))[outcome.frame]
+            for mark in trail.marks:
+                if mark.kind == LeafKind.CONFIRMED:
+                    return parse_instant(read_leaf(mark.record)["at"])
+            await asyncio.sleep(POLL_S)
+
+
+def _resident_mb(network: PrivateNetwork) -> float:
+    """Return the leaf daemon's resident memory in megabytes, as the system counts it."""
+    process = network.nodes[LEAF].process
+    assert process is not None
+    status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+    kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
+    return round(int(kilobytes) / 1024, 1)

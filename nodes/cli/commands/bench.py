@@ -1,0 +1,58 @@
+"""`bbaj bench`: figures measured on private services of this machine, side by side in one run."""
+
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is quick
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from nodes.cli.options import JsonOption
+
+app = typer.Typer(
+    name="bench", help="Measure this machine, with private services.", no_args_is_help=True
+)
+
+PayloadBytes = Annotated[int, typer.Option(min=16, max=1_000_000, help="Of each packet.")]
+
+
+@app.command()
+def hop(
+    packets: Annotated[int, typer.Option(min=256, help="In each round.")] = 20_000,
+    rounds: Annotated[int, typer.Option(min=1, max=50)] = 3,
+    payload_bytes: PayloadBytes = 1024,
+    json: JsonOption = False,
+) -> None:
+    """Time one relay node with all checks on, beside a bare relay that checks nothing."""
+    from nodes.bench.hop import run_hop
+    from nodes.cli import output, tables
+
+    with output.working(f"{rounds} rounds of {packets} packets"):
+        measured = asyncio.run(run_hop(packets=packets, payload_bytes=payload_bytes, rounds=rounds))
+    output.show(json, measured, lambda: tables.figures(measured))
+
+
+@app.command()
+def backlog(
+    packets: Annotated[int, typer.Option(min=256)] = 20_000,
+    payload_bytes: PayloadBytes = 1024,
+    json: JsonOption = False,
+) -> None:
+    """Time how a node drains what it held for a parent that was away."""
+    from nodes.bench.backlog import run_backlog
+    from nodes.cli import output, tables
+
+    with output.working(f"{packets} packets"):
+        measured = asyncio.run(run_backlog(packets=packets, payload_bytes=payload_bytes))
+    output.show(json, measured, lambda: tables.figures(measured))
+
+
+@app.command()
+def idle(packets: Annotated[int, typer.Option(min=5)] = 100, json: JsonOption = False) -> None:
+    """Time single packets over one hop, from the drop to delivered; weigh a leaf daemon."""
+    from nodes.bench.idle import run_idle
+    from nodes.cli import output, tables
+
+    with output.working(f"{packets} packets, one at a time"):
+        measured = asyncio.run(run_idle(packets=packets))
+    output.show(json, measured, lambda: tables.figures(measured))
