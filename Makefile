@@ -40,9 +40,12 @@ demo-negative: setup   ## shows that the judgement can fail
 bench: setup     ## one hop beside a bare relay
 	$(BIN)/bbaj bench hop
 
-lock: setup      ## write requirements.lock anew
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --group dev \
-		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --custom-compile-command "make lock" pyproject.toml
+
+lock: setup      ## write requirements.lock anew, and the part of it that runs in the image
+	$(COMPILE) --group dev --output-file requirements.lock
+	$(COMPILE) --constraint requirements.lock --output-file deploy/requirements.lock
 
 clean:           ## remove what setup and runs made
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

@@ -19,6 +19,7 @@ from schemas.moments import format_instant
 from schemas.objects import Lane
 from schemas.reasons import Reason
 from schemas.records import IncidentRow, OpenRow, PacketRow, PayloadRow
+from schemas.wire import printable
 
 JSON = "application/json"
 
@@ -49,7 +50,7 @@ class Answering:
             frame_sha256=entry.sha256.hex(),
             verdict=verdict,  # type: ignore[arg-type]
             reason=reason,
-            detail=detail,
+            detail=printable(detail),
             received=batch.at,
             epoch=batch.epoch,
             index=batch.leaf - 1,
@@ -67,7 +68,7 @@ class Answering:
             frame_sha256=packet.frame_sha256.hex(),
             verdict="refused",
             reason=reason,
-            detail=detail,
+            detail=printable(detail),
             refused_by=refused_by,
             received=format_instant(packet.received),
             epoch=batch.epoch,

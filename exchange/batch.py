@@ -23,6 +23,7 @@ from schemas.records import (
     LeafRow,
     PacketRow,
     Position,
+    QuarantineRow,
     StreamTail,
     Trail,
 )
@@ -71,6 +72,7 @@ class Batch:
         self.incoming: MutableMapping[str, Incoming] = ChainMap({}, tails.incoming)
         self.trails: dict[Name, Trail] = {}
         self.numbers: dict[Number, bytes] = {}
+        self.refused: dict[bytes, QuarantineRow] = {}
         self.offers: dict[str, list[Offer]] = {}
         self._tails = tails
 

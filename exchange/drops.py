@@ -189,11 +189,13 @@ def check_drop(drop: Drop, rules: Rules) -> PacketType:
 def read_drop(
     system: str, headers: Mapping[str, str | int | bool], content_type: str, body: bytes
 ) -> Drop:
-    """Return the drop in an AMQP message; a missing drop-id becomes the digest of the body."""
+    """Return the drop in an AMQP message; a missing drop-id becomes a digest of the whole."""
     text = {name: str(value) for name, value in headers.items()}
+    facts = "\n".join(f"{name} {text[name]}" for name in sorted(text)).encode()
     return Drop(
         system=system,
-        drop_id=text.get("drop-id") or "sha256-" + hashlib.sha256(body).hexdigest(),
+        drop_id=text.get("drop-id")
+        or "sha256-" + hashlib.sha256(facts + b"\n\n" + body).hexdigest(),
         type=text.get("type", ""),
         to=text.get("to", ""),
         body=body,

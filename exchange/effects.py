@@ -23,6 +23,7 @@ from exchange.core.steps import (
     PlaceLater,
     Quarantine,
     Raise,
+    RefuseAgain,
     RefuseOnLink,
     Release,
     ReportStatus,
@@ -34,7 +35,7 @@ from exchange.core.steps import (
 from exchange.gate import Gate, JudgedEntry, sha256_of
 from exchange.ports import Archive
 from exchange.quotas import Quotas
-from schemas.answers import ANSWERS
+from schemas.answers import ANSWERS, RECEIPT
 from schemas.header import Header
 from schemas.leaves import LeafKind
 from schemas.moments import format_instant
@@ -49,6 +50,7 @@ from schemas.records import (
     QuarantineRow,
     Released,
 )
+from schemas.wire import printable
 from signing.authenticate import Accepted, Refused
 
 
@@ -116,6 +118,8 @@ class Effects:
                 return self.hold(effect, origin, batch)
             case RefuseOnLink():
                 self._refuse_on_link(effect, origin, batch)
+            case RefuseAgain():
+                await self._refuse_again(effect, origin, batch)
             case SendRefusedReceipt():
                 await self.answering.send_refused_by(
                     effect.packet, effect.refused_by, effect.reason, effect.detail, batch
@@ -227,22 +231,23 @@ class Effects:
             sealed = self._gate.seal_for_rest(bucket, entry.sha256, entry.raw)
             batch.changes.payloads.append(PayloadRow(frame, bucket, sealed))
         header = origin.header if origin.proven else None
-        batch.changes.quarantine.append(
-            QuarantineRow(
-                frame=frame,
-                sha256=entry.sha256,
-                state=effect.state,
-                reason=effect.reason,
-                detail=effect.detail,
-                neighbour=origin.neighbour,
-                received=batch.now,
-                size=size,
-                kept=kept,
-                id=header.id if header else None,
-                sender=header.from_ if header else None,
-                recipient=header.to if header else None,
-            )
+        row = QuarantineRow(
+            frame=frame,
+            sha256=entry.sha256,
+            state=effect.state,
+            reason=effect.reason,
+            detail=effect.detail,
+            neighbour=origin.neighbour,
+            received=batch.now,
+            size=size,
+            kept=kept,
+            id=header.id if header else None,
+            sender=header.from_ if header else None,
+            recipient=header.to if header else None,
         )
+        batch.changes.quarantine.append(row)
+        if effect.state == "refused":
+            batch.refused[entry.sha256] = row
         return frame
 
     def hold(self, effect: Hold, origin: Origin, batch: Batch) -> int:
@@ -301,10 +306,23 @@ class Effects:
             entry=origin.number,
             frame_sha256=origin.entry.sha256.hex(),
             reason=effect.reason,
-            detail=effect.detail,
+            detail=printable(effect.detail),
             again_at=again_at,
         )
         self.place_object(stream_to(origin.neighbour, "fast"), self._gate.sign(refusal), batch)
+
+    async def _refuse_again(self, effect: RefuseAgain, origin: Origin, batch: Batch) -> None:
+        ids = [] if effect.id is None else [effect.id]
+        answers = [
+            row
+            for row in await self._archive.answers_to(ids)
+            if row.sender == self._rules.here and row.type == RECEIPT
+        ]
+        if answers:
+            await self.place_again(answers[-1], batch)
+            return
+        finding = effect.finding
+        self._refuse_on_link(RefuseOnLink(finding.reason, finding.detail), origin, batch)
 
     def _may_refuse(self, origin: Origin, batch: Batch) -> bool:
         """Limit answers to refused frames per link: the network reflects no floods (R-29b)."""

@@ -10,6 +10,7 @@ import os
 import msgspec
 
 from schemas.answers import ANSWERS, RECEIPT, Closing, Receipt, decode_closing, decode_receipt
+from schemas.codes import RetentionClass
 from schemas.errors import FormatError
 from schemas.frame import Frame, cut
 from schemas.header import Header
@@ -43,6 +44,7 @@ from signing.seal import seal, sign_object
 
 CONTENT_BYTES_MAX = 64 * PAYLOAD_BYTES_MAX
 """What a payload may inflate to."""
+CLASSES = frozenset(retention.value for retention in RetentionClass)
 
 
 class JudgedEntry(msgspec.Struct, frozen=True, gc=False):
@@ -168,9 +170,16 @@ class Gate:
         if not isinstance(verdict, Accepted):
             return JudgedEntry(raw, verdict.frame_sha256, verdict)
         header = verdict.frame.header
+        if header.class_ not in CLASSES:
+            detail = f"class {header.class_} is on no list of ours"
+            return JudgedEntry(
+                raw,
+                verdict.frame_sha256,
+                Held("class", detail, header.certificate, raw, verdict.frame_sha256, header),
+            )
         bucket = self.bucket(header.class_, now)
         sealed = self._at_rest.seal(bucket, verdict.frame_sha256, verdict.frame.payload)
-        content = self._read_answer(verdict.frame) if header.to == self.here else None
+        content = self._read(verdict.frame) if header.to == self.here else None
         return JudgedEntry(raw, verdict.frame_sha256, verdict, bucket, sealed, content)
 
     def _judge_object(self, raw: bytes, neighbour: str, now: Instant) -> JudgedEntry:
@@ -190,11 +199,12 @@ class Gate:
             verdict = Refused(error.reason, error.detail, raw, digest, None, False)
         return JudgedEntry(raw, digest, verdict)
 
-    def _read_answer(self, frame: Frame) -> Receipt | Closing | FormatError | None:
-        if frame.header.type not in ANSWERS:
-            return None
+    def _read(self, frame: Frame) -> Receipt | Closing | FormatError | None:
+        """Return what an answer to us says, or why the payload of any packet can't be opened."""
         try:
             content = open_payload(frame.payload, frame.header.payload.coding, CONTENT_BYTES_MAX)
+            if frame.header.type not in ANSWERS:
+                return None
             return (
                 decode_receipt(content) if frame.header.type == RECEIPT else decode_closing(content)
             )

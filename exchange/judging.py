@@ -13,22 +13,31 @@ from exchange.core.custody import Refusal as RefusedFrame
 from exchange.core.rules import Finding
 from exchange.core.steps import Hold, RefuseOnLink, Step
 from exchange.effects import Origin
-from exchange.gate import JudgedEntry
+from exchange.gate import JudgedEntry, sha256_of
 from exchange.links import Link
 from exchange.ports import Name, Number
 from exchange.state import NodeState
+from schemas.answers import Closing, Receipt
 from schemas.errors import FormatError
 from schemas.header import Header
 from schemas.limits import MESSAGE_BYTES_MAX
 from schemas.moments import Instant, parse_instant
 from schemas.objects import Ask, Bundle, CutObject, Lane, Refusal, Void
 from schemas.reasons import Reason
-from schemas.records import HeldRow, Trail
+from schemas.records import HeldRow, StoredEntry, Trail
 from schemas.wire import printable
 from signing.authenticate import Accepted, Held, Refused
 
 OWN_FAULT = "own-fault"
 """Held because of a fault of our own: an operator and a new version of us must look."""
+
+
+PAST_HOLD_LIMIT = {
+    "certificate": Reason.SENDER_UNKNOWN,
+    "crl": Reason.STANDING_UNKNOWN,
+    "class": Reason.TYPE_NOT_ALLOWED,
+}
+"""What a frame is refused for when the missing piece has not come in time."""
 
 
 class Judging:
@@ -42,21 +51,24 @@ class Judging:
         """Fetch what the record knows about entries, and the batch does not know yet."""
         names: set[Name] = set()
         numbers: set[Number] = set()
+        digests: set[bytes] = set()
         for entry in entries:
             if isinstance(entry.verdict, Accepted):
                 header = entry.verdict.frame.header
                 names.add((header.from_, header.epoch, header.id))
                 if header.seq is not None:
                     numbers.add((header.from_, header.to, header.epoch, header.seq))
-                if entry.content is not None and not isinstance(entry.content, FormatError):
-                    about = entry.content.packet
-                    names.add((about.from_, about.epoch, about.id))
+                names.update(_names_answered(entry.content))
+            if isinstance(entry.verdict, Accepted | Refused):
+                digests.add(entry.sha256)
         names -= batch.trails.keys()
         numbers -= batch.numbers.keys()
         if names:
             batch.trails.update(await self._state.archive.known(list(names)))
         if numbers:
             batch.numbers.update(await self._state.archive.numbers_known(list(numbers)))
+        if digests:
+            batch.refused.update(await self._state.archive.refused_before(list(digests)))
 
     async def take_entry(
         self, entry: JudgedEntry, number: int, bundle: Bundle, link: Link, batch: Batch
@@ -87,10 +99,10 @@ class Judging:
             case Accepted():
                 await self._judge_accepted(verdict, origin, batch)
             case Refused():
-                seen = await self._state.archive.refused_before([verdict.frame_sha256])
                 finding = Finding(verdict.reason, printable(verdict.detail))
+                seen = verdict.frame_sha256 in batch.refused
                 refused = RefusedFrame(
-                    verdict.header, finding, verdict.proven, origin.neighbour, bool(seen)
+                    verdict.header, finding, verdict.proven, origin.neighbour, seen
                 )
                 await self._state.effects.carry_out(decide_refusal(refused), origin, batch)
             case Held():
@@ -107,19 +119,25 @@ class Judging:
             again_at = batch.now + limits.resend_first_us
             step = (RefuseOnLink(Reason.BUSY, detail, again_at),)
         await self._state.effects.carry_out(step, origin, batch)
-        self._ask(verdict, origin.neighbour, batch)
+        if verdict.missing in {"certificate", "crl"}:
+            self._ask(verdict, origin.neighbour, batch)
 
     async def _judge_accepted(self, verdict: Accepted, origin: Origin, batch: Batch) -> None:
         header = verdict.frame.header
         content = origin.entry.content
-        about: Trail | None = None
-        if content is not None and not isinstance(content, FormatError):
-            named = content.packet
-            about = batch.trails.get((named.from_, named.epoch, named.id))
-        held_by = None
-        if header.seq is not None:
-            held_by = batch.numbers.get((header.from_, header.to, header.epoch, header.seq))
-        known = Known(batch.trails.get((header.from_, header.epoch, header.id)), held_by, about)
+        before = batch.refused.get(verdict.frame_sha256)
+        about, answered = (
+            [batch.trails.get(name) for name in _names_answered(content)] + [None, None]
+        )[:2]
+        known = Known(
+            trail=batch.trails.get((header.from_, header.epoch, header.id)),
+            number_held_by=batch.numbers.get(
+                (header.from_, header.to, header.epoch, header.seq or 0)
+            ),
+            about=about,
+            answered=answered,
+            refused_for=None if before is None else Finding(Reason(before.reason), before.detail),
+        )
         arrival = Arrival(
             header, verdict.head_sha256, verdict.frame_sha256, origin.neighbour, content
         )
@@ -151,11 +169,18 @@ class Judging:
             trail = (await self._state.archive.trail_of_frame([stored[0].frame])).get(
                 stored[0].frame
             )
-            intact = stored[0].sha256.hex() == refusal.frame_sha256
+            intact = self._is_intact(stored[0], refusal)
         finding = Finding(refusal.reason, refusal.detail)
         entry = RefusedEntry(origin.neighbour, intact, again_at)
         step = take_refusal_entry(trail, entry, finding, rules=self._state.rules)
         await self._state.effects.carry_out(step, origin, batch)
+
+    def _is_intact(self, stored: StoredEntry, refusal: Refusal) -> bool:
+        """Hash our own copy again: it authenticated when it came, so its digest decides."""
+        if stored.head is None or stored.bucket is None or stored.sealed is None:
+            return False
+        payload = self._state.gate.open_rest(stored.bucket, stored.sha256, stored.sealed)
+        return sha256_of(stored.head + payload).hex() == refusal.frame_sha256
 
     def _ask(self, held: Held, neighbour: str, batch: Batch) -> None:
         """Ask the neighbour for what a held frame lacks."""
@@ -196,9 +221,7 @@ class Judging:
         if waits and not past_limit:
             return
         if isinstance(verdict, Held):
-            reason = Reason.SENDER_UNKNOWN
-            if verdict.missing != "certificate":
-                reason = Reason.STANDING_UNKNOWN
+            reason = PAST_HOLD_LIMIT[verdict.missing]
             entry = _refused(entry, reason, verdict.detail, header, proven=False)
         elif waits:
             detail = "type is on no code list of ours"
@@ -214,6 +237,20 @@ class Judging:
         if link is None or link.up_since is None:
             return False
         return now - max(since, link.up_since) > self._state.rules.limits.hold_limit_us
+
+
+def _names_answered(content: Receipt | Closing | FormatError | None) -> list[Name]:
+    """Return the packet that an answer is about, then the receipt that a closing answers."""
+    match content:
+        case Receipt(packet=about):
+            return [(about.from_, about.epoch, about.id)]
+        case Closing(packet=about, receipt=receipt):
+            return [
+                (about.from_, about.epoch, about.id),
+                (receipt.from_, receipt.epoch, receipt.id),
+            ]
+        case _:
+            return []
 
 
 def _header_of(entry: JudgedEntry) -> Header | None:

@@ -73,6 +73,9 @@ class Archive(Protocol):
     async def open_due(self, now: Instant, limit: int) -> list[OpenRow]:
         """Return open rows whose next action or deadline has come."""
 
+    async def open_count(self) -> int:
+        """Return how many packets wait for an answer."""
+
     async def held_all(self) -> list[HeldRow]:
         """Return what is held."""
 

@@ -113,13 +113,11 @@ class Service:
 
     async def attach(self, links: Sequence[Link], boxes: Sequence[LocalBox]) -> None:
         """Name the links and local boxes that this service serves."""
-        marks = await self.state.archive.link_marks()
         self.state.links.update({link.neighbour: link for link in links})
         self.boxes = {box.stream: box for box in boxes}
         for link in links:
-            mark = marks.get(link.neighbour)
-            link.suspended = mark is not None and mark.action == "suspended"
             link.attach(self)
+        await self._obey_link_marks()
 
     async def run(self) -> None:
         """Sequence jobs for ever; ends only by an exception of the archive."""
@@ -265,9 +263,16 @@ class Service:
     async def _sweep_all(self, batch: Batch) -> None:
         """Look at what is open, what is held, and what commands have handed over."""
         await self._sweep.run(batch)
+        await self._obey_link_marks()
         await self._judging.judge_held(batch)
         if self.state.greeted.is_set() and self.state.clock_agrees.is_set():
             await self._desk.seal_pending(batch)
+
+    async def _obey_link_marks(self) -> None:
+        """Take up links that an operator has lifted, and leave those that one has suspended."""
+        for neighbour, mark in (await self.state.archive.link_marks()).items():
+            if neighbour in self.state.links:
+                self.state.links[neighbour].suspended = mark.action == "suspended"
 
     # --- after the commit ---------------------------------------------------------------------
 

@@ -67,6 +67,9 @@ async def supervise(
     """
     backoff = backoff or Backoff()
     clock = asyncio.get_running_loop().time
+    task = asyncio.current_task()
+    assert task is not None
+    cancels = task.cancelling()
     failures = 0
     attempt = 0
     while True:
@@ -85,6 +88,10 @@ async def supervise(
         except asyncio.CancelledError:
             on_state(LinkState(peer, "down", "stopped"))
             raise
+        if task.cancelling() > cancels:
+            # A group that fails while it is cancelled raises its errors, and the cancel is spent.
+            on_state(LinkState(peer, "down", "stopped"))
+            raise asyncio.CancelledError
         healthy_for_s = clock() - opened_at[0] if opened_at else None
         failures = backoff.failures_after(failures, healthy_for_s)
         pause_s = backoff.delay_s(failures, fraction(seed, attempt))

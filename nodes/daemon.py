@@ -6,8 +6,9 @@ one begins from the record. Fatal errors leave with their exit code.
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from typing import Any, TypeVar
 
 from exchange.checkpoints import Checkpoints
 from exchange.service import DeadLetter, Introduced, Service, Swept
@@ -16,7 +17,7 @@ from nodes.clock import now
 from nodes.config import Config
 from nodes.serving import serve_status
 from nodes.telemetry import Telemetry
-from nodes.upkeep import prepare_database
+from nodes.upkeep import prepare_database, require_topology
 from nodes.wiring import (
     Node,
     attach_links,
@@ -33,6 +34,9 @@ from schemas.errors import OutcomeUnknown, Retryable
 LIFE_PAUSE_S = 1.0
 TICK_S = 0.5
 DRAIN_S = 20.0
+PREPARE_EVERY_S = 3600.0
+
+T = TypeVar("T")
 
 
 class Daemon:
@@ -46,6 +50,7 @@ class Daemon:
         self.status_port = 0
         self.links_up: dict[str, bool] = {}
         self._stop = asyncio.Event()
+        self._prepare_at = 0.0
 
     async def run(self, on_ready: Callable[[], None] | None = None) -> None:
         """Run until told to stop. Raises Fatal."""
@@ -53,6 +58,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         await prepare_database(self.config)
+        self._prepare_at = loop.time() + PREPARE_EVERY_S
         with serve_status(self.config.http, self) as self.status_port:
             while not self._stop.is_set():
                 try:
@@ -79,7 +85,10 @@ class Daemon:
         woken = asyncio.Event()
         node.archive.wake_on_drop(woken.set)
         try:
-            cursors = await service.open(wait=True)
+            cursors = await self._unless_stopped(service.open(wait=True))
+            if cursors is None:
+                return
+            await require_topology(self.config)
             checkpoints = self._checkpoints(node)
             await checkpoints.check(service.leaves)
             await attach_links(node, cursors, now)
@@ -97,6 +106,18 @@ class Daemon:
             self.ready = False
             node.executor.shutdown(wait=False, cancel_futures=True)
             await node.archive.close()
+
+    async def _unless_stopped(self, opening: Coroutine[Any, Any, T]) -> T | None:
+        """Wait as hot standby for as long as it takes; None once told to stop."""
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(opening)
+            stop = tasks.create_task(self._stop.wait())
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            stop.cancel()
+            if not task.done():
+                task.cancel()
+                return None
+        return task.result()
 
     async def _introduce(self, node: Node) -> None:
         trust = node.vault.gate.trust
@@ -146,15 +167,14 @@ class Daemon:
         """Report what the broker gave up on: the stream brings it again, somebody must look."""
         await service.submit(DeadLetter(body, str(headers)[:200]))
 
-    async def _tick(
-        self, service: Service, checkpoints: Checkpoints, woken: asyncio.Event
-    ) -> None:
+    async def _tick(self, service: Service, checkpoints: Checkpoints, woken: asyncio.Event) -> None:
         """Sweep at its interval and at each command, look for new CRLs, sign what is due."""
         every_s = self.config.limits.sweep_every_us / 1e6
         while True:
             await service.submit(Introduced([], load_crls(self.config)))
             await service.submit(Swept())
             await self._measure(service)
+            await self._prepare_ahead()
             deadline = asyncio.get_running_loop().time() + every_s
             while not woken.is_set() and asyncio.get_running_loop().time() < deadline:
                 await checkpoints.sign_due(service.journal)
@@ -165,10 +185,20 @@ class Daemon:
                     continue
             woken.clear()
 
+    async def _prepare_ahead(self) -> None:
+        """Make the coming months' partitions, long before the first of them is needed."""
+        loop_now = asyncio.get_running_loop().time()
+        if loop_now >= self._prepare_at:
+            self._prepare_at = loop_now + PREPARE_EVERY_S
+            for step in await prepare_database(self.config):
+                self.telemetry.noticed("database_prepared", step=step)
+
     async def _measure(self, service: Service) -> None:
         for stream, waiting in service.waiting().items():
             self.telemetry.waiting.labels(stream).set(waiting)
         self.telemetry.journal.set(service.leaves)
+        self.telemetry.held.set(len(await service.state.archive.held_all()))
+        self.telemetry.open_exchanges.set(await service.state.archive.open_count())
         self.telemetry.clock_doubted.set(not service.state.clock_agrees.is_set())
 
     async def _drain(

@@ -1,11 +1,15 @@
-"""Keeps the database ready for the daemon: migrations, and partitions made ahead."""
+"""Keeps database and broker ready for the daemon: migrations, partitions ahead, a probe."""
 
 from urllib.parse import urlsplit
 
+from exchange.amqp import probe
+from exchange.errors import TopologyFault
+from exchange.topology import read_local_queues, read_queues
 from nodes.clock import now
 from nodes.config import Config
-from nodes.wiring import owner_url
+from nodes.wiring import login_of, owner_url
 from schemas.codes import RetentionClass
+from schemas.errors import Retryable
 from schemas.moments import format_instant
 from store.migrate import ensure_partitions, migrate
 
@@ -27,3 +31,29 @@ async def prepare_database(config: Config) -> list[str]:
     month = format_instant(now())[:7]
     classes = [retention.value for retention in RetentionClass]
     return done + await ensure_partitions(owner, classes, month, 1 + MONTHS_AHEAD)
+
+
+async def require_topology(config: Config) -> None:
+    """Look whether our own broker has what the links stand on.
+
+    Raises TopologyFault naming what is missing, and BrokerUnsupported. A broker that cannot be
+    reached now is no fault: the links wait for it.
+    """
+    broker = config.broker
+    if broker is None:
+        return
+    labels = [child.label for child in config.children if child.standing == "active"]
+    wanted = {
+        broker.vhost: read_queues(labels) if labels else [],
+        broker.local_vhost: read_local_queues([each.name for each in config.systems]),
+    }
+    faults = []
+    for vhost, queues in wanted.items():
+        try:
+            faults += await probe(
+                url=broker.url, vhost=vhost, login=login_of(broker), queues=queues
+            )
+        except Retryable:
+            return
+    if faults:
+        raise TopologyFault("; ".join(faults) + ": run `bbaj topology --apply`")

@@ -108,8 +108,10 @@ def decode_header(raw: bytes) -> Header:
     Raises FormatError(format-invalid): every departure from clause 4, the first one named.
     """
     header = wire.decode(raw, _decoder)
-    if (header.seq is None) == (header.part is None):
-        raise FormatError(Reason.FORMAT_INVALID, "header needs exactly one of seq and part")
+    if header.seq is None or header.part is not None:
+        raise FormatError(Reason.FORMAT_INVALID, "header needs seq; part is reserved")
+    if header.payload.clear_sha256 is not None:
+        raise FormatError(Reason.FORMAT_INVALID, "header.payload.clear_sha256 is reserved")
     if header.from_ == header.to:
         raise FormatError(Reason.FORMAT_INVALID, "header has from equal to to")
     wire.check_moment("sent", header.sent)

@@ -20,7 +20,7 @@ LEAF_BYTES_MAX = 65_535
 
 
 class LeafKind(StrEnum):
-    """What a leaf records; the kinds of design.md section 7."""
+    """What a leaf records."""
 
     SENT = "sent"
     HELD = "held"

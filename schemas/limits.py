@@ -12,7 +12,7 @@ HEADER_BYTES_MAX = 16 * 1024
 PAYLOAD_BYTES_MAX = 1024 * 1024
 """A packet's payload as it travels; larger documents wait for multi-part packets."""
 SIGNATURE_BYTES_MAX = 8 * 1024
-FRAME_BYTES_MAX = 9 + HEADER_BYTES_MAX + 2 + SIGNATURE_BYTES_MAX + PAYLOAD_BYTES_MAX
+FRAME_BYTES_MAX = 8 + HEADER_BYTES_MAX + 2 + SIGNATURE_BYTES_MAX + PAYLOAD_BYTES_MAX
 SALT_BYTES = 16
 BUNDLE_FRAMES_MAX = 512
 BUNDLE_BYTES_MAX = 1024 * 1024
@@ -23,7 +23,7 @@ INTEGER_MAX = 2**53 - 1
 
 
 class Limits(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """What one node allows; every default is design.md section 11's."""
+    """What one node allows; docs/operations.md lists the defaults."""
 
     receipt_overdue_fast_us: int = 1 * HOUR
     receipt_overdue_bulk_us: int = 24 * HOUR
@@ -36,12 +36,10 @@ class Limits(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     crl_grace_us: int = 7 * DAY
     link_window_frames: int = 4096
     link_window_bytes: int = 32 * 1024 * 1024
-    bundle_wait_us: int = 20_000
     heartbeat_s: int = 10
     reconnect_most_s: int = 60
     checkpoint_due_us: int = 10 * SECOND
     hello_round_trip_us: int = 1 * MINUTE
-    drop_queue_max: int = 10_000
     refused_bytes_kept_per_link: int = 64 * 1024 * 1024
     held_bytes_per_link: int = 64 * 1024 * 1024
     answers_per_minute_per_link: int = 600

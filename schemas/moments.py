@@ -9,7 +9,9 @@ from schemas.patterns import whole
 
 Instant = int
 
-INSTANT_PATTERN = whole(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+INSTANT_PATTERN = whole(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}\.[0-9]{6}Z"
+)
 InstantText = Annotated[str, msgspec.Meta(pattern=INSTANT_PATTERN)]
 
 SECOND = 1_000_000

@@ -47,9 +47,12 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):
-    """It cannot be said yet: something is missing for the frame's certificate (hex SHA-256)."""
+    """It cannot be said yet: something is missing for the frame's certificate (hex SHA-256).
 
-    missing: Literal["certificate", "crl"]
+    `class`: its retention class is on no list of the caller's, which alone finds that out.
+    """
+
+    missing: Literal["certificate", "crl", "class"]
     detail: str
     certificate: str
     raw: bytes

@@ -125,7 +125,9 @@ def refuse_answer(header: Header, detail: str) -> Step:
     )
 
 
-def take_closing(header: Header, closing: Closing, about: Trail | None, rules: Rules) -> Step:
+def take_closing(
+    header: Header, closing: Closing, about: Trail | None, receipt: Trail | None, rules: Rules
+) -> Step:
     """Archive a closing and end the exchange at the recipient."""
     if about is None or about.packet.recipient != rules.here:
         return refuse_answer(header, f"no packet {closing.packet.id} to us")
@@ -133,6 +135,8 @@ def take_closing(header: Header, closing: Closing, about: Trail | None, rules: R
         return refuse_answer(header, "closing is not by the packet's sender")
     if closing.receipt.from_ != rules.here or header.re != closing.receipt.id:
         return refuse_answer(header, "closing names another receipt")
+    if receipt is None or receipt.packet.head_sha256.hex() != closing.receipt_head_sha256:
+        return refuse_answer(header, "closing names another head of the receipt")
     kept = Keep(LeafKind.RECEIVED)
     if is_closed(about):
         return (kept,)
@@ -145,7 +149,7 @@ class RefusedEntry(msgspec.Struct, frozen=True, gc=False):
 
     refused_by: str
     intact: bool
-    """The refused bytes are those we hold, and they authenticate again here."""
+    """The refused bytes are those we hold and once authenticated."""
     again_at: Instant
     """With `busy`: when to come again."""
 

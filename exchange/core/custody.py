@@ -17,6 +17,7 @@ from exchange.core.steps import (
     Mark,
     Quarantine,
     Raise,
+    RefuseAgain,
     RefuseOnLink,
     Release,
     SendReceipt,
@@ -39,7 +40,7 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     frame_sha256: bytes
     via: str
     content: Receipt | Closing | FormatError | None
-    """Of receipts and closings addressed to us: what they say, or why it can't be read."""
+    """Of receipts and closings to us: what they say; of any packet to us: why it can't be read."""
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
@@ -51,6 +52,10 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     """SHA-256 of the head that has the same sender, recipient, epoch and seq."""
     about: Trail | None
     """Of the packet that a receipt or closing answers."""
+    answered: Trail | None = None
+    """Of our receipt that a closing answers."""
+    refused_for: Finding | None = None
+    """These very bytes were refused before: that verdict is final."""
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
@@ -65,8 +70,12 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
     """These very bytes were refused before."""
 
 
-def decide_arrival(arrival: Arrival, known: Known, now: Instant, rules: Rules) -> Step:
+def decide_arrival(  # noqa: PLR0911 - one return for each judgement, in their order
+    arrival: Arrival, known: Known, now: Instant, rules: Rules
+) -> Step:
     """Return what an authentic frame causes; one already known causes its stored answer again."""
+    if known.refused_for is not None:
+        return _refuse_again(arrival.header, known.refused_for)
     if known.trail is not None and known.trail.packet.head_sha256 == arrival.head_sha256:
         return _answer_again(known.trail, rules)
     if known.trail is not None or known.number_held_by not in {None, arrival.head_sha256}:
@@ -86,7 +95,8 @@ def decide_arrival(arrival: Arrival, known: Known, now: Instant, rules: Rules) -
 def decide_refusal(refusal: Refusal) -> Step:
     """Return what a frame that failed at the gate causes."""
     if refusal.seen_before:
-        return (RefuseOnLink(refusal.finding.reason, refusal.finding.detail),)
+        id_ = refusal.header.id if refusal.header is not None and refusal.proven else None
+        return (RefuseAgain(id_, refusal.finding),)
     return refuse(refusal.header, refusal.finding, refusal.via, proven=refusal.proven)
 
 
@@ -125,6 +135,11 @@ def refuse(header: Header | None, finding: Finding, via: str, *, proven: bool) -
     return (*kept, link_answer, Raise("unproven_frame_refused", f"{finding.reason} from {via}"))
 
 
+def _refuse_again(header: Header, finding: Finding) -> Step:
+    """A refusal, once signed, is final for those bytes; an answer's is not answered (R-29e)."""
+    return () if header.type in ANSWERS else (RefuseAgain(header.id, finding),)
+
+
 def _answer_again(trail: Trail, rules: Rules) -> Step:
     packet = trail.packet
     if packet.recipient == rules.here:
@@ -153,7 +168,7 @@ def _receive(arrival: Arrival, known: Known, rules: Rules) -> Step:
         case _ if isinstance(arrival.content, Receipt):
             return take_receipt(header, arrival.content, known.about, rules)
         case _ if isinstance(arrival.content, Closing):
-            return take_closing(header, arrival.content, known.about, rules)
+            return take_closing(header, arrival.content, known.about, known.answered, rules)
         case _ if header.type == PING:
             return (Keep(LeafKind.RECEIVED), SendReceipt("accepted", await_closing=True))
         case _:

@@ -6,6 +6,7 @@ frames; `None` there means the frame that the event itself brings.
 
 import msgspec
 
+from exchange.core.rules import Finding
 from schemas.leaves import LeafKind
 from schemas.moments import Instant
 from schemas.objects import Lane
@@ -91,6 +92,13 @@ class RefuseOnLink(msgspec.Struct, frozen=True, gc=False):
     again_at: Instant | None = None
 
 
+class RefuseAgain(msgspec.Struct, frozen=True, gc=False):
+    """Give the stored answer to bytes refused before: our receipt on `id`, else a link entry."""
+
+    id: str | None
+    finding: Finding
+
+
 class Quarantine(msgspec.Struct, frozen=True, gc=False):
     """Keep the bytes that arrived, closed to further processing."""
 
@@ -147,6 +155,7 @@ Effect = (
     | SendRefusedReceipt
     | SendClosing
     | RefuseOnLink
+    | RefuseAgain
     | Quarantine
     | Hold
     | Finish

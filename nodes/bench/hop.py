@@ -46,7 +46,6 @@ class HopResult(msgspec.Struct, frozen=True):
     synchronous_commit: bool
 
 
-
 async def run_hop(*, packets: int, payload_bytes: int, rounds: int) -> HopResult:
     """Measure; raise JudgementFailed where the record disagrees with what was sent."""
     async with open_stage() as stage:

@@ -195,7 +195,6 @@ def seal_frames(
     return frames
 
 
-
 async def judge_record(stage: Stage, total: int) -> tuple[int, dict[str, str]]:
     """Hold the stopped node's record against what was sent; return its leaves and settings.
 

@@ -3,6 +3,7 @@
 import msgspec
 
 from exchange.core.rules import Child
+from exchange.errors import AdministrationFailed
 from exchange.provision import Administration
 from nodes.cli.shapes import Topology, TreeNode
 from nodes.config import Broker, Config
@@ -15,21 +16,26 @@ from schemas.codes import Tier
 def compare(config: Config, *, apply: bool) -> Topology:
     """Return the tree and where the broker departs from the plan, after applying it if asked.
 
-    Raises AdministrationFailed, or ConfigurationFault where a leaf is to be applied.
+    Raises ConfigurationFault where a leaf is to be applied.
     """
     differences: list[str] = []
+    unanswered: str | None = None
     if config.broker is not None:
         _, planned = broker_plan(config)
         administration = Administration(config.broker.ctl)
         work = administration.apply if apply else administration.check
-        differences = work(planned)
+        try:
+            differences = work(planned)
+        except AdministrationFailed as error:
+            unanswered = str(error)
     elif apply:
         raise _no_broker()
     return Topology(
         tree=tree_of(config),
         systems=[system.name for system in config.systems],
         broker=_name_of(config.broker) if config.broker else None,
-        applied=apply,
+        applied=apply and unanswered is None,
+        unanswered=unanswered,
         differences=differences,
     )
 
@@ -67,9 +73,11 @@ def tree_of(config: Config) -> list[TreeNode]:
     return nodes
 
 
-def judge(shown: Topology) -> None:
-    """Raise JudgementFailed where the broker departs from the plan."""
-    if shown.differences:
+def judge(shown: Topology, *, strict: bool) -> None:
+    """Raise AdministrationFailed where the broker did not answer; JudgementFailed if `strict`."""
+    if shown.unanswered is not None:
+        raise AdministrationFailed(shown.unanswered)
+    if strict and shown.differences:
         raise JudgementFailed(
             f"broker {shown.broker} departs from the plan in {len(shown.differences)} places: "
             "run `bbaj topology --apply`"

@@ -214,7 +214,13 @@ async def _check_broker(config: Config) -> AsyncIterator[Check]:
 
 
 async def _check_daemon(config: Config) -> AsyncIterator[Check]:
-    """Ask the daemon for its links; where none runs, try the parent's broker ourselves."""
+    """Ask the daemon for its links; where none runs, try the parent's broker ourselves.
+
+    Not beside a running daemon: the parent's broker lets a child in so many times only.
+    """
+    if config.http.port == 0:
+        yield _check("daemon", "skipped", "http.port is 0: nobody can ask the daemon")
+        return
     health = await asyncio.to_thread(_ask_daemon, config)
     if health is not None:
         yield _check("daemon", "ok" if health.ready else "warning", _readiness(health))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 INTERRUPTED = 130
+PLAIN_COLUMNS = 140
 
 Folder = Annotated[Path, typer.Option(help="Where summary, book and logs go.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON; news go to stderr.")]
@@ -59,7 +60,10 @@ def add_commands(app: typer.Typer) -> None:
 def _console(json: bool) -> "Console":
     from rich.console import Console  # noqa: PLC0415 - keeps other commands quick
 
-    return Console(stderr=json, highlight=False)
+    console = Console(stderr=json, highlight=False)
+    if not console.is_terminal:
+        console.width = PLAIN_COLUMNS
+    return console
 
 
 def _print_json(summary: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from nodes.cli.exits import EXITS, FILE, INTERNAL, exit_code_of, leaf_of, next_s
 from nodes.cli.shapes import Failure
 from nodes.errors import ConfigurationFault
 from schemas.errors import BbajError, OutcomeUnknown, Retryable
+from store.errors import LockHeld, PartitionMissing
 
 
 def explain(error: BaseException, *, as_json: bool) -> int:
@@ -29,6 +30,8 @@ def _judge(error: BaseException) -> tuple[int, list[str]]:
     match error:
         case ConfigurationFault():
             return error.exit_code, [" ".join(fault.split()) for fault in error.faults]
+        case LockHeld() | PartitionMissing():  # their words say what to do
+            return exit_code_of(error), [_one_line(error)]
         case Retryable() | OutcomeUnknown():
             code = exit_code_of(error)
             return code, [f"{_one_line(error)}: {next_step_of(code)}"]

@@ -138,7 +138,7 @@ async def again(config: Config, packet_id: str) -> Drop:
         packet = line.packet
         if packet.type in ANSWERS or line.standing.state not in {State.REFUSED, State.EXPIRED}:
             raise UsageFault(
-                f"{packet_id} is a {packet.type}, {line.standing.state}: only a document of ours "
+                f"{packet_id} ({packet.type}) is {line.standing.state}: only a document of ours "
                 "that was refused or has expired is sealed again; the node repeats the others"
             )
         kept = await Shelf(config).fetch(desk, packet.frame)

@@ -54,4 +54,4 @@ def console_to(*, stderr: bool) -> Console:
 
 def working(text: str) -> Status:
     """Return a line on standard error that shows what is going on; nothing where nobody looks."""
-    return Status(text, console=console_to(stderr=True))
+    return Status(text, console=console_to(stderr=True), spinner="line")

@@ -1,6 +1,6 @@
 """From rows of the record to the shapes that commands print."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -17,14 +17,17 @@ from nodes.cli.shapes import (
     Quarantined,
     Story,
 )
+from nodes.cli.shelf import Shelf, content_of
 from nodes.clock import now
 from nodes.config import Config
 from nodes.errors import NotFound
 from schemas.addresses import is_address, is_within
-from schemas.answers import ANSWERS
-from schemas.moments import SECOND, format_instant
+from schemas.answers import ANSWERS, RECEIPT, decode_receipt
+from schemas.errors import FormatError
+from schemas.moments import SECOND, Instant, format_instant, parse_instant
 from schemas.reasons import NEXT_STEP, Reason
 from schemas.records import PacketRow, QuarantineRow
+from signing.errors import BucketKeyMissingError
 from store.reading import Filters, ListedPacket, Moment, Reading
 from store.standing import State
 
@@ -58,20 +61,22 @@ async def list_packets(config: Config, query: Query) -> PacketList:
         state=query.state,
         overdue=query.overdue or None,
     )
-    found: list[PacketLine] = []
+    found: list[ListedPacket] = []
     after = query.after
     async with reading(config) as desk:
         for _page in range(PAGES_MAX):
             page = await desk.list_packets(filters, after)
             for line in page.packets:
                 if _fits(line.packet, query):
-                    found.append(packet_line(line))
+                    found.append(line)
                 if len(found) == query.limit:
-                    return PacketList(packets=found, next_after=line.packet.frame)
-            after = page.next_after
-            if after is None:
+                    after = line.packet.frame
+                    break
+            else:
+                after = page.next_after
+            if after is None or len(found) == query.limit:
                 break
-    return PacketList(packets=found, next_after=after)
+        return PacketList(packets=await _lines(config, desk, found), next_after=after)
 
 
 def _fits(packet: PacketRow, query: Query) -> bool:
@@ -88,15 +93,48 @@ async def tell_story(config: Config, packet_id: str) -> Story:
         if not timeline.packets and not timeline.moments:
             raise NotFound(f"packet {packet_id} is not in the record: `bbaj list` shows what is")
         return Story(
-            packets=[packet_line(line) for line in timeline.packets],
+            packets=await _lines(config, desk, timeline.packets),
             happenings=[_happening(moment) for moment in timeline.moments],
-            answers=await _lines_of(desk, timeline.answers),
-            answered=await _lines_of(desk, timeline.answered),
+            answers=await _lines_of(config, desk, timeline.answers),
+            answered=await _lines_of(config, desk, timeline.answered),
         )
 
 
-async def _lines_of(desk: Reading, rows: Iterable[PacketRow]) -> list[PacketLine]:
-    return [packet_line(await find(desk, row.id, sender=row.sender)) for row in rows]
+async def _lines_of(config: Config, desk: Reading, rows: Iterable[PacketRow]) -> list[PacketLine]:
+    found = [await find(desk, row.id, sender=row.sender) for row in rows]
+    return await _lines(config, desk, found)
+
+
+async def _lines(config: Config, desk: Reading, found: Sequence[ListedPacket]) -> list[PacketLine]:
+    """Return lines of a list; of our own packets the addressee says when it received them."""
+    here = config.address
+    own = [line.packet for line in found if line.packet.sender == here]
+    received = await _received_by_addressees(Shelf(config), desk, own)
+    return [
+        packet_line(
+            line,
+            received.get(line.packet.id) if line.packet.sender == here else line.packet.received,
+        )
+        for line in found
+    ]
+
+
+async def _received_by_addressees(
+    shelf: Shelf, desk: Reading, packets: Sequence[PacketRow]
+) -> dict[str, Instant]:
+    """Return what the addressees' receipts say, by packet id; nothing where none can be opened."""
+    addressees = {packet.id: packet.recipient for packet in packets}
+    received: dict[str, Instant] = {}
+    for row in await desk.answers_to(list(addressees)):
+        if row.type == RECEIPT and row.re is not None and row.sender == addressees[row.re]:
+            try:
+                kept = await shelf.fetch(desk, row.frame)
+                receipt = decode_receipt(content_of(kept.raw)) if kept.raw else None
+            except (FormatError, BucketKeyMissingError):
+                continue
+            if receipt is not None and receipt.verdict == "accepted":
+                received[row.re] = parse_instant(receipt.received)
+    return received
 
 
 async def list_overdue(config: Config, limit: int) -> list[Overdue]:
@@ -152,7 +190,7 @@ def state(text: str | None) -> State | None:
         raise UsageFault(f"--state {text}: use one of {known}") from error
 
 
-def packet_line(line: ListedPacket) -> PacketLine:
+def packet_line(line: ListedPacket, received: Instant | None) -> PacketLine:
     """Return a line of a list."""
     packet, standing = line.packet, line.standing
     return PacketLine(
@@ -168,8 +206,9 @@ def packet_line(line: ListedPacket) -> PacketLine:
         period=packet.period,
         re=packet.re,
         sent=format_instant(packet.sent),
-        received=format_instant(packet.received),
-        transit_s=seconds_between(packet.sent, packet.received),
+        received=None if received is None else format_instant(received),
+        transit_s=None if received is None else seconds_between(packet.sent, received),
+        kept=format_instant(packet.received),
         via=packet.via,
         size=packet.size,
         state=standing.state,

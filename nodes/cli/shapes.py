@@ -44,10 +44,12 @@ class PacketLine(Shape, frozen=True, kw_only=True):
     re: str | None
     sent: str
     """When its sender says that it sealed it."""
-    received: str
-    """When this node committed it; of our own packets, when it was sealed here."""
-    transit_s: float
-    """Received less sent: two clocks' difference, and 0 for our own packets."""
+    received: str | None
+    """When this node received it; of our own packets, when the addressee says that it did."""
+    transit_s: float | None
+    """Received less sent; their clocks are two nodes'."""
+    kept: str
+    """When this node committed it."""
     via: str
     size: int
     state: str
@@ -243,6 +245,8 @@ class Topology(Shape, frozen=True, kw_only=True):
     systems: list[str]
     broker: str | None
     applied: bool
+    unanswered: str | None
+    """Why the broker could not be compared."""
     differences: list[str]
 
 

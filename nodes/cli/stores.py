@@ -132,12 +132,14 @@ class _bar:  # noqa: N801 - a context manager, used like a function
     """A progress bar on standard error; nothing where nobody looks."""
 
     def __init__(self) -> None:
+        console = console_to(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            console=console_to(stderr=True),
+            console=console,
             transient=True,
+            disable=not console.is_terminal,
         )
         self._stages: dict[str, TaskID] = {}
 

@@ -15,6 +15,7 @@ from schemas.documents.registry import (
     DOCUMENT_FILE,
     NOTICE_RETURNED,
     PERFORMANCE_PERIOD,
+    find_type,
 )
 
 FIRST_DAY = date(2026, 9, 1)
@@ -54,8 +55,8 @@ def prepare(type_name: str, sender: str, serial: int) -> Prepared:
             raise AssertionError(f"the demo drops no {type_name}")
 
 
-def prepare_notice(sender: str, packet: str) -> Prepared:
-    """Return the notice that returns a sender's packet for its content."""
+def prepare_notice(sender: str, packet: str, type_name: str) -> Prepared:
+    """Return the notice that returns a sender's packet for its content, in its own section."""
     notice = NoticeReturned(
         packet=PacketName(sender, 1, packet),
         reasons_version=RETURN_REASONS.version,
@@ -63,7 +64,7 @@ def prepare_notice(sender: str, packet: str) -> Prepared:
         text="Pupils of one class are missing: send the day again.",
         fields=(ReturnedField(field="$.pupils", problem="class 5A is missing"),),
     )
-    return Prepared(msgspec.json.encode(notice), re=packet)
+    return Prepared(msgspec.json.encode(notice), section=find_type(type_name).section, re=packet)
 
 
 __all__ = ["NOTICE_RETURNED", "Prepared", "prepare", "prepare_notice"]

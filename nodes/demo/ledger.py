@@ -123,7 +123,7 @@ class Ledger:
             case Return(flow=name, of=of):
                 self._planned[name] = 1
                 first = await self._first_left(of)
-                notice = prepare_notice(first.sender, first.packet)
+                notice = prepare_notice(first.sender, first.packet, first.type)
                 await self._drop(name, first.recipient, first.sender, NOTICE_RETURNED, notice)
 
     async def _drop(

@@ -34,7 +34,7 @@ def show(judged: Judged, console: Console) -> None:
 def _table(title: str, *heads: str) -> Table:
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     for place, head in enumerate(heads):
-        table.add_column(head, justify="left" if place == 0 else "right", no_wrap=True)
+        table.add_column(head, justify="left" if place == 0 else "right", no_wrap=place > 0)
     return table
 
 

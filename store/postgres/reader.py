@@ -227,6 +227,11 @@ class Reader(Access):
         """Return open exchanges whose next resend or deadline has come, the longest due first."""
         return read_all(OpenRow, await self._rows(_DUE, now, limit))
 
+    async def open_count(self) -> int:
+        """Return how many packets wait for an answer."""
+        count: int = await self._value("SELECT count(*) FROM open_exchange")
+        return count
+
     async def held_all(self) -> list[HeldRow]:
         """Return the frames that wait to be judged."""
         return read_all(HeldRow, await self._rows(_HELD))

@@ -52,17 +52,17 @@ class Country:
 
     async def rogue(self, address: str | None = None) -> Rogue:
         """Return a child that speaks by hand, online and greeted; a new one unless named."""
-        found = rogue_child(self.network, address or next(self._free))
-        self._rogues.append(found)
-        await found.start()
-        return found
+        return await self.online(rogue_child(self.network, address or next(self._free)))
 
     async def rogue_parent(self) -> Rogue:
         """Return the parent that speaks by hand to the one child it has."""
-        found = rogue_parent(self.network, ABOVE, BELOW)
-        self._rogues.append(found)
-        await found.start()
-        return found
+        return await self.online(rogue_parent(self.network, ABOVE, BELOW))
+
+    async def online(self, rogue: Rogue) -> Rogue:
+        """Let a rogue call until the test ends."""
+        self._rogues.append(rogue)
+        await rogue.start()
+        return rogue
 
     def document(self) -> bytes:
         """Return a valid document of made-up pupils, no two alike."""

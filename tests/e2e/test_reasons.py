@@ -101,7 +101,7 @@ async def rogue_of(country, address=None) -> Rogue:
     if key not in known:
         known[key] = await (country.rogue_parent() if address == BELOW else country.rogue(address))
     elif known[key].session is None:
-        await known[key].start()
+        await country.online(known[key])
     return known[key]
 
 

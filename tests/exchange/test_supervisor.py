@@ -105,6 +105,31 @@ async def test_fatal_errors_leave():
         await supervise(life, peer="kz", seed=b"x", on_state=Told())
 
 
+async def test_a_cancel_that_meets_a_failure_is_not_lost():
+    """A life whose group fails in the moment it is cancelled ends the supervisor all the same."""
+    told, begun = Told(), asyncio.Event()
+
+    async def life(_attempt, opened):
+        opened()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail())
+            await asyncio.Event().wait()
+
+    async def fail():
+        begun.set()
+        await asyncio.sleep(0)
+        raise LinkLost("cut")
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        task = group.create_task(
+            supervise(life, peer="kz.akmola", seed=b"x", on_state=told, backoff=QUICK)
+        )
+        await begun.wait()
+        await asyncio.sleep(0)
+        task.cancel()
+    assert told[-1] == LinkState("kz.akmola", "down", "stopped")
+
+
 async def test_unexpected_errors_leave():
     """An error of no disposition is ours to see: it is never retried."""
     with pytest.raises(ExceptionGroup) as raised:

@@ -464,15 +464,15 @@ def rogue_parent(network: PrivateNetwork, address: str, child: str) -> Rogue:
     """Return a rogue that speaks to `child` from its parent's place, at the parent's broker."""
     broker = network.nodes[address].config().broker
     assert broker is not None
-    endpoint = OwnBrokerEndpoint(
-        address=address, urls=[broker.url], login=login_of(broker), vhost=broker.vhost,
-        backoff=Backoff(most_s=1.0),
-    )
 
     async def connect(handler: Handler) -> None:
         async def ignore(_body: bytes, _headers: object) -> None:
             """Leave dead letters to others."""
 
+        endpoint = OwnBrokerEndpoint(
+            address=address, urls=[broker.url], login=login_of(broker), vhost=broker.vhost,
+            backoff=Backoff(most_s=1.0),
+        )
         await endpoint.run({label_of(child): handler}, ignore, lambda _: None)
 
     return Rogue(

@@ -36,5 +36,4 @@ def topology(
         return
     shown = brokers.compare(loaded, apply=apply)
     output.show(json, shown, lambda: tables.topology(shown))
-    if apply or check:
-        brokers.judge(shown)
+    brokers.judge(shown, strict=apply or check)
