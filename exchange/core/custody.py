@@ -136,7 +136,7 @@ def refuse(header: Header | None, finding: Finding, via: str, *, proven: bool) -
 
 
 def _refuse_again(header: Header, finding: Finding) -> Step:
-    """A refusal, once signed, is final for those bytes; an answer's is not answered (R-29e)."""
+    """Repeat a refusal: once signed it is final; an answer's is not answered (R-29e)."""
     return () if header.type in ANSWERS else (RefuseAgain(header.id, finding),)
 
 

@@ -104,16 +104,20 @@ def _pending(gate: Gate, number: int, dropped: Instant) -> PendingDrop:
 async def _delivered_at(desk: PostgresArchive, row: PendingDrop) -> Instant:
     """Return when the leaf's journal says `confirmed`. Raises JudgementFailed."""
     async with asyncio.timeout(WAIT_S):
-        while (outcome := await desk.drop_outcome(row.system, row.drop_id)) is None:
+        while (delivered := await _look(desk, row)) is None:  # noqa: ASYNC110 - another process acts
             await asyncio.sleep(POLL_S)
-        if outcome.frame is None:
-            raise JudgementFailed(f"drop {row.drop_id}: {outcome.fault}")
-        while True:
-            trail = (await desk.trail_of_frame([outcome.frame]))[outcome.frame]
-            for mark in trail.marks:
-                if mark.kind == LeafKind.CONFIRMED:
-                    return parse_instant(read_leaf(mark.record)["at"])
-            await asyncio.sleep(POLL_S)
+    return delivered
+
+
+async def _look(desk: PostgresArchive, row: PendingDrop) -> Instant | None:
+    outcome = await desk.drop_outcome(row.system, row.drop_id)
+    if outcome is None:
+        return None
+    if outcome.frame is None:
+        raise JudgementFailed(f"drop {row.drop_id}: {outcome.fault}")
+    trail = (await desk.trail_of_frame([outcome.frame]))[outcome.frame]
+    confirmed = [mark for mark in trail.marks if mark.kind == LeafKind.CONFIRMED]
+    return parse_instant(read_leaf(confirmed[0].record)["at"]) if confirmed else None
 
 
 def _resident_mb(network: PrivateNetwork) -> float:

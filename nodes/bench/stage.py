@@ -146,6 +146,7 @@ async def _no_dead(body: bytes, headers: object) -> None:
 
 
 def client_tls(network: PrivateNetwork, address: str) -> ClientTls:
+    """Return the link key material of an address."""
     keys = network.keys_of(address)
     return ClientTls(keys / "root.pem", keys / "link.pem", keys / "link.key")
 

@@ -1,0 +1,590 @@
+"""Every command against a network of two real daemons: a ministry, and an oblast without a broker.
+
+The tests share the network and come in any order: each sends packets of its own.
+"""
+
+import asyncio
+import hashlib
+import itertools
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from harness.cli_run import Done, bbaj
+from harness.network import private_network
+from nodes import samples
+from nodes.cli import inboxes, opening
+from nodes.cli.shapes import (
+    EvidenceFile,
+    Failure,
+    InboxLine,
+    NodeCheck,
+    Overdue,
+    PacketList,
+    Quarantined,
+    QuarantineEntry,
+    Rebuilding,
+    Sending,
+    Steps,
+    StoreCheck,
+    Story,
+    TakenDocument,
+    Topology,
+)
+from nodes.clock import now
+from nodes.sandbox.network import NodeSpec, PrivateNetwork
+
+TOP, BELOW, NOWHERE = "kz", "kz.akmola", "kz.nowhere"
+TYPE = "attendance.daily/1"
+
+_numbers = itertools.count(1000)
+
+
+class Desk:
+    """The commands at one node."""
+
+    def __init__(self, network: PrivateNetwork, address: str) -> None:
+        self.address = address
+        self.path = network.nodes[address].config_path
+
+    async def __call__(self, *words: str, given: bytes = b"") -> Done:
+        return await bbaj(*words, config=self.path, given=given)
+
+    async def send(self, to: str, *more: str) -> Done:
+        """Send a document that nobody has sent before."""
+        body = samples.tiny(next(_numbers))
+        return await self("send", "-", "--type", TYPE, "--to", to, "--json", *more, given=body)
+
+    async def deliver(self, to: str) -> str:
+        """Send a document and wait; return the packet's id."""
+        sent = (await self.send(to, "--wait=30")).shape(Sending)
+        assert sent.state == "delivered"
+        assert sent.packet is not None
+        return sent.packet
+
+
+@pytest.fixture(scope="module")
+async def network() -> AsyncIterator[PrivateNetwork]:
+    specs = [NodeSpec(TOP, systems=("ministry",)), NodeSpec(BELOW)]
+    limits = {"receipt_overdue_fast_us": 2_000_000}
+    async with private_network(specs, limits=limits) as network:
+        await network.start(TOP, BELOW)
+        yield network
+
+
+@pytest.fixture(scope="module")
+def top(network) -> Desk:
+    return Desk(network, TOP)
+
+
+@pytest.fixture(scope="module")
+def below(network) -> Desk:
+    return Desk(network, BELOW)
+
+
+@pytest.fixture(scope="module")
+async def delivered(below) -> str:
+    """Return the id of a packet that was delivered from below to the top."""
+    return await below.deliver(TOP)
+
+
+# ------------------------------------------------------------------ send
+
+
+async def test_send_waits_for_delivery(below):
+    """With --wait a document is followed until its addressee has accepted it."""
+    sent = (await below.send(TOP, "--wait=30")).shape(Sending)
+    assert (sent.state, sent.known_before, sent.holder) == ("delivered", False, TOP)
+
+
+async def test_send_returns_at_once_without_wait(below):
+    """Without --wait a command ends when the document is handed over, and names its drop."""
+    sent = (await below.send(TOP)).shape(Sending)
+    assert sent.state in {"handed over", "sent", "in custody", "delivered"}
+    assert sent.drop_id.startswith("sha256-")
+
+
+async def test_the_same_document_again_is_one_packet(below):
+    """Repeating a command makes no second packet, and says what became of the first."""
+    words = ("send", "-", "--type", TYPE, "--to", TOP, "--json", "--wait=30")
+    body = samples.tiny(next(_numbers))
+    first = (await below(*words, given=body)).shape(Sending)
+    second = (await below(*words, given=body)).shape(Sending)
+    assert second.packet == first.packet
+    assert second.known_before
+
+
+async def test_a_drop_id_names_the_drop(below):
+    """Two documents under one drop id are one drop: the second is not sent."""
+    name = f"daily-{next(_numbers)}"
+    first = (await below.send(TOP, "--drop-id", name, "--wait=30")).shape(Sending)
+    second = (await below.send(TOP, "--drop-id", name, "--wait=30")).shape(Sending)
+    assert (second.drop_id, second.packet) == (name, first.packet)
+
+
+async def test_a_faulty_document_is_not_handed_over(below):
+    """A document that its type does not allow ends with 67, and the field is named."""
+    done = await below("send", "-", "--type", TYPE, "--to", TOP, given=b'{"period":"2026-13-01"}')
+    assert done.code == 67
+    assert done.err.startswith("bbaj: $.")
+
+
+async def test_a_refused_packet_ends_with_its_reason(below):
+    """A packet to nobody is refused: exit code 68, the reason, and what to do next."""
+    done = await below.send(NOWHERE, "--wait=30")
+    sent = done.read(Sending)
+    assert (done.code, sent.state, sent.reason) == (68, "refused", "recipient-unknown")
+    assert sent.next_step == "correct the address"
+    assert json.loads(done.err)["exit_code"] == 68
+
+
+async def test_a_wait_without_a_daemon_ends_in_time(network, below):
+    """Nobody seals: the wait ends with 75, and the drop is kept for later."""
+    await network.stop(BELOW)
+    try:
+        done = await below.send(TOP, "--wait=1")
+    finally:
+        await network.start(BELOW)
+    assert (done.code, done.read(Sending).state) == (75, "handed over")
+
+
+async def test_an_overdue_packet_is_listed_with_its_holder(network, below):
+    """Without a receipt past the deadline, a packet is overdue, and its last holder is named."""
+    await network.stop(TOP)
+    try:
+        done = await below.send(TOP, "--wait=30")
+        sent = done.read(Sending)
+        listed = (await below("overdue", "--json")).shape(list[Overdue])
+        page = (await below("list", "--overdue", "--json")).shape(PacketList)
+    finally:
+        await network.start(TOP)
+    assert (done.code, sent.overdue) == (75, True)
+    row = next(row for row in listed if row.id == sent.packet)
+    assert (row.to, row.holder) == (TOP, BELOW)
+    assert row.age_s >= 2
+    assert sent.packet in {line.id for line in page.packets}
+
+
+# ------------------------------------------------------------------ ping, return, resend
+
+
+async def test_ping_is_answered(below):
+    """A ping goes to the node named and comes back as delivered."""
+    assert (await below("ping", TOP, "--wait", "--json")).shape(Sending).state == "delivered"
+
+
+async def test_ping_reaches_nobodys_inbox(top, below):
+    """A ping is released to no local system."""
+    sent = (await below("ping", TOP, "--wait", "--json")).shape(Sending)
+    lines = (await top("inbox", "list", "--taken", "--json")).shape(list[InboxLine])
+    assert sent.packet not in {line.id for line in lines}
+
+
+async def test_return_sends_a_notice(top, below, delivered):
+    """A returned document comes back as a notice that names packet, reason and fields."""
+    done = await top(
+        "return", delivered, "--reason", "period-wrong", "--field", "$.period=a Sunday",
+        "--wait=30", "--json",
+    )  # fmt: skip
+    packet = done.shape(Sending).packet
+    taken = await below("inbox", "take", packet, "--to", "-", "--again")
+    notice = json.loads(taken.out)
+    assert notice["packet"]["id"] == delivered
+    assert notice["reason"] == "period-wrong"
+    assert notice["fields"] == [{"field": "$.period", "problem": "a Sunday"}]
+
+
+async def test_return_wants_a_reason_of_the_list(top, delivered):
+    """A reason that is on no list is a fault of the command line, and the list is shown."""
+    done = await top("return", delivered, "--reason", "ugly")
+    assert done.code == 64
+    assert "period-wrong" in done.err
+
+
+async def test_only_what_came_to_us_is_returned(below, delivered):
+    """The sender of a document cannot return it."""
+    done = await below("return", delivered, "--reason", "other")
+    assert done.code == 66
+
+
+async def test_resend_seals_a_refused_document_again(below):
+    """A refused document goes out as a new packet with the same content; once for each refusal."""
+    refused = (await below.send(NOWHERE, "--wait=30")).read(Sending)
+    first = (await below("resend", refused.packet, "--wait=30", "--json")).read(Sending)
+    second = (await below("resend", refused.packet, "--wait=30", "--json")).read(Sending)
+    assert first.packet not in {None, refused.packet}
+    assert second.packet == first.packet
+
+
+async def test_resend_leaves_delivered_packets_alone(below, delivered):
+    """A delivered document is not sealed again."""
+    assert (await below("resend", delivered)).code == 64
+
+
+# ------------------------------------------------------------------ the record
+
+
+async def test_list_shows_both_times(below, delivered):
+    """A delivered packet shows when it was sent, and when its addressee received it."""
+    page = (await below("list", "--to", TOP, "--state", "delivered", "--json")).shape(PacketList)
+    line = next(line for line in page.packets if line.id == delivered)
+    assert line.sent < line.received
+    assert line.transit_s > 0
+
+
+async def test_list_narrows_by_subtree(below, delivered):
+    """Addresses stand for their subtrees, and receipts are left out unless asked for."""
+    under = (await below("list", "--from", BELOW, "--limit", "1000", "--json")).shape(PacketList)
+    none = (await below("list", "--from", "kz.other", "--json")).shape(PacketList)
+    every = (await below("list", "--all", "--limit", "1000", "--json")).shape(PacketList)
+    assert delivered in {line.id for line in under.packets}
+    assert not any(line.type_ == "receipt/1" for line in under.packets)
+    assert none.packets == []
+    assert any(line.type_ == "receipt/1" for line in every.packets)
+
+
+async def test_list_goes_on_behind_a_page(below):
+    """`next_after` leads from page to page, and no packet comes twice."""
+    for _ in range(3):
+        await below.deliver(TOP)
+    first = (await below("list", "--limit", "2", "--json")).shape(PacketList)
+    second = (
+        await below("list", "--limit", "2", "--after", str(first.next_after), "--json")
+    ).shape(PacketList)
+    ids = [line.id for line in [*first.packets, *second.packets]]
+    assert len(set(ids)) == 4
+
+
+async def test_list_for_people_shows_utc_and_zone(below, delivered):
+    """The table shows moments in UTC and in the local zone with its offset."""
+    out = (await below("list", "--limit", "1000")).out.decode()
+    assert delivered in out
+    assert " UTC" in out
+    assert "+05:00" in out
+
+
+async def test_show_tells_the_whole_story(top, below, delivered):
+    """From sealing to the closing: leaves, places, custody notes, answers."""
+    sent = (await below("show", delivered, "--json")).shape(Story)
+    received = (await top("show", delivered, "--json")).shape(Story)
+    assert {"sent", "placed", "custody", "confirmed", "answer"} <= {
+        happening.what for happening in sent.happenings
+    }
+    assert {"received", "released", "closed"} <= {each.what for each in received.happenings}
+    assert [line.type_ for line in sent.answers] == ["receipt/1", "closing/1"]
+    assert sent.happenings == sorted(sent.happenings, key=lambda each: each.at)
+
+
+async def test_show_for_people_says_what_to_do(below):
+    """A refusal is shown with its reason and the next step."""
+    refused = (await below.send(NOWHERE, "--wait=30")).read(Sending)
+    out = (await below("show", refused.packet)).out.decode()
+    assert "recipient-unknown" in out
+    assert "correct the address" in out
+
+
+async def test_show_of_nothing_is_not_found(below):
+    """An id that is not in the record ends with 66 and one line."""
+    done = await below("show", "01a00000-0000-7000-8000-000000000000")
+    assert done.code == 66
+    assert len(done.err.splitlines()) == 1
+
+
+async def test_quarantine_keeps_the_exact_bytes(top, below, tmp_path):
+    """A refused frame is listed with what to do, and written out byte for byte."""
+    sent = (await below.send(NOWHERE, "--wait=30")).read(Sending)
+    rows = (await top("quarantine", "list", "--json")).shape(list[Quarantined])
+    row = next(row for row in rows if row.id == sent.packet)
+    assert (row.reason, row.next_step) == ("recipient-unknown", "correct the address")
+    raw = tmp_path / "frame.bin"
+    shown = await top("quarantine", "show", sent.packet, "--raw", str(raw), "--json")
+    assert shown.shape(QuarantineEntry).raw == str(raw)
+    assert hashlib.sha256(raw.read_bytes()).hexdigest() == row.sha256
+    assert raw.read_bytes().startswith(b"BBAJ")
+
+
+async def test_quarantine_never_overwrites(top, below, tmp_path):
+    """A file that is there stays: exit code 71."""
+    sent = (await below.send(NOWHERE, "--wait=30")).read(Sending)
+    path = tmp_path / "frame.bin"
+    path.write_bytes(b"mine")
+    done = await top("quarantine", "show", sent.packet, "--raw", str(path))
+    assert (done.code, path.read_bytes()) == (71, b"mine")
+
+
+async def test_incidents_are_listed(top):
+    """Incidents come as one JSON array."""
+    done = await top("incidents", "--json")
+    assert isinstance(json.loads(done.out), list)
+
+
+# ------------------------------------------------------------------ inbox
+
+
+async def test_a_document_is_taken_once(top, below, tmp_path):
+    """The second command that takes a document finds nothing; the file holds what was sent."""
+    body = samples.tiny(next(_numbers))
+    words = ("send", "-", "--type", TYPE, "--to", TOP, "--json", "--wait=30")
+    packet = (await below(*words, given=body)).shape(Sending).packet
+    take = ("inbox", "take", packet, "--to", str(tmp_path), "--json")
+    taken = (await top(*take)).shape(list[TakenDocument])
+    again = await top(*take)
+    assert taken[0].path == str(tmp_path / f"{packet}.json")
+    assert (tmp_path / f"{packet}.json").read_bytes() == body
+    assert (again.code, again.out) == (66, b"")
+
+
+async def test_many_takers_take_each_document_once(top, below, tmp_path):
+    """Commands that run at once share the documents out; none comes twice, none is left."""
+    await top("inbox", "take", "--all", "--to", str(tmp_path))
+    sent = {await below.deliver(TOP) for _ in range(4)}
+    folders = [tmp_path / str(number) for number in range(3)]
+    for folder in folders:
+        folder.mkdir()
+    await asyncio.gather(
+        *(top("inbox", "take", "--all", "--to", str(folder)) for folder in folders)
+    )
+    taken = [path.stem for folder in folders for path in folder.iterdir()]
+    assert sorted(taken) == sorted(sent)
+
+
+async def test_a_taken_document_survives_a_crash(top, below, tmp_path):
+    """What was marked as taken, and not named yet, gets its name from the next command."""
+    packet = await below.deliver(TOP)
+    config = opening.load(top.path)
+    async with opening.reading(config) as desk:
+        items = await desk.inbox()
+        item = next(item for item in items if item.packet.id == packet)
+        token = "0123456789abcdef"
+        draft = tmp_path / f".{item.packet.frame}.{token}.{packet}.json.taking"
+        draft.write_bytes(b"written before the crash")
+        assert await desk.take(item.packet.frame, f"uid-0 {token}", now())
+    await top("inbox", "take", "--all", "--to", str(tmp_path))
+    assert (tmp_path / f"{packet}.json").read_bytes() == b"written before the crash"
+    assert not draft.exists()
+
+
+async def test_a_draft_that_was_never_marked_is_no_document(top, below, tmp_path):
+    """A crash before the mark leaves the document in the inbox, and it is taken as a whole."""
+    packet = await below.deliver(TOP)
+    config = opening.load(top.path)
+    async with opening.reading(config) as desk:
+        frame = next(item for item in await desk.inbox() if item.packet.id == packet).packet.frame
+    (tmp_path / f".{frame}.0123456789abcdef.{packet}.json.taking").write_bytes(b"half")
+    done = await top("inbox", "take", packet, "--to", str(tmp_path))
+    assert done.code == 0
+    assert (tmp_path / f"{packet}.json").read_bytes().startswith(b"{")
+
+
+async def test_standard_output_holds_the_document_alone(top, below):
+    """With --to - the document's bytes are all that is printed."""
+    body = samples.tiny(next(_numbers))
+    words = ("send", "-", "--type", TYPE, "--to", TOP, "--json", "--wait=30")
+    packet = (await below(*words, given=body)).shape(Sending).packet
+    assert (await top("inbox", "take", packet, "--to", "-")).out == body
+
+
+async def test_a_folder_that_is_not_there_leaves_the_document(top, below, tmp_path):
+    """Where the file cannot be written, nothing is marked: exit code 71, and the document waits."""
+    packet = await below.deliver(TOP)
+    done = await top("inbox", "take", packet, "--to", str(tmp_path / "nowhere"))
+    lines = (await top("inbox", "list", "--limit", "1000", "--json")).shape(list[InboxLine])
+    assert done.code == 71
+    assert packet in {line.id for line in lines}
+
+
+# ------------------------------------------------------------------ evidence
+
+
+@pytest.mark.parametrize("at", ["top", "below"])
+async def test_evidence_of_a_real_exchange_holds(request, delivered, tmp_path, at):
+    """Either end exports the exchange, and its VERIFY.md holds with stock tools."""
+    desk = request.getfixturevalue(at)
+    folder = tmp_path / "evidence"
+    await asyncio.sleep(1)
+    done = await desk("evidence", "export", delivered, "--to", str(folder), "--json")
+    file = done.shape(EvidenceFile)
+    assert file.frames == [".", "receipt", "closing"]
+    assert file.leaves == file.leaves_proven
+    command = "awk '/^```$/{on=0} on; /^```sh$/{on=1}' VERIFY.md | sh -e"
+    process = await asyncio.create_subprocess_exec(
+        "/usr/bin/env", "-i", "PATH=/usr/bin:/bin", "sh", "-c", command,
+        cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    assert out.endswith(b"evidence: holds\n"), err
+
+
+async def test_evidence_is_not_written_over(below, delivered, tmp_path):
+    """A folder that is there stays: exit code 71."""
+    assert (await below("evidence", "export", delivered, "--to", str(tmp_path))).code == 71
+
+
+# ------------------------------------------------------------------ node, store, topology
+
+
+async def test_store_verify_holds(below, delivered):
+    """A sound record verifies, the signature of its checkpoint included."""
+    found = (await below("store", "verify", "--json")).shape(StoreCheck)
+    assert (found.holds, found.faults_found) == (True, 0)
+    assert found.checkpoint is not None
+
+
+async def test_store_migrate_and_partitions_repeat(below):
+    """Both commands do nothing where nothing is to do."""
+    await below("store", "partitions", "--months", "5")
+    for words in (("store", "migrate"), ("store", "partitions", "--months", "5")):
+        assert (await below(*words, "--json")).shape(Steps).done == []
+
+
+async def test_store_rebuild_wants_the_daemon_stopped(network, below):
+    """Beside the daemon the command ends with 69; without it, with counts."""
+    beside = await below("store", "rebuild")
+    await network.stop(BELOW)
+    try:
+        done = (await below("store", "rebuild", "--json")).shape(Rebuilding)
+    finally:
+        await network.start(BELOW)
+    assert beside.code == 69
+    assert done.held == 0
+
+
+async def test_node_check_finds_a_sound_node(top):
+    """Keys, certificates, database, partitions, clock and broker are looked at, and hold."""
+    found = (await top("node", "check", "--json")).shape(NodeCheck)
+    names = {check.name for check in found.checks if check.state == "ok"}
+    assert found.holds
+    assert {"keys", "packet certificate", "database", "partitions", "clock"} <= names
+    assert "broker bbaj-kz" in names
+
+
+async def test_node_check_names_every_fault_of_the_configuration(below, tmp_path):
+    """All faults of a configuration file come at once, and the exit code is 1."""
+    path = tmp_path / "node.toml"
+    text = below.path.read_text(encoding="utf-8")
+    path.write_text(f"colour = 1\n{text}\n[log]\nlevel = 7\n", encoding="utf-8")
+    done = await bbaj("node", "check", "--json", config=path)
+    details = [check.detail for check in done.read(NodeCheck).checks]
+    assert done.code == 1
+    assert any("colour" in detail for detail in details)
+    assert any("log" in detail for detail in details)
+
+
+async def test_node_check_goes_on_behind_a_fault(below, tmp_path):
+    """With the database away, keys and certificates are looked at all the same."""
+    path = tmp_path / "node.toml"
+    lines = below.path.read_text(encoding="utf-8").splitlines()
+    away = ['url = "postgresql://u@127.0.0.1:1/x"' if "url = \"post" in line and "owner" not in line
+            else line for line in lines]  # fmt: skip
+    path.write_text("\n".join(away), encoding="utf-8")
+    done = await bbaj("node", "check", "--json", config=path)
+    states = {check.name: check.state for check in done.read(NodeCheck).checks}
+    assert (states["database"], states["keys"]) == ("fault", "ok")
+    assert done.code == 1
+
+
+async def test_an_unreachable_database_is_one_line(below, tmp_path):
+    """A command without its database ends with 69 and one line that says what to do."""
+    path = tmp_path / "node.toml"
+    text = below.path.read_text(encoding="utf-8")
+    start = text.index('\nurl = "post')
+    path.write_text(
+        text[: start + 1]
+        + 'url = "postgresql://u@127.0.0.1:1/x"'
+        + text[text.index("\n", start + 1) :],
+        encoding="utf-8",
+    )
+    done = await bbaj("list", config=path)
+    assert done.code == 69
+    assert len(done.err.splitlines()) == 1
+    assert "node check" in done.err
+
+
+async def test_an_unprepared_database_is_a_matter_of_configuration(network, below, tmp_path):
+    """A database without our schema ends with 78 and names the command that makes it."""
+    urls = await network._postgres.create_database(f"empty_{next(_numbers)}")
+    path = tmp_path / "node.toml"
+    text = below.path.read_text(encoding="utf-8")
+    start = text.index('\nurl = "post')
+    path.write_text(
+        text[: start + 1] + f'url = "{urls.daemon_url}"' + text[text.index("\n", start + 1) :],
+        encoding="utf-8",
+    )
+    done = await bbaj("list", config=path)
+    assert done.code == 78
+    assert "bbaj store migrate" in done.err
+
+
+async def test_topology_of_a_leaf_needs_no_broker(below):
+    """A leaf shows the way to the root, and has no plan to apply."""
+    shown = (await below("topology", "--json")).shape(Topology)
+    applied = await below("topology", "--apply")
+    assert [(node.address, node.here) for node in shown.tree] == [(TOP, False), (BELOW, True)]
+    assert (shown.broker, applied.code) == (None, 78)
+
+
+async def test_topology_prints_what_a_broker_imports(top):
+    """--print gives the definitions as JSON, users and queues among them."""
+    definitions = json.loads((await top("topology", "--print")).out)
+    assert {queue["name"] for queue in definitions["queues"]} >= {"up.akmola", "down.akmola"}
+
+
+async def test_topology_compares_with_the_broker(network, top, tmp_path):
+    """With the right administration command the broker is as planned."""
+    broker = network._brokers[TOP]
+    wrapper = tmp_path / "ctl"
+    variables = " ".join(f"'{name}={value}'" for name, value in (broker.environment or {}).items())
+    command = " ".join(f"'{word}'" for word in broker.ctl_command)
+    wrapper.write_text(f'#!/bin/sh\nexec /usr/bin/env {variables} {command} "$@"\n')
+    wrapper.chmod(0o755)
+    path = tmp_path / "node.toml"
+    text = (
+        top.path.read_text(encoding="utf-8")
+        .replace("[broker]\n", f'[broker]\nctl = ["{wrapper}"]\n')
+        .replace('password_file = "', f'password_file = "{top.path.parent}/')
+    )
+    path.write_text(text, encoding="utf-8")
+    done = await bbaj("topology", "--check", "--json", config=path)
+    assert done.shape(Topology).differences == []
+
+
+async def test_topology_without_an_answer_still_shows_the_tree(top):
+    """Where the administration command fails, the tree is shown, and the exit code is 74."""
+    done = await top("topology", "--json")
+    shown = done.read(Topology)
+    assert done.code == 74
+    assert [node.address for node in shown.tree] == [TOP, BELOW]
+    assert shown.unanswered
+
+
+async def test_options_before_the_command_count_too(below):
+    """`bbaj --config FILE --json list` is `bbaj list --config FILE --json`."""
+    done = await bbaj("--config", str(below.path), "--json", "list")
+    assert done.shape(PacketList)
+
+
+async def test_the_environment_names_the_configuration(below):
+    """BBAJ_CONFIG names the node where --config does not."""
+    done = await bbaj("list", "--json", variables={"BBAJ_CONFIG": str(below.path)})
+    assert done.shape(PacketList)
+
+
+async def test_errors_as_json_have_a_shape(below):
+    """With --json an error is one JSON object on standard error."""
+    done = await below("show", "nothing", "--json")
+    failure = json.loads(done.err)
+    assert failure["name"] == "not-found"
+    assert set(failure) == set(Failure.__struct_fields__)
+
+
+def test_the_folder_of_drafts_is_told_apart(tmp_path):
+    """Only files that this command wrote are taken for drafts."""
+    (tmp_path / ".1.xyz.taking").write_bytes(b"")
+    draft = inboxes._DRAFT.fullmatch(".17.0123456789abcdef.name.json.taking")
+    assert inboxes._DRAFT.fullmatch(".1.xyz.taking") is None
+    assert (draft["frame"], draft["name"]) == ("17", "name.json")
+
+
+assert Path  # used by fixtures in annotations
