@@ -353,6 +353,8 @@ class Effects:
         hop = self._rules.next_hop(packet.recipient)
         if hop is None:
             return False
+        if any(row.frame == packet.frame for row in batch.changes.entries):
+            return False
         stream = stream_to(hop, lane_of_packet(packet))
         places = (await self._archive.places_of([packet.frame])).get(packet.frame, [])
         before = [(number, placed) for name, number, placed in places if name == stream]

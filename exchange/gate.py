@@ -126,19 +126,36 @@ class Gate:
         """The fingerprint of our packet certificate."""
         return self._signer.fingerprint
 
-    def open_message(self, raw: bytes, neighbour: str, now: Instant) -> Opened:
+    def learn(self, raw: bytes) -> list[bytes]:
+        """Take over the certificates that a message brings; return those that are new.
+
+        Harmless before any signature: each is judged on use. Called in the order of arrival, so
+        that a bundle judged in another thread finds what an earlier one has brought.
+        """
+        try:
+            message = cut_object(raw)
+            if not isinstance(message.header, Bundle | Certificate):
+                return []
+            certificates, _ = unpack_pieces(message.body)
+        except FormatError:
+            return []
+        fresh = set(self.trust.add_certificates(certificates))
+        return [der for der in certificates if hashlib.sha256(der).hexdigest() in fresh]
+
+    def open_message(
+        self, raw: bytes, neighbour: str, now: Instant, learned: list[bytes]
+    ) -> Opened:
         """Authenticate one message of a link, a bundle with all of its frames."""
         try:
-            return self._open_message(raw, neighbour, now)
+            return self._open_message(raw, neighbour, now, learned)
         except FormatError as error:
             return Unreadable(error.reason, error.detail, raw)
         except Exception as error:  # noqa: BLE001 - nothing that a neighbour sends may stop us
             return Unreadable("own-fault", type(error).__name__, raw)
 
     def _open_message(
-        self, raw: bytes, neighbour: str, now: Instant
+        self, raw: bytes, neighbour: str, now: Instant, learned: list[bytes]
     ) -> OpenedBundle | OpenedObject:
-        learned = self._learn(cut_object(raw))
         checked = check_object(
             raw, trust=self.trust, here=self.here, neighbour=neighbour, now=now, limits=self.limits
         )
@@ -147,18 +164,6 @@ class Gate:
         _, pieces = unpack_bundle_body(checked.body)
         entries = [self.judge(piece, neighbour, now) for piece in pieces]
         return OpenedBundle(checked.header, hashlib.sha256(raw).digest(), entries, learned)
-
-    def _learn(self, message: CutObject) -> list[bytes]:
-        """Take over the certificates that a message brings: harmless, each is judged on use."""
-        match message.header:
-            case Bundle():
-                certificates, _ = unpack_bundle_body(message.body)
-            case Certificate():
-                certificates, _ = unpack_pieces(message.body)
-            case _:
-                return []
-        fresh = set(self.trust.add_certificates(certificates))
-        return [der for der in certificates if hashlib.sha256(der).hexdigest() in fresh]
 
     def judge(self, raw: bytes, neighbour: str, now: Instant) -> JudgedEntry:
         """Authenticate one entry and encrypt its bytes for rest."""

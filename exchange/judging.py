@@ -196,7 +196,7 @@ class Judging:
         if not self._state.clock_agrees.is_set():
             return
         for row in await self._state.archive.held_all():
-            if row.missing == OWN_FAULT:
+            if row.missing == OWN_FAULT or row.frame in batch.changes.judged:
                 continue
             link = self._state.links.get(row.neighbour)
             _, quarantined, bucket, sealed = await self._state.archive.stored_frame(row.frame)

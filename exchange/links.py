@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from typing import Protocol
 
 import msgspec
@@ -211,19 +212,24 @@ class Link:
                 delivery.body,
                 self.neighbour,
                 self._clock(),
+                self._gate.learn(delivery.body),
             )
             await self._sequencer.submit(LinkMessage(self, session, delivery, opened))
 
     async def _send(self, session: Session, tasks: asyncio.TaskGroup) -> None:
+        """Hand over whatever is due, the small and urgent first, without awaiting confirms."""
         room = asyncio.Semaphore(BUNDLES_IN_FLIGHT)
         while True:
             self._wake.clear()
-            await self._send_control(session)
-            while not self._notes_due and (bundle := await self._next_bundle()) is not None:
-                await room.acquire()
-                tasks.create_task(self._publish_bundle(session, bundle, room))
-            if not self._notes_due:
-                await self._sleep()
+            more = True
+            while more:
+                for raw in self._greeting():
+                    tasks.create_task(self._publish(session, raw))
+                more = await self._send_bundle("fast", session, tasks, room)
+                for raw in self._owed():
+                    tasks.create_task(self._publish(session, raw))
+                more |= await self._send_bundle("bulk", session, tasks, room)
+            await self._sleep()
 
     async def _sleep(self) -> None:
         try:
@@ -239,19 +245,28 @@ class Link:
                 state.moved_at = time.monotonic()
                 self._restart(state)
 
-    async def _send_control(self, session: Session) -> None:
-        """Greet, send notes and single objects: small, and ahead of any bundle."""
+    def _greeting(self) -> list[bytes]:
+        """Return our certificate and a hello where one is due."""
+        if not self._hello_due:
+            return []
         now = self._clock()
-        if self._hello_due:
-            self._hello_due = False
-            self._hello_sent_at = now
-            await session.publish(self._gate.make_certificates(self.neighbour, None, now))
-            await session.publish(self._make_hello(now))
-        while self._objects:
-            await session.publish(self._objects.popleft())
+        self._hello_due = False
+        self._hello_sent_at = now
+        return [self._gate.make_certificates(self.neighbour, None, now), self._make_hello(now)]
+
+    def _owed(self) -> list[bytes]:
+        """Return the notes that are due, and single objects."""
+        now = self._clock()
         due, self._notes_due = self._notes_due, set()
-        for lane in sorted(due, reverse=True):
-            await session.publish(self._make_note(lane, now))
+        owed = [self._make_note(lane, now) for lane in sorted(due, reverse=True)]
+        while self._objects:
+            owed.append(self._objects.popleft())
+        return owed
+
+    async def _publish(self, session: Session, raw: bytes) -> None:
+        """Publish something small; a neighbour whose queue is full is away, and greets anew."""
+        with suppress(BrokerFull):
+            await session.publish(raw)
 
     def _make_hello(self, now: Instant) -> bytes:
         assert self._sequencer is not None
@@ -285,15 +300,18 @@ class Link:
 
     # --- bundles ------------------------------------------------------------------------------
 
-    async def _next_bundle(self) -> bytes | None:
-        """Return the next bundle, `fast` before `bulk`; None where nothing may go now."""
+    async def _send_bundle(
+        self, lane: Lane, session: Session, tasks: asyncio.TaskGroup, room: asyncio.Semaphore
+    ) -> bool:
+        """Send one bundle of a lane; False where nothing may go now."""
         if not self.synchronised or self.suspended:
-            return None
-        for lane in LANES:
-            bundle = await self._bundle_of(lane)
-            if bundle is not None:
-                return bundle
-        return None
+            return False
+        bundle = await self._bundle_of(lane)
+        if bundle is None:
+            return False
+        await room.acquire()
+        tasks.create_task(self._publish_bundle(session, bundle, room))
+        return True
 
     async def _bundle_of(self, lane: Lane) -> bytes | None:
         state = self._lanes[lane]

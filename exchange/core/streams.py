@@ -99,7 +99,8 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
         gap = seen > up_to and self.rewound_for != (up_to, seen)
         if stalled or gap or up_to < self.cursor:
             return Outgoing(up_to, up_to, (up_to, seen), single=not moved)
-        return Outgoing(up_to, max(self.sent, up_to), self.rewound_for, single=False)
+        single = self.single and not moved
+        return Outgoing(up_to, max(self.sent, up_to), self.rewound_for, single)
 
     def stalled(self) -> "Outgoing":
         """Return the state after a time without any note: again from the cursor, one by one."""

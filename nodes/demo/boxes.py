@@ -5,6 +5,7 @@ broker or daemon that is down for a while is what the demo is about.
 """
 
 import asyncio
+import contextlib
 import hashlib
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +23,6 @@ from nodes.demo.messages import Box
 from nodes.wiring import DEFAULT_SYSTEM, database_url
 from schemas.documents.contents import read_content
 from schemas.documents.registry import find_type
-from schemas.errors import BbajError
 from schemas.moments import format_instant
 from schemas.records import PendingDrop
 from signing.at_rest import AtRest
@@ -31,6 +31,7 @@ from store.postgres import Desk
 
 AGAIN_S = 0.3
 CONFIRM_S = 10.0
+CLOSE_S = 3.0
 ENTRIES_AT_ONCE = 100
 BYTES_AT_ONCE = 16 * 1024 * 1024
 PREFETCH = 50
@@ -74,15 +75,18 @@ class AmqpBox:
         while True:
             try:
                 connection = await aio_pika.connect(self._url, timeout=CONFIRM_S)
-                async with connection:
+                try:
                     await self._consume(connection)
+                finally:
+                    self._connected.clear()
+                    await _close(connection)
             except _AMQP_FAULTS:
-                await asyncio.sleep(AGAIN_S)
-            finally:
-                self._connected.clear()
-                self._outbound = None
+                pass
+            await asyncio.sleep(AGAIN_S)
 
     async def _consume(self, connection: aio_pika.abc.AbstractConnection) -> None:
+        lost = asyncio.Event()
+        connection.close_callbacks.add(lambda *_: lost.set())
         channel = await connection.channel(on_return_raises=True)
         await channel.set_qos(prefetch_count=PREFETCH)
         system = self._box.system
@@ -92,7 +96,7 @@ class AmqpBox:
         await status.consume(self._hear)
         self._outbound = await channel.get_exchange("outbound", ensure=False)
         self._connected.set()
-        await connection.closed()
+        await lost.wait()
 
     async def _take(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
         self._book.leave(
@@ -141,6 +145,13 @@ class AmqpBox:
             return
 
 
+async def _close(connection: aio_pika.abc.AbstractConnection) -> None:
+    """Close what may be lost already."""
+    with contextlib.suppress(*_AMQP_FAULTS):
+        async with asyncio.timeout(CLOSE_S):
+            await connection.close()
+
+
 class RecordBox:
     """A leaf's system: hands over and takes out through the node's record, as commands do."""
 
@@ -159,12 +170,8 @@ class RecordBox:
         async with self._desk:
             self._started.set()
             while True:
-                try:
-                    await self._take()
-                    await self._hear()
-                except BbajError:
-                    self._started.clear()
-                    raise
+                await self._take()
+                await self._hear()
                 await asyncio.sleep(AGAIN_S)
 
     async def _take(self) -> None:

@@ -104,11 +104,9 @@ async def demo_network(
         async with contextlib.AsyncExitStack() as stack:
             network = _plan(folder, specs, authorities, share_broker=share_broker)
             stack.push_async_callback(_stop, network)
-            await _start_services(network, view)
             for address in also_children:
                 _issue_and_lose(network, address)
-            view.say("making databases, virtual hosts and rights")
-            await network.nodes.add_nodes(specs, also_children=also_children)
+            await _start_services(network, view, specs, also_children)
             for address in cuttable:
                 await _put_proxy_before(network, address, stack)
             view.say(f"starting {len(specs)} daemons")
@@ -145,19 +143,33 @@ def _has_child(spec: NodeSpec, specs: Sequence[NodeSpec]) -> bool:
     return any(parent_of(each.address) == spec.address for each in specs)
 
 
-async def _start_services(network: DemoNetwork, view: View) -> None:
+async def _start_services(
+    network: DemoNetwork, view: View, specs: Sequence[NodeSpec], also_children: Sequence[str]
+) -> None:
+    """Start database and brokers, and give each node its own as soon as they are there."""
     brokers = set(network.brokers.values())
     view.say(f"starting {len(brokers)} RabbitMQ brokers and one PostgreSQL")
+    database = asyncio.Event()
+    addresses = [*(spec.address for spec in specs), *also_children]
 
-    async def start(broker: PrivateBroker) -> None:
-        of = [address for address, each in network.brokers.items() if each is broker]
-        for address in of:
-            view.node(address, "broker starting")
-        await broker.start()
-        for address in of:
-            view.node(address, "broker up")
+    async def start_database() -> None:
+        await network.postgres.start()
+        database.set()
 
-    await asyncio.gather(network.postgres.start(), *(start(broker) for broker in brokers))
+    async def start(broker: PrivateBroker | None) -> None:
+        own = [spec for spec in specs if network.brokers.get(spec.address) is broker]
+        for spec in own:
+            view.node(spec.address, "broker starting" if broker else "starting")
+        if broker is not None:
+            await broker.start()
+        await database.wait()
+        for spec in own:
+            view.node(spec.address, "provisioning")
+            below = [each for each in addresses if parent_of(each) == spec.address]
+            await network.nodes.add_nodes([spec], also_children=below)
+            view.node(spec.address, "provisioned")
+
+    await asyncio.gather(start_database(), start(None), *(start(broker) for broker in brokers))
 
 
 async def _start_daemons(network: DemoNetwork, view: View) -> None:

@@ -15,7 +15,14 @@ from nodes.demo.messages import Tally
 
 NEWS_SHOWN = 8
 PLAIN_EVERY_S = 5.0
-STYLES = {"up": "green", "starting": "yellow", "broker up": "yellow", "broker starting": "yellow"}
+STYLES = {
+    "up": "green",
+    "starting": "yellow",
+    "broker starting": "yellow",
+    "provisioning": "yellow",
+    "provisioned": "yellow",
+}
+"""Ordinary states; any other is news."""
 
 
 class View(Protocol):

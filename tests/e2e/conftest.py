@@ -45,6 +45,7 @@ class Country:
         self._free = iter(ROGUES)
         self._numbers = itertools.count(1)
         self._rogues: list[Rogue] = []
+        self._lasting: dict[str, Rogue] = {}
 
     @property
     def users(self) -> tuple[LocalUser, ...]:
@@ -53,6 +54,16 @@ class Country:
     async def rogue(self, address: str | None = None) -> Rogue:
         """Return a child that speaks by hand, online and greeted; a new one unless named."""
         return await self.online(rogue_child(self.network, address or next(self._free)))
+
+    async def lasting_rogue(self, name: str, address: str | None = None) -> Rogue:
+        """Return one rogue for many tests, which only sends what leaves its link as it was."""
+        if name not in self._lasting:
+            parent = address == BELOW
+            found = await (self.rogue_parent() if parent else self.rogue(address))
+            self._lasting[name] = found
+        elif self._lasting[name].session is None:
+            await self.online(self._lasting[name])
+        return self._lasting[name]
 
     async def rogue_parent(self) -> Rogue:
         """Return the parent that speaks by hand to the one child it has."""

@@ -10,7 +10,6 @@ by), `encryption-required` and `decrypt-failed` (no coding of the format encrypt
 answer yet).
 """
 
-import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -89,20 +88,9 @@ def case(reason: str, answer: str, *, where: str = RELAY) -> Callable[[Make], Ma
 # --- the bad packets ------------------------------------------------------------------------------
 
 
-@functools.cache
-def _rogues() -> dict[str, Rogue]:
-    return {}
-
-
 async def rogue_of(country, address=None) -> Rogue:
     """Return the one rogue that all of these packets come from, unless another one is named."""
-    known = _rogues()
-    key = address or "any"
-    if key not in known:
-        known[key] = await (country.rogue_parent() if address == BELOW else country.rogue(address))
-    elif known[key].session is None:
-        await country.online(known[key])
-    return known[key]
+    return await country.lasting_rogue(address or "reasons", address)
 
 
 @case("format-invalid", "entry")

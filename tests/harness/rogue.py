@@ -389,6 +389,17 @@ class Rogue:
         """Return the newest receipt on exactly this frame, with the frame that brought it."""
         return await self.until(lambda: next(iter(self.receipts_on(frame, verdict)[::-1]), None))
 
+    async def answer_to(self, frame: bytes) -> Receipt | Refusal:
+        """Return whatever answer to exactly these bytes comes first."""
+        digest = sha256(frame).hex()
+
+        def look() -> Receipt | Refusal | None:
+            entries = [one for one in self.refusals if one.frame_sha256 == digest]
+            receipts = [receipt for _, receipt in self.receipts_on(frame)]
+            return next(iter((*entries, *receipts)), None)
+
+        return await self.until(look)
+
     def receipts_on(self, frame: bytes, verdict: str = "") -> list[tuple[Frame, Receipt]]:
         """Return all receipts on exactly this frame that came so far."""
         digest = sha256(frame).hex()

@@ -425,7 +425,8 @@ async def test_evidence_is_not_written_over(below, delivered, tmp_path):
 # ------------------------------------------------------------------ node, store, topology
 
 
-async def test_store_verify_holds(below, delivered):
+@pytest.mark.usefixtures("delivered")
+async def test_store_verify_holds(below):
     """A sound record verifies, the signature of its checkpoint included."""
     found = (await below("store", "verify", "--json")).shape(StoreCheck)
     assert (found.holds, found.faults_found) == (True, 0)

@@ -1,0 +1,331 @@
+"""Numbered streams over a link that loses, repeats and reorders: everything is taken exactly once."""
+
+from hashlib import sha256
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from exchange.core.streams import (
+    CHAIN_START,
+    Broken,
+    Incoming,
+    NotTaken,
+    Outgoing,
+    Taken,
+    chain_after,
+    take_bundle,
+)
+
+DIGESTS = [sha256(b"entry %d" % number).digest() for number in range(1, 400)]
+CHAINS = [CHAIN_START]
+for _number, _digest in enumerate(DIGESTS, 1):
+    CHAINS.append(chain_after(CHAINS[-1], _number, _digest))
+
+
+def offer(stream, first, last):
+    """Judge the bundle of honest entries `first` to `last`."""
+    return take_bundle(stream, first, last, CHAINS[last], DIGESTS[first - 1 : last])
+
+
+def stands(up_to, seen=0):
+    return Incoming(up_to, CHAINS[up_to], max(up_to, seen))
+
+
+spans = st.tuples(st.integers(1, 30), st.integers(0, 9)).map(lambda s: (s[0], s[0] + s[1]))
+
+
+# ------------------------------------------------------------------ what to take
+
+
+@given(st.integers(0, 30), spans)
+def test_only_what_is_new_and_next_is_taken(up_to, span):
+    """A bundle is taken from the next number on, or not at all."""
+    first, last = span
+    found = offer(stands(up_to), first, last)
+    if first <= up_to + 1 <= last:
+        assert found == Taken(up_to + 1 - first, stands(last))
+    else:
+        assert found == NotTaken(stands(up_to, last if last > up_to else 0))
+
+
+@given(st.lists(spans, max_size=40))
+def test_any_order_of_bundles_takes_each_number_once(bundles):
+    """Repeats, overlaps and gaps in any order: what is taken is 1, 2, 3 … without a break."""
+    stream, taken = Incoming(), []
+    for first, last in bundles:
+        found = offer(stream, first, last)
+        assert not isinstance(found, Broken)
+        if isinstance(found, Taken):
+            taken += range(first + found.skip, last + 1)
+        stream = found.after
+    assert taken == list(range(1, stream.up_to + 1))
+    assert stream.chain == CHAINS[stream.up_to]
+    assert stream.seen == max([0, *(last for first, last in bundles)])
+
+
+@given(st.integers(0, 30), spans)
+def test_a_repeat_changes_nothing(up_to, span):
+    """A bundle that was judged once leaves the stream alone the second time."""
+    stream = offer(stands(up_to), *span).after
+    again = offer(stream, *span)
+    assert again == NotTaken(stream)
+
+
+@given(st.integers(0, 30), spans, st.integers(0, 9), st.binary(min_size=32, max_size=32))
+def test_no_entry_can_be_exchanged(up_to, span, at, other):
+    """An entry that is to be taken and is not the one under the chain breaks its bundle."""
+    first, last = span
+    digests = DIGESTS[first - 1 : last]
+    changed = min(at, last - first)
+    digests[changed] = other
+    found = take_bundle(stands(up_to), first, last, CHAINS[last], digests)
+    if first <= up_to + 1 <= last and first + changed > up_to:
+        assert isinstance(found, Broken)
+    else:
+        assert found == offer(stands(up_to), first, last)
+
+
+@given(st.integers(1, 30), st.integers(1, 9), st.binary(min_size=32, max_size=32))
+def test_another_past_is_a_fork(up_to, count, other):
+    """Who continues from another chain than the one we know has given a number twice."""
+    first, last = max(1, up_to - 3), up_to + count
+    stream = Incoming(up_to, other, up_to)
+    found = take_bundle(stream, first, last, CHAINS[last], DIGESTS[first - 1 : last])
+    assert isinstance(found, Broken)
+    assert found.fork is (first <= up_to)
+
+
+@given(st.integers(1, 30), st.binary(min_size=32, max_size=32))
+def test_the_last_number_under_another_chain_is_a_fork(up_to, other):
+    """A known last number must come with the chain that we hold."""
+    found = take_bundle(stands(up_to), up_to, up_to, other, DIGESTS[up_to - 1 : up_to])
+    assert found == Broken(fork=True, detail=f"number {up_to} came with another chain")
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_numbers_and_entries_must_agree(count):
+    """A bundle of two numbers with more or fewer entries is evidence, and no fork."""
+    found = take_bundle(Incoming(), 1, 2, CHAINS[2], DIGESTS[:count])
+    assert isinstance(found, Broken)
+    assert not found.fork
+
+
+def test_a_bundle_of_nothing_takes_nothing():
+    """Without entries no number is taken, whatever first and last say."""
+    assert isinstance(take_bundle(stands(4), 6, 5, CHAINS[5], []), NotTaken)
+
+
+def test_a_note_says_how_far_the_stream_is_taken():
+    """What a custody note carries is the stream's own state."""
+    position = stands(3, 9).position("bulk", 2)
+    assert (position.lane, position.epoch, position.up_to, position.seen) == ("bulk", 2, 3, 9)
+    assert position.chain == CHAINS[3].hex()
+
+
+def test_the_chain_is_that_of_the_protocol():
+    """`chain_n = SHA-256(chain_(n-1) || u64 n || SHA-256(entry n))`, from 32 zero bytes on."""
+    expected = sha256(bytes(32) + (1).to_bytes(8, "big") + DIGESTS[0]).digest()
+    assert chain_after(CHAIN_START, 1, DIGESTS[0]) == expected
+
+
+# ------------------------------------------------------------------ where to send from
+
+
+def test_a_note_moves_the_cursor():
+    """What the neighbour has taken is not sent again."""
+    assert Outgoing(3, 9).after_note(7, 7, may_lower=False) == Outgoing(7, 9)
+
+
+def test_a_note_beyond_what_was_sent_moves_sending_too():
+    """After a restart the neighbour may know more than we remember having sent."""
+    assert Outgoing(3, 3).after_note(7, 7, may_lower=True) == Outgoing(7, 7)
+
+
+def test_an_old_note_is_dropped():
+    """Only a note with our latest nonce may lower the cursor."""
+    state = Outgoing(7, 9)
+    assert state.after_note(3, 3, may_lower=False) == state
+    assert state.after_note(3, 3, may_lower=True) == Outgoing(3, 3, (3, 3))
+
+
+def test_a_gap_is_resent_once():
+    """`seen` above `up_to` rewinds, and the same note again does not."""
+    rewound = Outgoing(3, 9).after_note(5, 9, may_lower=False)
+    assert (rewound.cursor, rewound.sent) == (5, 5)
+    resent = rewound.after_sending(9)
+    assert resent.after_note(5, 9, may_lower=False).sent == 9
+
+
+def test_a_note_that_stands_still_falls_back_to_single_entries():
+    """Entries are out and the cursor has not moved: again from the cursor, one by one."""
+    assert Outgoing(3, 9).after_note(3, 3, may_lower=False) == Outgoing(3, 3, (3, 3), single=True)
+
+
+def test_single_entries_go_on_until_notes_move():
+    """Another note that stands still does not end the fallback; one that moves does."""
+    single = Outgoing(3, 3, (3, 3), single=True).after_sending(4)
+    assert single.after_note(3, 3, may_lower=False).single
+    assert not single.after_note(4, 4, may_lower=False).single
+
+
+def test_a_quiet_stream_stays_as_it_is():
+    """A note that confirms what is known, with nothing out, changes nothing."""
+    state = Outgoing(9, 9)
+    assert state.after_note(9, 9, may_lower=True) == state
+
+
+def test_silence_sends_again_from_the_cursor():
+    """After a time without any note everything out is sent again, one by one."""
+    assert Outgoing(3, 9).stalled() == Outgoing(3, 3, single=True)
+
+
+def test_a_new_connection_begins_at_the_cursor():
+    """Whatever was out on the old connection may be lost."""
+    assert Outgoing(3, 9, (3, 5)).restarted() == Outgoing(3, 3)
+
+
+# ------------------------------------------------------------------ both, over a bad link
+
+
+class Streams(RuleBasedStateMachine):
+    """One stream between a sender and a receiver; the link does whatever it likes with messages."""
+
+    def __init__(self):
+        super().__init__()
+        self.placed = 0
+        self.at = Outgoing()
+        self.stream = Incoming()
+        self.taken: list[int] = []
+        self.session = 0
+        self.bundles: list[tuple[int, int]] = []
+        self.notes: list[tuple[int, int, int]] = []
+
+    # --- sender and receiver
+
+    @rule(count=st.integers(1, 6))
+    @precondition(lambda self: self.placed < 300)
+    def place(self, count):
+        self.placed += count
+
+    @rule(most=st.integers(1, 6))
+    @precondition(lambda self: self.at.sent < self.placed)
+    def send(self, most):
+        first = self.at.sent + 1
+        last = min(self.placed, first if self.at.single else first + most - 1)
+        self.bundles.append((first, last))
+        self.at = self.at.after_sending(last)
+
+    @rule()
+    def fall_silent(self):
+        if self.at.sent > self.at.cursor:
+            self.at = self.at.stalled()
+
+    def take(self, first, last):
+        found = offer(self.stream, first, last)
+        assert not isinstance(found, Broken)
+        if isinstance(found, Taken):
+            self.taken += range(first + found.skip, last + 1)
+        self.stream = found.after
+        self.note()
+
+    def note(self):
+        self.notes.append((self.session, self.stream.up_to, self.stream.seen))
+
+    def hear(self, session, up_to, seen):
+        assert up_to <= self.placed, "an honest neighbour never knows more than was placed"
+        self.at = self.at.after_note(up_to, seen, may_lower=session == self.session)
+
+    # --- what the link and the world do
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.bundles)
+    def deliver_a_bundle(self, data):
+        at = data.draw(st.integers(0, len(self.bundles) - 1))
+        self.take(*self.bundles.pop(at))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.bundles)
+    def repeat_a_bundle(self, data):
+        self.take(*data.draw(st.sampled_from(self.bundles)))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.bundles)
+    def lose_a_bundle(self, data):
+        self.bundles.pop(data.draw(st.integers(0, len(self.bundles) - 1)))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.notes)
+    def deliver_a_note(self, data):
+        self.hear(*self.notes.pop(data.draw(st.integers(0, len(self.notes) - 1))))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.notes)
+    def repeat_a_note(self, data):
+        self.hear(*data.draw(st.sampled_from(self.notes)))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.notes)
+    def lose_a_note(self, data):
+        self.notes.pop(data.draw(st.integers(0, len(self.notes) - 1)))
+
+    @rule()
+    def restart_the_receiver(self):
+        self.stream = Incoming(self.stream.up_to, self.stream.chain, self.stream.up_to)
+
+    @rule()
+    def connect_anew(self):
+        """Both greet: leftovers of the old connection stay on their way."""
+        self.session += 1
+        self.at = self.at.restarted()
+        self.hear(self.session, self.stream.up_to, self.stream.seen)
+
+    @rule(data=st.data())
+    def restore_the_receiver(self, data):
+        """The receiver's record is an old copy: it takes again what it had lost."""
+        up_to = data.draw(st.integers(0, self.stream.up_to))
+        self.stream = stands(up_to)
+        self.taken = self.taken[:up_to]
+        self.connect_anew()
+
+    # --- what must always hold
+
+    @invariant()
+    def each_number_is_taken_once_and_in_order(self):
+        assert self.taken == list(range(1, self.stream.up_to + 1))
+
+    @invariant()
+    def chains_are_equal(self):
+        assert self.stream.chain == CHAINS[self.stream.up_to]
+
+    @invariant()
+    def numbers_are_in_order(self):
+        assert 0 <= self.at.cursor <= self.at.sent <= self.placed
+
+    def teardown(self):
+        """Once faults stop, everything arrives, after one silence at most, and then all is quiet."""
+        silences = 0
+        messages = 0
+        while self.bundles or self.notes or self.at.cursor < self.placed:
+            if self.at.sent < self.placed:
+                self.send(6)
+            elif self.bundles:
+                self.take(*self.bundles.pop(0))
+            elif self.notes:
+                self.hear(*self.notes.pop(0))
+            else:
+                silences += 1
+                self.fall_silent()
+            messages += 1
+            assert messages < 20 * self.placed + 2000, "sender and receiver never come to rest"
+        assert self.stream.up_to == self.at.cursor == self.placed
+        assert silences <= 1
+
+
+TestStreams = Streams.TestCase
+
+
+@pytest.mark.slow
+class TestStreamsDeep(Streams.TestCase):
+    settings = settings.get_profile("deep")
