@@ -18,16 +18,15 @@ AnyShape = msgspec.Struct | list[msgspec.Struct]
 
 def show(as_json: bool, value: object, draw: Callable[[], Iterable[RenderableType]]) -> None:
     """Print a shape (or a list of shapes) as JSON, or what `draw` makes of it."""
-    try:
-        if as_json:
-            sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
-        else:
-            console = console_to(stderr=False)
-            for part in draw():
-                console.print(part)
-        sys.stdout.flush()
-    except BrokenPipeError as error:
-        leave_quietly(error)
+    if as_json:
+        write_bytes(msgspec.json.encode(value) + b"\n")
+        return
+    console = console_to(stderr=False)
+    with console.capture() as drawn:  # rich, writing by itself, would end with a code of its own
+        for part in draw():
+            console.print(part)
+    lines = drawn.get().splitlines()
+    write_bytes("".join(f"{line.rstrip()}\n" for line in lines).encode())
 
 
 def write_bytes(data: bytes) -> None:

@@ -9,7 +9,6 @@ out as JSON lines; it ends with 0 only if its judgement finds nothing.
 import asyncio
 import contextlib
 import hashlib
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, TextIO
 
 import msgspec
 
+from nodes.clock import now
 from nodes.demo.boxes import AmqpBox, LocalBox, RecordBox
 from nodes.demo.documents import NOTICE_RETURNED, Prepared, prepare, prepare_notice
 from nodes.demo.evidence import gather
@@ -59,7 +59,7 @@ class Ledger:
         self.book = Book(dropped=[], left=[], told=[], expected=[])
         self._record = record
         self._planned: dict[str, int] = {}
-        self._serial = int.from_bytes(os.urandom(2))
+        self._serial = now() // 1000
         self._moved = asyncio.Event()
         self._boxes: dict[str, LocalBox] = {
             box.address: RecordBox(box, self) if box.url is None else AmqpBox(box, self)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,12 @@ class LedgerProcess:
     def __init__(self, process: asyncio.subprocess.Process, view: View) -> None:
         """Speak to a running ledger."""
         self.flows: Mapping[str, Tally] = {}
+        self.exit_code = -1
         self._process = process
         self._view = view
         self._judged: Judged | None = None
         self._moved = asyncio.Event()
+        self._ended = asyncio.Event()
 
     async def listen(self) -> None:
         """Take its events until it ends."""
@@ -58,6 +60,7 @@ class LedgerProcess:
             else:
                 self._judged = event
             self._moved.set()
+        self._ended.set()
 
     async def tell(self, command: Command) -> None:
         """Give a command."""
@@ -67,9 +70,16 @@ class LedgerProcess:
 
     async def settled(self, timeout_s: float) -> bool:
         """Wait until every flow has ended; say whether it did in time."""
+        return await self._until(lambda flow: flow.settled, timeout_s)
+
+    async def heard(self, timeout_s: float) -> bool:
+        """Wait until every sender has heard the end of what it dropped; say whether in time."""
+        return await self._until(lambda flow: flow.told >= flow.planned, timeout_s)
+
+    async def _until(self, holds: Callable[[Tally], bool], timeout_s: float) -> bool:
         try:
             async with asyncio.timeout(timeout_s):
-                while not self.flows or not all(flow.settled for flow in self.flows.values()):
+                while not self.flows or not all(holds(flow) for flow in self.flows.values()):
                     self._moved.clear()
                     await self._moved.wait()
         except TimeoutError:
@@ -80,16 +90,11 @@ class LedgerProcess:
         """Have it judge. Raises JudgementFailed where it ends without a word."""
         await self.tell(Judge(rogue, facts))
         async with asyncio.timeout(JUDGE_S):
-            code = await self._process.wait()
-            while self._judged is None and not self._at_end:
-                await asyncio.sleep(0.05)
-        if self._judged is None or (code == 0) != self._judged.passed:
-            raise JudgementFailed(f"the ledger ended with {code} and without a judgement")
+            self.exit_code = await self._process.wait()
+            await self._ended.wait()
+        if self._judged is None or (self.exit_code == 0) != self._judged.passed:
+            raise JudgementFailed(f"the ledger ended with {self.exit_code}, without a judgement")
         return self._judged
-
-    @property
-    def _at_end(self) -> bool:
-        return self._process.stdout is None or self._process.stdout.at_eof()
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from `nodes.authority_files`, as `bbaj ca` makes them.
 
 import asyncio
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -136,7 +137,7 @@ class PrivateNetwork:
 
     async def _provision(self, node: RunningNode, broker: PrivateBroker) -> None:
         _, planned = broker_plan(node.config())
-        administration = Administration(broker.ctl_command, broker.environment)
+        administration = Administration(_administration_command(broker))
         faults = await asyncio.to_thread(administration.apply, planned)
         if faults:
             raise ServiceDown(f"broker of {node.address}: {faults[0]}")
@@ -172,6 +173,7 @@ class PrivateNetwork:
                 'password_file = "broker.password"',
                 f'vhost = "{vhost_of(spec.address)}"',
                 f'local_vhost = "{vhost_of(spec.address)}-local"',
+                f"ctl = {json.dumps(_administration_command(broker))}",
             ]
         if parent is not None:
             port = self._brokers[parent].amqps_port
@@ -293,6 +295,12 @@ def tls_of(authority: AuthorityFiles, folder: Path, address: str) -> BrokerTls:
     if not keys.exists():
         authority.issue_node(address, now(), with_children=True)
     return BrokerTls(ca=keys / "root.pem", certificate=keys / "link.pem", key=keys / "link.key")
+
+
+def _administration_command(broker: PrivateBroker) -> list[str]:
+    """Return rabbitmqctl with the private broker's environment, and no other."""
+    settings = [f"{name}={value}" for name, value in broker.environment.items()]
+    return ["env", "-i", *settings, *broker.ctl_command]
 
 
 def database_name(address: str) -> str:

@@ -25,7 +25,7 @@ from schemas.addresses import label_of
 ROOT, RELAY, SENDER, RECIPIENT = "kz", "kz.zhambyl", "kz.zhambyl.taraz", "kz.zhambyl.shu"
 ABOVE, BELOW = "kz.abai", "kz.abai.semey"
 MUTE, NARROW, OLD = "kz.zhambyl.mute", "kz.zhambyl.narrow", "kz.zhambyl.old"
-ROGUES = [f"kz.zhambyl.r{number:02}" for number in range(1, 25)]
+ROGUES = [f"kz.zhambyl.r{number:02}" for number in range(1, 61)]
 
 HOLD_LIMIT_S = 2.5
 OVERDUE_S = 2.0

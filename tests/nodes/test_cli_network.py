@@ -8,7 +8,6 @@ import hashlib
 import itertools
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -247,8 +246,7 @@ async def test_list_narrows_by_subtree(below, delivered):
 
 async def test_list_goes_on_behind_a_page(below):
     """`next_after` leads from page to page, and no packet comes twice."""
-    for _ in range(3):
-        await below.deliver(TOP)
+    await asyncio.gather(*(below.deliver(TOP) for _ in range(4)))
     first = (await below("list", "--limit", "2", "--json")).shape(PacketList)
     second = (
         await below("list", "--limit", "2", "--after", str(first.next_after), "--json")
@@ -265,10 +263,11 @@ async def test_list_for_people_shows_utc_and_zone(below, delivered):
     assert "+05:00" in out
 
 
-async def test_show_tells_the_whole_story(top, below, delivered):
+async def test_show_tells_the_whole_story(top, below):
     """From sealing to the closing: leaves, places, custody notes, answers."""
-    sent = (await below("show", delivered, "--json")).shape(Story)
-    received = (await top("show", delivered, "--json")).shape(Story)
+    packet = await below.deliver(TOP)
+    sent = (await below("show", packet, "--json")).shape(Story)
+    received = (await top("show", packet, "--json")).shape(Story)
     assert {"sent", "placed", "custody", "confirmed", "answer"} <= {
         happening.what for happening in sent.happenings
     }
@@ -339,7 +338,7 @@ async def test_a_document_is_taken_once(top, below, tmp_path):
 async def test_many_takers_take_each_document_once(top, below, tmp_path):
     """Commands that run at once share the documents out; none comes twice, none is left."""
     await top("inbox", "take", "--all", "--to", str(tmp_path))
-    sent = {await below.deliver(TOP) for _ in range(4)}
+    sent = await asyncio.gather(*(below.deliver(TOP) for _ in range(4)))
     folders = [tmp_path / str(number) for number in range(3)]
     for folder in folders:
         folder.mkdir()
@@ -580,12 +579,8 @@ async def test_errors_as_json_have_a_shape(below):
     assert set(failure) == set(Failure.__struct_fields__)
 
 
-def test_the_folder_of_drafts_is_told_apart(tmp_path):
+def test_drafts_are_told_from_other_files():
     """Only files that this command wrote are taken for drafts."""
-    (tmp_path / ".1.xyz.taking").write_bytes(b"")
     draft = inboxes._DRAFT.fullmatch(".17.0123456789abcdef.name.json.taking")
     assert inboxes._DRAFT.fullmatch(".1.xyz.taking") is None
     assert (draft["frame"], draft["name"]) == ("17", "name.json")
-
-
-assert Path  # used by fixtures in annotations
