@@ -77,8 +77,10 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
 
     cursor: int = 0
     sent: int = 0
-    rewound_for: tuple[int, int] = (-1, -1)
-    """The (up_to, seen) of the note that we last rewound for: once for each value."""
+    rewound_at: int = -1
+    """The cursor when we last began again there: once for each place."""
+    known: int = -1
+    """The highest number sent or seen by then: a gap below it is being filled already."""
     single: bool = False
     """Notes stand still: send single frames until they move."""
 
@@ -88,20 +90,29 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
 
     def restarted(self) -> "Outgoing":
         """Return the state of a new connection: on from the cursor."""
-        return msgspec.structs.replace(self, sent=self.cursor, rewound_for=(-1, -1))
+        return Outgoing(self.cursor, self.cursor, self.cursor, -1, self.single)
 
     def after_note(self, up_to: int, seen: int, *, may_lower: bool) -> "Outgoing":
         """Return the state after a note; only one with our latest nonce may lower the cursor."""
         if up_to < self.cursor and not may_lower:
             return self
         moved = up_to != self.cursor
-        stalled = not moved and self.sent > up_to and self.rewound_for != (up_to, seen)
-        gap = seen > up_to and self.rewound_for != (up_to, seen)
-        if stalled or gap or up_to < self.cursor:
-            return Outgoing(up_to, up_to, (up_to, seen), single=not moved)
-        single = self.single and not moved
-        return Outgoing(up_to, max(self.sent, up_to), self.rewound_for, single)
+        gap = seen > max(up_to, self.known)
+        stands = not moved and self.sent > up_to != self.rewound_at
+        if gap or stands or up_to < self.cursor:
+            return self._rewound(up_to, seen, single=not moved and self.sent > up_to)
+        nothing_sent = self.sent == self.cursor == self.rewound_at
+        return Outgoing(
+            up_to,
+            max(self.sent, up_to),
+            up_to if nothing_sent else self.rewound_at,
+            self.known,
+            self.single and not moved,
+        )
 
     def stalled(self) -> "Outgoing":
         """Return the state after a time without any note: again from the cursor, one by one."""
-        return Outgoing(self.cursor, self.cursor, self.rewound_for, single=True)
+        return self._rewound(self.cursor, 0, single=True)
+
+    def _rewound(self, up_to: int, seen: int, *, single: bool) -> "Outgoing":
+        return Outgoing(up_to, up_to, up_to, max(self.known, self.sent, seen), single)

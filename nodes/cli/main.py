@@ -8,7 +8,7 @@ import typer
 from typer.exceptions import TyperException
 
 from nodes.cli import ca, demo
-from nodes.cli.commands import bench, broker, documents, evidence, looking, node, store
+from nodes.cli.commands import bench, broker, documents, evidence, link, looking, node, store
 from nodes.cli.options import ConfigOption, JsonOption, spell_out, take_to_all
 
 PROGRAM = "bbaj"
@@ -27,6 +27,7 @@ app.add_typer(documents.inbox)
 looking.add_to(app)
 app.add_typer(looking.quarantine)
 app.add_typer(evidence.app)
+app.add_typer(link.app)
 app.add_typer(node.app)
 broker.add_to(app)
 app.add_typer(store.app)

@@ -13,8 +13,6 @@ from nodes.cli.exits import READER_GONE
 PLAIN_COLUMNS = 1000
 """Width where nobody looks: lines of a pipe or a file are not wrapped."""
 
-AnyShape = msgspec.Struct | list[msgspec.Struct]
-
 
 def show(as_json: bool, value: object, draw: Callable[[], Iterable[RenderableType]]) -> None:
     """Print a shape (or a list of shapes) as JSON, or what `draw` makes of it."""

@@ -115,6 +115,16 @@ class Incident(Shape, frozen=True, kw_only=True):
     frame: int | None
 
 
+class LinkStanding(Shape, frozen=True, kw_only=True):
+    """A neighbour, and whether its link is in use."""
+
+    neighbour: str
+    state: str
+    """`in use` or `suspended`."""
+    since: str | None
+    why: str
+
+
 class Quarantined(Shape, frozen=True, kw_only=True):
     """A frame that was refused, is or was held, or belongs to an incident."""
 

@@ -14,6 +14,7 @@ from nodes.cli.shapes import (
     Exit,
     Happening,
     InboxLine,
+    LinkStanding,
     Incident,
     NodeCheck,
     Overdue,
@@ -256,6 +257,15 @@ def incidents(rows: Sequence[Incident]) -> Iterator[RenderableType]:
     for row in rows:
         frame = "" if row.frame is None else str(row.frame)
         table.add_row(utc_over_local(row.at), row.kind, row.neighbour, plain(row.detail), frame)
+    yield table
+
+
+def links(rows: Sequence[LinkStanding]) -> Iterator[RenderableType]:
+    """Draw `link list`."""
+    table = _table("neighbour", "link", "since", "why")
+    for row in rows:
+        since = "" if row.since is None else utc_over_local(row.since)
+        table.add_row(row.neighbour, row.state, since, plain(row.why))
     yield table
 
 

@@ -18,7 +18,7 @@ from exchange.gate import CONTENT_BYTES_MAX
 from nodes.clock import now
 from nodes.config import load_config
 from nodes.demo.documents import Prepared
-from nodes.demo.judgement import Left, Told
+from nodes.demo.book import Left, Told
 from nodes.demo.messages import Box
 from nodes.wiring import DEFAULT_SYSTEM, database_url
 from schemas.documents.contents import read_content
@@ -42,10 +42,10 @@ class Observed(Protocol):
     """What a box tells the book."""
 
     def leave(self, one: Left) -> None:
-        """A document left an inbox."""
+        """Note that a document left an inbox."""
 
     def tell(self, one: Told) -> None:
-        """A status event came."""
+        """Note that a status event came."""
 
 
 class LocalBox(Protocol):

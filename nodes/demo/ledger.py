@@ -7,7 +7,6 @@ out as JSON lines; it ends with 0 only if its judgement finds nothing.
 """
 
 import asyncio
-import contextlib
 import hashlib
 import sys
 from collections.abc import Sequence
@@ -17,23 +16,18 @@ from typing import Any, TextIO
 import msgspec
 
 from nodes.clock import now
+from nodes.demo.book import Book, Dropped, Left, Told, tally
 from nodes.demo.boxes import AmqpBox, LocalBox, RecordBox
 from nodes.demo.documents import NOTICE_RETURNED, Prepared, prepare, prepare_notice
 from nodes.demo.evidence import gather
 from nodes.demo.judgement import (
-    Book,
-    Dropped,
-    Left,
     StoreReport,
-    Told,
     Verdict,
-    count_resent,
     judge_documents,
     judge_rogue,
     judge_stores,
-    tally,
-    tier_times,
 )
+from nodes.demo.measures import count_resent, tier_times
 from nodes.demo.messages import (
     Command,
     Event,
@@ -69,12 +63,12 @@ class Ledger:
     # --- the book -----------------------------------------------------------------------------
 
     def leave(self, one: Left) -> None:
-        """A document left an inbox."""
+        """Note that a document left an inbox."""
         self.book.left.append(one)
         self._write("left", one)
 
     def tell(self, one: Told) -> None:
-        """A status event came."""
+        """Note that a status event came."""
         self.book.told.append(one)
         self._write("told", one)
 
@@ -220,16 +214,15 @@ async def _commands() -> asyncio.StreamReader:
     return reader
 
 
-async def _run(plan: Plan) -> int:
-    folder = Path(plan.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "ledger.jsonl").open("w", encoding="utf-8", buffering=1) as record:
-        return await Ledger(plan, record).run(await _commands())
+async def _run(plan: Plan, record: TextIO) -> int:
+    return await Ledger(plan, record).run(await _commands())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run by a plan file."""
     path = (arguments or sys.argv[1:])[0]
     plan = msgspec.json.decode(Path(path).read_bytes(), type=Plan)
-    with contextlib.suppress(KeyboardInterrupt):
-        sys.exit(asyncio.run(_run(plan)))
+    folder = Path(plan.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "ledger.jsonl").open("w", encoding="utf-8", buffering=1) as record:
+        sys.exit(asyncio.run(_run(plan, record)))

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from nodes.demo import sabotage
 from nodes.demo.messages import Judged, Send
-from nodes.demo.network import DemoNetwork, demo_network
+from nodes.demo.network import DemoNetwork, Layout, demo_network
 from nodes.demo.places import CITY, OBLAST, REPUBLIC, Flow
 from nodes.demo.running import ended_by_signals
 from nodes.demo.story import LedgerProcess, ledger_process
@@ -27,10 +27,14 @@ from nodes.sandbox.network import NodeSpec
 from schemas.documents.registry import ADMIN_ORDER, ATTENDANCE_DAILY
 
 SYSTEM = "statistics"
-SPECS = (
-    NodeSpec(REPUBLIC, systems=(SYSTEM,)),
-    NodeSpec(OBLAST),
-    NodeSpec(CITY, systems=("register",)),
+LAYOUT = Layout(
+    specs=(
+        NodeSpec(REPUBLIC, systems=(SYSTEM,)),
+        NodeSpec(OBLAST),
+        NodeSpec(CITY, systems=("register",)),
+    ),
+    authorities=(REPUBLIC, OBLAST),
+    share_broker=True,
 )
 FLOWS = (
     Flow("attendance, city to republic", CITY, REPUBLIC, ATTENDANCE_DAILY, 6, 0.2),
@@ -65,12 +69,7 @@ async def run_negative(folder: Path, console: Console) -> dict[str, Any]:
     outcomes: dict[str, Outcome] = {}
     async with ended_by_signals(), AsyncExitStack() as stack:
         with open_view(console) as view:
-            network = await stack.enter_async_context(
-                demo_network(
-                    SPECS, authorities=[REPUBLIC, OBLAST], share_broker=True, view=view,
-                    logs=folder / "logs",
-                )
-            )  # fmt: skip
+            network = await stack.enter_async_context(demo_network(LAYOUT, view, folder / "logs"))
             for trial in TRIALS:
                 outcomes[trial.name] = await _run(trial, network, folder, view)
             if not all(each.as_it_must for each in outcomes.values()):

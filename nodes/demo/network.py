@@ -20,7 +20,13 @@ from nodes.clock import now
 from nodes.demo.messages import Box
 from nodes.demo.proxy import Proxy
 from nodes.demo.view import View
-from nodes.sandbox.network import NodeSpec, PrivateNetwork, make_brokers, vhost_of
+from nodes.sandbox.network import (
+    NodeSpec,
+    PrivateNetwork,
+    RunningNode,
+    make_brokers,
+    vhost_of,
+)
 from nodes.sandbox.postgres import PrivatePostgres
 from nodes.sandbox.rabbitmq import PrivateBroker
 from nodes.wiring import DEFAULT_SYSTEM
@@ -60,16 +66,22 @@ class DemoNetwork(msgspec.Struct):
         """Who issues and revokes."""
         return self.nodes.authority
 
+    def in_order(self) -> list[RunningNode]:
+        """Return the nodes, each behind its parent."""
+        return [node for _, node in sorted(self.nodes.nodes.items())]
+
     def boxes(self) -> list[Box]:
         """Return where local systems drop and take: one a node that has one, and the leaves."""
-        boxes = []
-        for address, node in self.nodes.nodes.items():
-            config = str(node.config_path)
-            for system in node.spec.systems:
-                boxes.append(Box(address, system, self.url_of(address, system), config))
-            if node.config().broker is None:
-                boxes.append(Box(address, DEFAULT_SYSTEM, None, config))
-        return boxes
+        return [box for node in self.in_order() for box in self._boxes_of(node)]
+
+    def _boxes_of(self, node: RunningNode) -> list[Box]:
+        config = str(node.config_path)
+        if node.config().broker is None:
+            return [Box(node.address, DEFAULT_SYSTEM, None, config)]
+        return [
+            Box(node.address, system, self.url_of(node.address, system), config)
+            for system in node.spec.systems
+        ]
 
     def keep_logs(self, logs: Path) -> None:
         """Copy the logs of daemons and services where they outlive the network."""
@@ -82,56 +94,69 @@ class DemoNetwork(msgspec.Struct):
         return f"amqp://{system}:{secret}@127.0.0.1:{port}/{vhost_of(address)}-local"
 
 
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
+    """What a network is to be."""
+
+    specs: tuple[NodeSpec, ...]
+    authorities: tuple[str, ...]
+    also_children: tuple[str, ...] = ()
+    """Addresses with a login and keys, one set of them lost before, but no node of ours."""
+    cuttable: tuple[str, ...] = ()
+    """Nodes that reach their parent through a proxy."""
+    share_broker: bool = False
+
+    def children_of(self, address: str) -> list[str]:
+        """Return the addresses right below one."""
+        addresses = (*(spec.address for spec in self.specs), *self.also_children)
+        return [each for each in addresses if parent_of(each) == address]
+
+
 @asynccontextmanager
-async def demo_network(
-    specs: Sequence[NodeSpec],
-    *,
-    authorities: Sequence[str],
-    view: View,
-    also_children: Sequence[str] = (),
-    cuttable: Sequence[str] = (),
-    share_broker: bool = False,
-    logs: Path,
-) -> AsyncIterator[DemoNetwork]:
+async def demo_network(layout: Layout, view: View, logs: Path) -> AsyncIterator[DemoNetwork]:
     """Set a network up with its daemons running; take it down however the block ends.
 
-    `cuttable` nodes reach their parent through a proxy. After a fault the logs are kept in `logs`.
-    Raises ServiceDown.
+    After a fault the logs are kept in `logs`. Raises ServiceDown.
     """
-    folder = Path(tempfile.mkdtemp(prefix="bbaj-demo-"))
-    folder.chmod(0o711)
+    folder = _make_folder()
     try:
         async with contextlib.AsyncExitStack() as stack:
-            network = _plan(folder, specs, authorities, share_broker=share_broker)
+            network = _plan(folder, layout)
             stack.push_async_callback(_stop, network)
-            for address in also_children:
+            for address in layout.also_children:
                 _issue_and_lose(network, address)
-            await _start_services(network, view, specs, also_children)
-            for address in cuttable:
+            await _start_services(network, layout, view)
+            for address in layout.cuttable:
                 await _put_proxy_before(network, address, stack)
-            view.say(f"starting {len(specs)} daemons")
+            view.say(f"starting {len(layout.specs)} daemons")
             await _start_daemons(network, view)
             yield network
-    except BaseException:
+    except Exception:
         _keep_logs(folder, logs)
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _plan(
-    folder: Path, specs: Sequence[NodeSpec], authorities: Sequence[str], *, share_broker: bool
-) -> DemoNetwork:
+def _make_folder() -> Path:
+    """Make the private folder; the service user may pass through it, and list nothing."""
+    folder = Path(tempfile.mkdtemp(prefix="bbaj-demo-"))
+    folder.chmod(0o711)
+    return folder
+
+
+def _plan(folder: Path, layout: Layout) -> DemoNetwork:
     authority = AuthorityFiles(folder / "ca")
     authority.init_root(now())
     known = folder / "ca" / "known"
     known.mkdir()
-    for address in authorities:
+    for address in layout.authorities:
         issued = authority.issue_authority(address, now())
         shutil.copyfile(issued / "cert.pem", known / f"{address}.pem")
-    with_broker = [spec.address for spec in specs if spec.systems or _has_child(spec, specs)]
+    with_broker = [
+        spec.address for spec in layout.specs if spec.systems or layout.children_of(spec.address)
+    ]
     groups = {address.replace(".", "-"): [address] for address in with_broker}
-    if share_broker:
+    if layout.share_broker:
         groups = {"shared": with_broker}
     brokers = make_brokers(authority, folder, groups, schedulers=1)
     postgres = PrivatePostgres(folder / "postgres")
@@ -139,25 +164,18 @@ def _plan(
     return DemoNetwork(folder, nodes, brokers, postgres, {})
 
 
-def _has_child(spec: NodeSpec, specs: Sequence[NodeSpec]) -> bool:
-    return any(parent_of(each.address) == spec.address for each in specs)
-
-
-async def _start_services(
-    network: DemoNetwork, view: View, specs: Sequence[NodeSpec], also_children: Sequence[str]
-) -> None:
+async def _start_services(network: DemoNetwork, layout: Layout, view: View) -> None:
     """Start database and brokers, and give each node its own as soon as they are there."""
     brokers = set(network.brokers.values())
-    view.say(f"starting {len(brokers)} RabbitMQ brokers and one PostgreSQL")
+    view.say(f"starting PostgreSQL and RabbitMQ, {len(brokers)} of it")
     database = asyncio.Event()
-    addresses = [*(spec.address for spec in specs), *also_children]
 
     async def start_database() -> None:
         await network.postgres.start()
         database.set()
 
     async def start(broker: PrivateBroker | None) -> None:
-        own = [spec for spec in specs if network.brokers.get(spec.address) is broker]
+        own = [spec for spec in layout.specs if network.brokers.get(spec.address) is broker]
         for spec in own:
             view.node(spec.address, "broker starting" if broker else "starting")
         if broker is not None:
@@ -165,7 +183,7 @@ async def _start_services(
         await database.wait()
         for spec in own:
             view.node(spec.address, "provisioning")
-            below = [each for each in addresses if parent_of(each) == spec.address]
+            below = layout.children_of(spec.address)
             await network.nodes.add_nodes([spec], also_children=below)
             view.node(spec.address, "provisioned")
 
@@ -203,13 +221,13 @@ async def _put_proxy_before(
     network.proxies[address] = proxy
     path = network.nodes.nodes[address].config_path
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace(f":{port}\"", f":{proxy.port}\""), encoding="utf-8")
+    path.write_text(text.replace(f':{port}"', f':{proxy.port}"'), encoding="utf-8")
 
 
 async def _stop(network: DemoNetwork) -> None:
     await network.nodes.stop_all()
-    brokers = set(network.brokers.values())
-    await asyncio.gather(*(broker.stop() for broker in brokers), network.postgres.stop())
+    stops = [broker.stop() for broker in set(network.brokers.values())]
+    await asyncio.gather(*stops, network.postgres.stop(), return_exceptions=True)
 
 
 def _keep_logs(folder: Path, logs: Path) -> None:

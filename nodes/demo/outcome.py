@@ -52,7 +52,7 @@ def _rogue(rogue: Mapping[str, Any]) -> Table:
     for case, found in rogue.items():
         reached = "reached" if found["reached_next_tier"] else "not reached"
         reason = found["reason"] or f"known: released {found.get('released', 0)} time"
-        table.add_row(case, reason, found["answered"] or "nothing", reached)
+        table.add_row(case, reason, found["answer"] or "nothing", reached)
     return table
 
 
@@ -79,7 +79,9 @@ def _say_verdict(judged: Judged, console: Console) -> None:
         console.print(Text(f"FOUND  {finding}", style="bold red"), soft_wrap=True)
     if len(judged.findings) > FINDINGS_SHOWN:
         console.print(f"and {len(judged.findings) - FINDINGS_SHOWN} more: see the summary")
-    counts = f"{summary['lost']} lost, {summary['doubled']} doubled, {summary['undropped']} undropped"
+    counts = (
+        f"{summary['lost']} lost, {summary['doubled']} doubled, {summary['undropped']} undropped"
+    )
     stores = "every record verifies" if summary["stores_verified"] else "a record does NOT verify"
     text = f"{counts}; {stores}; {summary['took_s']:.0f} s"
     passed = judged.passed

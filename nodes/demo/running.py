@@ -12,11 +12,17 @@ from rich.console import Console
 
 from nodes.demo import places
 from nodes.demo.messages import Judged
-from nodes.demo.network import DemoNetwork, demo_network
+from nodes.demo.network import DemoNetwork, Layout, demo_network
 from nodes.demo.outcome import show, show_what_next, show_what_to_try
 from nodes.demo.story import Story, ledger_process
 from nodes.demo.view import View, open_view
 
+LAYOUT = Layout(
+    specs=places.SPECS,
+    authorities=places.AUTHORITIES,
+    also_children=(places.ROGUE,),
+    cuttable=(places.SCHOOL,),
+)
 FAULTS = (
     "a school was cut off the net and kept dropping",
     "the district's daemon was killed with SIGKILL and started again",
@@ -34,16 +40,7 @@ async def run_demo(folder: Path, console: Console, *, stay: bool) -> Judged:
     async with ended_by_signals(), AsyncExitStack() as stack:
         with open_view(console) as view:
             view.say("five tiers, nine nodes, real services: this takes a few minutes")
-            network = await stack.enter_async_context(
-                demo_network(
-                    places.SPECS,
-                    authorities=places.AUTHORITIES,
-                    also_children=[places.ROGUE],
-                    cuttable=[places.SCHOOL],
-                    view=view,
-                    logs=folder / "logs",
-                )
-            )
+            network = await stack.enter_async_context(demo_network(LAYOUT, view, folder / "logs"))
             judged = await _tell_and_judge(network, folder, view, began)
             if not judged.passed:
                 network.keep_logs(folder / "logs")
@@ -60,9 +57,7 @@ async def run_demo(folder: Path, console: Console, *, stay: bool) -> Judged:
     return judged
 
 
-async def _tell_and_judge(
-    network: DemoNetwork, folder: Path, view: View, began: float
-) -> Judged:
+async def _tell_and_judge(network: DemoNetwork, folder: Path, view: View, began: float) -> Judged:
     set_up_s = round(time.monotonic() - began, 1)
     async with ledger_process(network, folder, view, places.DISTRICT) as ledger:
         story = Story(network, ledger, view)
@@ -79,11 +74,11 @@ async def _tell_and_judge(
 
 @asynccontextmanager
 async def ended_by_signals() -> AsyncIterator[None]:
-    """Cancel this task at the first SIGINT or SIGTERM, so that the network comes down whole."""
+    """Cancel this task at the first signal to end, so that the network comes down whole."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def end() -> None:
         for number in numbers:

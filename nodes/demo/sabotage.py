@@ -60,7 +60,9 @@ async def swallow(
 
 
 async def release_twice(
-    network: DemoNetwork, address: str, system: str,
+    network: DemoNetwork,
+    address: str,
+    system: str,
     message: aio_pika.abc.AbstractIncomingMessage,
 ) -> None:
     """Put a message back into the inbox it came from, twice, as the daemon's own user."""

@@ -50,7 +50,7 @@ class LedgerProcess:
         self._ended = asyncio.Event()
 
     async def listen(self) -> None:
-        """Take its events until it ends."""
+        """Take its events until it ends. Raises JudgementFailed where it ends without judging."""
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
             event: Event = msgspec.json.decode(line, type=Event)
@@ -60,6 +60,8 @@ class LedgerProcess:
             else:
                 self._judged = event
             self._moved.set()
+        if self._judged is None:
+            raise JudgementFailed("the ledger process ended before its judgement: see its log")
         self._ended.set()
 
     async def tell(self, command: Command) -> None:
@@ -92,8 +94,9 @@ class LedgerProcess:
         async with asyncio.timeout(JUDGE_S):
             self.exit_code = await self._process.wait()
             await self._ended.wait()
-        if self._judged is None or (self.exit_code == 0) != self._judged.passed:
-            raise JudgementFailed(f"the ledger ended with {self.exit_code}, without a judgement")
+        assert self._judged is not None, "listen has raised else"
+        if (self.exit_code == 0) != self._judged.passed:
+            raise JudgementFailed(f"the ledger ended with {self.exit_code} against its judgement")
         return self._judged
 
 
@@ -104,7 +107,7 @@ async def ledger_process(
     """Run a ledger for a network while the block runs."""
     plan = Plan(
         boxes=network.boxes(),
-        stores={address: str(node.config_path) for address, node in network.nodes.nodes.items()},
+        stores={node.address: str(node.config_path) for node in network.in_order()},
         tiers=TIERS,
         district=district,
         folder=str(folder),

@@ -32,7 +32,7 @@ class View(Protocol):
         """Something begins, or has happened."""
 
     def node(self, address: str, state: str) -> None:
-        """A node's state has changed."""
+        """Show a change of a node's state."""
 
     def flows(self, flows: Mapping[str, Tally]) -> None:
         """Documents have moved."""

@@ -65,6 +65,15 @@ class Country:
             await self.online(self._lasting[name])
         return self._lasting[name]
 
+    async def silent_rogue(self) -> Rogue:
+        """Return a new child that is connected, brings its certificate, and does not greet."""
+        found = rogue_child(self.network, next(self._free))
+        self._rogues.append(found)
+        found.greets = False
+        await found.start(greeted=False)
+        await found.bring(found.trust.ders_for(found.signer.fingerprint))
+        return found
+
     async def rogue_parent(self) -> Rogue:
         """Return the parent that speaks by hand to the one child it has."""
         return await self.online(rogue_parent(self.network, ABOVE, BELOW))

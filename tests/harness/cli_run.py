@@ -40,17 +40,23 @@ async def bbaj(
 ) -> Done:
     """Run one command to its end."""
     options = [] if config is None else ["--config", str(config)]
-    process = await asyncio.create_subprocess_exec(
+    process = await start_bbaj(*words, *options, variables=variables)
+    out, err = await process.communicate(given)
+    assert process.returncode is not None
+    return Done(process.returncode, out, err.decode())
+
+
+async def start_bbaj(
+    *words: str, variables: dict[str, str] | None = None
+) -> asyncio.subprocess.Process:
+    """Start one command."""
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
         CODE.format(str(ROOT)),
         *words,
-        *options,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={"PATH": "/usr/bin:/bin", "TZ": "Asia/Almaty", **(variables or {})},
     )
-    out, err = await process.communicate(given)
-    assert process.returncode is not None
-    return Done(process.returncode, out, err.decode())

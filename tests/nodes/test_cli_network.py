@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from harness.cli_run import Done, bbaj
+from harness.cli_run import Done, bbaj, start_bbaj
 from harness.network import private_network
 from nodes import samples
 from nodes.cli import inboxes, opening
@@ -34,6 +34,7 @@ from nodes.cli.shapes import (
 )
 from nodes.clock import now
 from nodes.sandbox.network import NodeSpec, PrivateNetwork
+from nodes.sandbox.processes import free_ports
 
 TOP, BELOW, NOWHERE = "kz", "kz.akmola", "kz.nowhere"
 TYPE = "attendance.daily/1"
@@ -458,6 +459,37 @@ async def test_node_check_finds_a_sound_node(top):
     assert found.holds
     assert {"keys", "packet certificate", "database", "partitions", "clock"} <= names
     assert "broker bbaj-kz" in names
+
+
+async def test_node_run_serves_until_told_to_stop(network, below, tmp_path):
+    """The daemon runs under `bbaj node run`, `node check` sees it and its link, SIGTERM ends it."""
+    port = free_ports(1)[0]
+    path = tmp_path / "node.toml"
+    text = below.path.read_text(encoding="utf-8").replace("port = 0", f"port = {port}")
+    path.write_text(text, encoding="utf-8")
+    await network.stop(BELOW)
+    process = await start_bbaj("node", "run", "--config", str(path))
+    try:
+        async with asyncio.timeout(30):
+            found: dict[str, str] = {}
+            while found.get(f"connection {TOP}") != "ok":
+                checked = (await bbaj("node", "check", "--json", config=path)).read(NodeCheck)
+                found = {check.name: check.state for check in checked.checks}
+        process.terminate()
+        _, log = await process.communicate()
+    finally:
+        await network.start(BELOW)
+    assert found["daemon"] == "ok"
+    assert process.returncode == 0
+    assert all(json.loads(line) for line in log.splitlines())
+
+
+async def test_node_run_needs_its_database(below, tmp_path):
+    """Without its database the daemon does not start: exit code 69, for a supervisor to retry."""
+    path = tmp_path / "node.toml"
+    text = below.path.read_text(encoding="utf-8")
+    path.write_text(text.replace("@127.0.0.1:", "@127.0.0.1:1"), encoding="utf-8")
+    assert (await bbaj("node", "run", config=path)).code in {69, 78}
 
 
 async def test_node_check_names_every_fault_of_the_configuration(below, tmp_path):

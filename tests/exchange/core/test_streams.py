@@ -140,33 +140,49 @@ def test_a_note_moves_the_cursor():
 
 def test_a_note_beyond_what_was_sent_moves_sending_too():
     """After a restart the neighbour may know more than we remember having sent."""
-    assert Outgoing(3, 3).after_note(7, 7, may_lower=True) == Outgoing(7, 7)
+    moved = Outgoing(3, 3).after_note(7, 7, may_lower=True)
+    assert (moved.cursor, moved.sent) == (7, 7)
 
 
 def test_an_old_note_is_dropped():
     """Only a note with our latest nonce may lower the cursor."""
     state = Outgoing(7, 9)
     assert state.after_note(3, 3, may_lower=False) == state
-    assert state.after_note(3, 3, may_lower=True) == Outgoing(3, 3, (3, 3))
+    lowered = state.after_note(3, 3, may_lower=True)
+    assert (lowered.cursor, lowered.sent) == (3, 3)
 
 
-def test_a_gap_is_resent_once():
-    """`seen` above `up_to` rewinds, and the same note again does not."""
+def test_a_gap_is_filled_at_once():
+    """`seen` above `up_to` says that something is missing behind `up_to`."""
     rewound = Outgoing(3, 9).after_note(5, 9, may_lower=False)
-    assert (rewound.cursor, rewound.sent) == (5, 5)
+    assert (rewound.cursor, rewound.sent, rewound.single) == (5, 5, False)
+
+
+def test_notes_about_one_flight_begin_again_once():
+    """Every bundle behind a gap causes a note; what is being sent again is not begun anew."""
+    rewound = Outgoing(0, 9).after_note(0, 5, may_lower=False)
     resent = rewound.after_sending(9)
-    assert resent.after_note(5, 9, may_lower=False).sent == 9
+    for up_to, seen in ((0, 7), (0, 9), (3, 9), (6, 9)):
+        resent = resent.after_note(up_to, seen, may_lower=False)
+        assert resent.sent == 9
+
+
+def test_a_gap_in_what_was_sent_since_is_filled_too():
+    """A number beyond all that was out when we began again tells of another loss."""
+    resent = Outgoing(0, 9).after_note(0, 5, may_lower=False).after_sending(12)
+    assert resent.after_note(3, 12, may_lower=False).sent == 3
 
 
 def test_a_note_that_stands_still_falls_back_to_single_entries():
     """Entries are out and the cursor has not moved: again from the cursor, one by one."""
-    assert Outgoing(3, 9).after_note(3, 3, may_lower=False) == Outgoing(3, 3, (3, 3), single=True)
+    fallen = Outgoing(3, 9).after_note(3, 3, may_lower=False)
+    assert (fallen.cursor, fallen.sent, fallen.single) == (3, 3, True)
 
 
 def test_single_entries_go_on_until_notes_move():
     """Another note that stands still does not end the fallback; one that moves does."""
-    single = Outgoing(3, 3, (3, 3), single=True).after_sending(4)
-    assert single.after_note(3, 3, may_lower=False).single
+    single = Outgoing(3, 9).after_note(3, 3, may_lower=False).after_sending(4)
+    assert single.after_note(3, 3, may_lower=False) == single
     assert not single.after_note(4, 4, may_lower=False).single
 
 
@@ -178,12 +194,22 @@ def test_a_quiet_stream_stays_as_it_is():
 
 def test_silence_sends_again_from_the_cursor():
     """After a time without any note everything out is sent again, one by one."""
-    assert Outgoing(3, 9).stalled() == Outgoing(3, 3, single=True)
+    silent = Outgoing(3, 9).stalled()
+    assert (silent.cursor, silent.sent, silent.single) == (3, 3, True)
 
 
 def test_a_new_connection_begins_at_the_cursor():
     """Whatever was out on the old connection may be lost."""
-    assert Outgoing(3, 9, (3, 5)).restarted() == Outgoing(3, 3)
+    again = Outgoing(3, 9).restarted()
+    assert (again.cursor, again.sent) == (3, 3)
+
+
+@given(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))
+def test_the_note_that_follows_a_greeting_sends_nothing_again(before, taken, seen):
+    """A greeting said the same a moment ago: what went out since is on its way."""
+    greeted = Outgoing(before, 9).restarted().after_note(taken, max(taken, seen), may_lower=True)
+    under_way = greeted.after_sending(30)
+    assert under_way.after_note(taken, max(taken, seen), may_lower=True) == under_way
 
 
 # ------------------------------------------------------------------ both, over a bad link
