@@ -124,6 +124,14 @@ class Link:
         """Both sides have greeted in this session."""
         return self._shake.synchronised and self.up_since is not None
 
+    def obey(self, action: str) -> None:
+        """Stand still once suspended; once lifted, greet again: no hello was heard meanwhile."""
+        suspended = action == "suspended"
+        if suspended != self.suspended:
+            self.suspended = suspended
+            self._hello_due = True
+            self._wake.set()
+
     # --- what the service tells the link, always after a commit -------------------------------
 
     def offer(self, lane: Lane, offers: Sequence[Offer]) -> None:

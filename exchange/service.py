@@ -272,7 +272,7 @@ class Service:
         """Take up links that an operator has lifted, and leave those that one has suspended."""
         for neighbour, mark in (await self.state.archive.link_marks()).items():
             if neighbour in self.state.links:
-                self.state.links[neighbour].suspended = mark.action == "suspended"
+                self.state.links[neighbour].obey(mark.action)
 
     # --- after the commit ---------------------------------------------------------------------
 

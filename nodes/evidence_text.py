@@ -106,6 +106,7 @@ PAYLOAD = """
 
 The header names two digests and the size of the payload. The payload is 16 random bytes and the
 content; `salt+deflate` means that both were then compressed (RFC 1951, undone by `inflate.awk`).
+In a `document.file/1` the content is a two-byte length, so many bytes of JSON, and the file.
 
 ```sh
 for d in {whole}; do

@@ -10,6 +10,6 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(
-    "deep", settings.get_profile("fast"), max_examples=1500, stateful_step_count=120
+    "deep", settings.get_profile("fast"), max_examples=1000, stateful_step_count=100
 )
 settings.load_profile("fast")

@@ -101,16 +101,18 @@ def _find_receipt_fault(  # noqa: PLR0911 - one return for each fault
     packet = about.packet
     if header.re != packet.id or receipt.packet.id != packet.id:
         return "receipt names two packets"
-    if bytes.fromhex(receipt.head_sha256) != packet.head_sha256:
-        if receipt.verdict == "refused":
-            return None
+    if packet.type in ANSWERS:
+        return f"answers our {packet.type}, which nothing answers"
+    same_head = bytes.fromhex(receipt.head_sha256) == packet.head_sha256
+    same_frame = bytes.fromhex(receipt.frame_sha256) == packet.frame_sha256
+    if not same_head and (same_frame or receipt.verdict == "accepted"):
         return "head digest is not that of the packet"
     if receipt.verdict == "accepted":
         if header.from_ != packet.recipient:
             return "accepted by a node that is not the recipient"
-        if bytes.fromhex(receipt.frame_sha256) != packet.frame_sha256:
+        if not same_frame:
             return "frame digest is not that of the packet"
-    elif not is_on_tree_path(header.from_, packet.sender, packet.recipient):
+    elif same_head and not is_on_tree_path(header.from_, packet.sender, packet.recipient):
         return "refused by a node that is not on the way"
     return None
 

@@ -94,10 +94,13 @@ def decide_arrival(  # noqa: PLR0911 - one return for each judgement, in their o
 
 def decide_refusal(refusal: Refusal) -> Step:
     """Return what a frame that failed at the gate causes."""
+    header = refusal.header
+    if refusal.seen_before and header is not None and header.type in ANSWERS:
+        return ()  # it opened an incident the first time, and is not answered (R-29e)
     if refusal.seen_before:
-        id_ = refusal.header.id if refusal.header is not None and refusal.proven else None
+        id_ = header.id if header is not None and refusal.proven else None
         return (RefuseAgain(id_, refusal.finding),)
-    return refuse(refusal.header, refusal.finding, refusal.via, proven=refusal.proven)
+    return refuse(header, refusal.finding, refusal.via, proven=refusal.proven)
 
 
 def find_fault(header: Header, now: Instant, rules: Rules) -> Finding | None:
@@ -115,8 +118,7 @@ def find_fault(header: Header, now: Instant, rules: Rules) -> Finding | None:
 def refuse(header: Header | None, finding: Finding, via: str, *, proven: bool) -> Step:
     """Keep a bad frame in quarantine and answer it: its proven sender, or else the neighbour.
 
-    An answer that fails is not answered (R-29e); a frame of the very neighbour that brought it is
-    proven by its link.
+    An answer that fails is not answered (R-29e).
     """
     kept: list[Effect] = [
         Quarantine("refused", finding.reason, finding.detail),

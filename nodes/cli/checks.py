@@ -25,7 +25,7 @@ from schemas.limits import Limits
 from schemas.moments import DAY, SECOND, Instant, format_instant, from_datetime
 from signing.chain import Trusted, TrustStore
 from signing.crl import parse_crl
-from signing.keys import fingerprint, load_certificate, load_private_key
+from signing.keys import fingerprint, load_certificate, load_journal_signer, load_private_key
 from signing.profiles import RENEW_LEFT_US, Purpose
 from store.faults import Faults
 from store.migrations import SCHEMA_VERSION
@@ -66,17 +66,27 @@ async def _check_keys(config: Config) -> AsyncIterator[Check]:
     """Load every key as the daemon does, the link's too."""
     try:
         vault = open_vault(config)
-        secret = read_secret(config.keys.passphrase_file)
-        link = load_private_key(
-            config.keys.folder / "link.key", None if secret is None else secret.encode()
-        )
+        passphrase = _passphrase(config)
+        link = load_private_key(config.keys.folder / "link.key", passphrase)
     except BbajError as error:
         yield _fault("keys", error)
         return
     yield _ok("keys", f"packet key {vault.gate.fingerprint[:16]}…, journal and link keys load")
+    if config.children:
+        yield _check_witness(config, passphrase)
     certificate = x509.load_der_x509_certificate(_certificate(config, Purpose.LINK))
     if certificate.public_key() != link.public_key():
         yield _check("link key", "fault", "link.pem is for another key: restore the matching pair")
+
+
+def _check_witness(config: Config, passphrase: bytes | None) -> Check:
+    """Load the key that a node with children cosigns their checkpoints with."""
+    folder = config.keys.folder
+    try:
+        load_journal_signer(folder / "witness.key", folder / "witness.pem", passphrase)
+    except BbajError as error:
+        return _fault("witness key", error)
+    return _ok("witness key", "loads")
 
 
 async def _check_certificates(config: Config) -> AsyncIterator[Check]:
@@ -264,7 +274,6 @@ async def _try_parent(config: Config, url: str) -> Check:
     assert config.parent is not None
     parent = parent_of(config.address)
     assert parent is not None, "a node with a parent is not the root"
-    secret = read_secret(config.keys.passphrase_file)
     folder = config.keys.folder
     target = Target(
         url=url,
@@ -275,7 +284,7 @@ async def _try_parent(config: Config, url: str) -> Check:
             config.keys.root,
             folder / "link.pem",
             folder / "link.key",
-            None if secret is None else secret.encode(),
+            _passphrase(config),
         ),
         broker_name=dns_name(parent),
     )
@@ -293,6 +302,11 @@ FINDERS: tuple[Finder, ...] = (
     _check_broker,
     _check_daemon,
 )
+
+
+def _passphrase(config: Config) -> bytes | None:
+    secret = read_secret(config.keys.passphrase_file)
+    return None if secret is None else secret.encode()
 
 
 def _certificate(config: Config, purpose: Purpose) -> bytes:

@@ -32,7 +32,6 @@ def demo(
     from nodes.demo.running import run_demo  # noqa: PLC0415 - keeps other commands quick
 
     console = _console(json)
-    folder.mkdir(parents=True, exist_ok=True)
     judged = _ended(run_demo(folder, console, stay=stay))
     if json:
         _print_json(judged.summary)
@@ -44,7 +43,6 @@ def demo_negative(folder: Folder = Path("build/demo-negative"), json: Json = Fal
     from nodes.demo.negative import run_negative  # noqa: PLC0415 - keeps other commands quick
 
     console = _console(json)
-    folder.mkdir(parents=True, exist_ok=True)
     outcome = _ended(run_negative(folder, console))
     if json:
         _print_json(outcome)

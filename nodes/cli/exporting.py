@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from nodes.cli.handing import find
-from nodes.cli.opening import reading
+from nodes.cli.opening import find, reading
 from nodes.cli.shapes import EvidenceFile
 from nodes.cli.shelf import Shelf, content_of
 from nodes.config import Config

@@ -14,7 +14,7 @@ import msgspec
 from exchange.drops import Drop, check_drop
 from exchange.identity import new_packet_id
 from nodes.cli.errors import DocumentFault, PacketRefused, UsageFault
-from nodes.cli.opening import reading
+from nodes.cli.opening import find, reading
 from nodes.cli.shapes import Sending
 from nodes.cli.shelf import Shelf, document_of
 from nodes.clock import now
@@ -33,7 +33,7 @@ from schemas.moments import format_instant
 from schemas.reasons import NEXT_STEP, Reason
 from schemas.records import DropOutcome, PacketRow, PendingDrop
 from signing.payload import make_payload
-from store.reading import Filters, ListedPacket, Reading
+from store.reading import ListedPacket, Reading
 from store.standing import State
 
 SYSTEM = "command"
@@ -157,19 +157,6 @@ async def again(config: Config, packet_id: str) -> Drop:
         re=packet.re,
         media_type=document.media_type,
     )
-
-
-async def find(
-    desk: Reading, packet_id: str, *, sender: str | None = None, recipient: str | None = None
-) -> ListedPacket:
-    """Return the one packet under an id, sent or received by us as asked. Raises NotFound."""
-    page = await desk.list_packets(
-        Filters(id=packet_id, sender=sender, recipient=recipient), limit=1
-    )
-    if not page.packets:
-        what = f"packet {packet_id}" + (" of ours" if sender else " to us" if recipient else "")
-        raise NotFound(f"{what} is not in the record: `bbaj list` shows what is")
-    return page.packets[0]
 
 
 def judge(result: Sending, wait_s: float | None) -> None:

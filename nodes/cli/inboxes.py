@@ -15,8 +15,7 @@ from pathlib import Path
 import msgspec
 
 from nodes.cli.errors import FileFault, UsageFault
-from nodes.cli.handing import find
-from nodes.cli.opening import reading
+from nodes.cli.opening import find, reading
 from nodes.cli.output import write_bytes
 from nodes.cli.shapes import InboxLine, TakenDocument
 from nodes.cli.shelf import Shelf, document_of

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -37,8 +37,24 @@ app.add_typer(bench.app)
 node.add_to(app)
 
 
+def _say_version(wanted: bool) -> None:
+    from importlib.metadata import version  # noqa: PLC0415 - keeps --help quick
+
+    if wanted:
+        print(f"{PROGRAM} {version(PROGRAM)}")
+        raise typer.Exit
+
+
 @app.callback()
-def begin(context: typer.Context, config: ConfigOption = None, json: JsonOption = False) -> None:
+def begin(
+    context: typer.Context,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_say_version, is_eager=True),
+    ] = False,
+) -> None:
     """Take options that stand before the command's name."""
     given = {"config": None if config is None else str(config), "json": json or None}
     take_to_all(context, {name: value for name, value in given.items() if value is not None})

@@ -1,13 +1,13 @@
 """From rows of the record to the shapes that commands print."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from nodes.cli.errors import UsageFault
-from nodes.cli.handing import find
 from nodes.cli.moments import seconds_between
-from nodes.cli.opening import reading
+from nodes.cli.opening import find, reading
 from nodes.cli.shapes import (
     Happening,
     Incident,
@@ -31,8 +31,8 @@ from signing.errors import BucketKeyMissingError
 from store.reading import Filters, ListedPacket, Moment, Reading
 from store.standing import State
 
-PAGES_MAX = 200
-"""A list that finds little gives up after so many pages, and says where to go on."""
+LOOKING_S = 10.0
+"""A list that finds little gives up after so long, and says where to go on."""
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,8 +63,9 @@ async def list_packets(config: Config, query: Query) -> PacketList:
     )
     found: list[ListedPacket] = []
     after = query.after
+    until = asyncio.get_running_loop().time() + LOOKING_S
     async with reading(config) as desk:
-        for _page in range(PAGES_MAX):
+        while asyncio.get_running_loop().time() < until:
             page = await desk.list_packets(filters, after)
             for line in page.packets:
                 if _fits(line.packet, query):

@@ -11,7 +11,7 @@ from nodes.config import Config
 from schemas.documents.contents import Delivered, read_content
 from schemas.frame import cut
 from schemas.moments import Instant, format_instant
-from schemas.records import PacketRow, PendingDrop, QuarantineRow
+from schemas.records import PacketRow, QuarantineRow
 from signing.at_rest import AtRest
 from signing.payload import open_payload
 from store.reading import Reading
@@ -25,12 +25,6 @@ class Kept(msgspec.Struct, frozen=True):
     raw: bytes | None
     absent: str = ""
     """Why there are no bytes."""
-
-    @property
-    def payload(self) -> bytes | None:
-        """The payload as it travelled. The frame is a packet's."""
-        assert self.packet is not None, "a quarantined frame has no payload that we know of"
-        return None if self.raw is None else self.raw[len(self.packet.head) :]
 
 
 class Shelf:
@@ -49,11 +43,6 @@ class Shelf:
         bucket = f"{class_}-{format_instant(now)[:7]}"
         sealed = self._at_rest.seal(bucket, f"{system}/{drop_id}".encode(), body)
         return {"bucket": bucket, "sealed": sealed}
-
-    def open_body(self, drop: PendingDrop) -> bytes:
-        """Return the document in a drop that was not decided yet."""
-        aad = f"{drop.system}/{drop.drop_id}".encode()
-        return self._at_rest.open(drop.bucket, aad, drop.sealed)
 
     def open_payload(self, bucket: str, digest: bytes, sealed: bytes) -> bytes:
         """Return bytes at rest. Raises BucketKeyMissingError or BucketDamagedError."""

@@ -25,8 +25,6 @@ from store.reading import Reading
 from store.rebuild import rebuild
 from store.verify import Verification, verify
 
-FAULTS_SHOWN_MAX = 1000
-
 
 async def migrate(config: Config) -> Steps:
     """Migrate the schema and make partitions, as the owner. Raises ConfigurationFault."""

@@ -17,8 +17,8 @@ import msgspec
 from exchange.gate import CONTENT_BYTES_MAX
 from nodes.clock import now
 from nodes.config import load_config
-from nodes.demo.documents import Prepared
 from nodes.demo.book import Left, Told
+from nodes.demo.documents import Prepared
 from nodes.demo.messages import Box
 from nodes.wiring import DEFAULT_SYSTEM, database_url
 from schemas.documents.contents import read_content

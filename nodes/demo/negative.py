@@ -20,7 +20,7 @@ from nodes.demo import sabotage
 from nodes.demo.messages import Judged, Send
 from nodes.demo.network import DemoNetwork, Layout, demo_network
 from nodes.demo.places import CITY, OBLAST, REPUBLIC, Flow
-from nodes.demo.running import ended_by_signals
+from nodes.demo.running import ended_by_signals, prepare_folder
 from nodes.demo.story import LedgerProcess, ledger_process
 from nodes.demo.view import View, open_view
 from nodes.sandbox.network import NodeSpec
@@ -66,6 +66,7 @@ class Outcome(msgspec.Struct, frozen=True):
 async def run_negative(folder: Path, console: Console) -> dict[str, Any]:
     """Run control and sabotages; return the outcome of each. Raises ServiceDown."""
     began = time.monotonic()
+    prepare_folder(folder)
     outcomes: dict[str, Outcome] = {}
     async with ended_by_signals(), AsyncExitStack() as stack:
         with open_view(console) as view:
@@ -74,7 +75,6 @@ async def run_negative(folder: Path, console: Console) -> dict[str, Any]:
                 outcomes[trial.name] = await _run(trial, network, folder, view)
             if not all(each.as_it_must for each in outcomes.values()):
                 network.keep_logs(folder / "logs")
-            view.say("taking the network down")
             await stack.aclose()
     summary = {
         "passed": all(outcome.as_it_must for outcome in outcomes.values()),

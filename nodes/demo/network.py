@@ -9,7 +9,7 @@ import contextlib
 import shutil
 import tempfile
 import urllib.parse
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -121,7 +121,7 @@ async def demo_network(layout: Layout, view: View, logs: Path) -> AsyncIterator[
     try:
         async with contextlib.AsyncExitStack() as stack:
             network = _plan(folder, layout)
-            stack.push_async_callback(_stop, network)
+            stack.push_async_callback(_stop, network, view)
             for address in layout.also_children:
                 _issue_and_lose(network, address)
             await _start_services(network, layout, view)
@@ -224,7 +224,8 @@ async def _put_proxy_before(
     path.write_text(text.replace(f':{port}"', f':{proxy.port}"'), encoding="utf-8")
 
 
-async def _stop(network: DemoNetwork) -> None:
+async def _stop(network: DemoNetwork, view: View) -> None:
+    view.say("taking the network down")
     await network.nodes.stop_all()
     stops = [broker.stop() for broker in set(network.brokers.values())]
     await asyncio.gather(*stops, network.postgres.stop(), return_exceptions=True)

@@ -13,7 +13,6 @@ from nodes.demo.documents import prepare
 from nodes.demo.messages import Judged
 from nodes.demo.network import DemoNetwork
 from nodes.demo.places import DISTRICT, LEAF, OBLAST, REPUBLIC, SCHOOL
-from nodes.sandbox.network import vhost_of
 from schemas.documents.registry import ATTENDANCE_DAILY
 
 FINDINGS_SHOWN = 30
@@ -104,30 +103,30 @@ def show_what_to_try(network: DemoNetwork, folder: Path, console: Console) -> No
     """Print commands for the network that stays up."""
     nodes = network.nodes.nodes
     sample = prepare(ATTENDANCE_DAILY, SCHOOL, 1)
-    path = folder / "attendance.json"
+    path = (folder / "attendance.json").resolve()
     path.write_bytes(sample.body)
     system = nodes[SCHOOL].spec.systems[0]
-    packet = _some_packet(folder)
-    vhost = f"{vhost_of(SCHOOL)}-local"
-    lines = [
-        "The network stays up. Ctrl-C takes it down. In another terminal, for instance:",
+    url = network.url_of(SCHOOL, system)
+    send = f"bbaj send {path} --type {ATTENDANCE_DAILY} --to {OBLAST} --period {sample.period}"
+    headers = {"type": ATTENDANCE_DAILY, "to": OBLAST, "period": sample.period, "drop-id": "mine-1"}
+    given = " ".join(f"-H '{name}: {value}'" for name, value in headers.items())
+    publish = f"amqp-publish -u '{url}' -e outbound -r {system} -p -C application/json {given}"
+    lines = (
+        "The network stays up; Ctrl-C takes it down. In another terminal, for instance:",
         "",
         f"  bbaj list --config {nodes[REPUBLIC].config_path}",
-        f"  bbaj show {packet} --config {nodes[OBLAST].config_path}",
+        f"  bbaj show {_some_packet(folder)} --config {nodes[OBLAST].config_path}",
         f"  bbaj quarantine list --config {nodes[DISTRICT].config_path}",
         f"  bbaj store verify --config {nodes[DISTRICT].config_path}",
-        f"  bbaj send {path} --type {ATTENDANCE_DAILY} --to {OBLAST} --period {sample.period}"
-        f" --config {nodes[LEAF].config_path}",
+        f"  {send} --wait --config {nodes[LEAF].config_path}",
         "",
-        f"and a document dropped over AMQP by any client, as the register of {SCHOOL}:",
+        f"Any AMQP client can drop a document as the register of {SCHOOL}, and hear of it:",
         "",
-        f"  amqp-publish --url={network.url_of(SCHOOL, system)}"
-        f" -e outbound -r {system} -p -C application/json -H 'type: {ATTENDANCE_DAILY}'"
-        f" -H 'to: {OBLAST}' -H 'period: {sample.period}' -H 'drop-id: mine-1' < {path}",
-        f"  amqp-get --url={network.url_of(SCHOOL, system)} -q status.{system}",
+        f"  {publish} < {path}",
+        f"  amqp-get -u '{url}' -q status.{system}",
         "",
-        f"Virtual host {vhost}; files of all nodes: {network.folder / 'nodes'}",
-    ]
+        f"Files and logs of all nodes: {network.folder / 'nodes'}",
+    )
     console.print()
     for line in lines:
         console.print(Text(line), soft_wrap=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -37,6 +38,7 @@ async def run_demo(folder: Path, console: Console, *, stay: bool) -> Judged:
     With `stay` the network stays up after the judgement, until a signal ends it.
     """
     began = time.monotonic()
+    prepare_folder(folder)
     async with ended_by_signals(), AsyncExitStack() as stack:
         with open_view(console) as view:
             view.say("five tiers, nine nodes, real services: this takes a few minutes")
@@ -45,7 +47,6 @@ async def run_demo(folder: Path, console: Console, *, stay: bool) -> Judged:
             if not judged.passed:
                 network.keep_logs(folder / "logs")
             if not stay:
-                view.say("taking the network down")
                 await stack.aclose()
         show(judged, console)
         if stay:
@@ -55,6 +56,13 @@ async def run_demo(folder: Path, console: Console, *, stay: bool) -> Judged:
         else:
             show_what_next(folder, console)
     return judged
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder, and take out what an earlier run said."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "summary.json").unlink(missing_ok=True)
+    shutil.rmtree(folder / "logs", ignore_errors=True)
 
 
 async def _tell_and_judge(network: DemoNetwork, folder: Path, view: View, began: float) -> Judged:

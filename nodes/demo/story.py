@@ -26,7 +26,7 @@ from nodes.demo.messages import (
 )
 from nodes.demo.misdeeds import Misdeeds, rogue_link
 from nodes.demo.network import DemoNetwork
-from nodes.demo.places import DISTRICT, FLOWS, OBLAST, RETURNED, ROGUE, SCHOOL, TIERS, Flow
+from nodes.demo.places import DISTRICT, FLOWS, OBLAST, RETURNED, ROGUE, SCHOOL, TIERS
 from nodes.demo.view import View, sum_up
 from nodes.errors import JudgementFailed
 
@@ -193,6 +193,3 @@ class Story:
             misdeeds = Misdeeds(self._network, rogue, self._view, expect)
             self.rogue = await misdeeds.commit()
         self._view.node(ROGUE, "rogue has gone")
-
-
-__all__ = ["Flow", "LedgerProcess", "Story", "ledger_process"]

@@ -138,6 +138,7 @@ async def call(
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
         user=user.pw_uid if as_root else None,
         group=user.pw_gid if as_root else None,
         extra_groups=[] if as_root else None,
@@ -145,9 +146,12 @@ async def call(
     try:
         output, _ = await asyncio.wait_for(process.communicate(), timeout_s)
     except TimeoutError as error:
-        process.kill()
-        await process.wait()
         raise ServiceDown(f"{command[0]} took longer than {timeout_s:.0f} s") from error
+    finally:
+        if process.returncode is None:  # its time is over, or we were cancelled
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
     text = output.decode("utf-8", "replace")
     if process.returncode != 0:
         raise ServiceDown(f"{command[0]} ended with {process.returncode}: {text[-400:]}")

@@ -2,6 +2,7 @@
 
     kz ── kz.zhambyl ──┬── taraz     sends, by its local system
                        ├── shu       receives, by its local system
+                       ├── spare     whose daemon starts only where a test wants it
                        ├── mute      suspended, narrow: one type only, old: closed, has moved
                        └── r01 ...   rogues: a login, and no daemon
     kz.abai ── semey                 a real child whose parent is a rogue
@@ -24,6 +25,7 @@ from schemas.addresses import label_of
 
 ROOT, RELAY, SENDER, RECIPIENT = "kz", "kz.zhambyl", "kz.zhambyl.taraz", "kz.zhambyl.shu"
 ABOVE, BELOW = "kz.abai", "kz.abai.semey"
+SPARE = "kz.zhambyl.spare"
 MUTE, NARROW, OLD = "kz.zhambyl.mute", "kz.zhambyl.narrow", "kz.zhambyl.old"
 ROGUES = [f"kz.zhambyl.r{number:02}" for number in range(1, 61)]
 
@@ -135,6 +137,7 @@ async def country() -> AsyncIterator[Country]:
         NodeSpec(RELAY),
         NodeSpec(SENDER, systems=("sis-taraz",)),
         NodeSpec(RECIPIENT, systems=("sis-shu",)),
+        NodeSpec(SPARE, systems=("sis-spare",)),
         NodeSpec(ABOVE),
         NodeSpec(BELOW),
     ]

@@ -7,7 +7,9 @@ import asyncio
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,7 @@ from nodes.cli.shapes import (
     EvidenceFile,
     Failure,
     InboxLine,
+    LinkStanding,
     NodeCheck,
     Overdue,
     PacketList,
@@ -88,6 +91,30 @@ def below(network) -> Desk:
 async def delivered(below) -> str:
     """Return the id of a packet that was delivered from below to the top."""
     return await below.deliver(TOP)
+
+
+def altered(desk: Desk, folder: Path, *changes: str) -> Path:
+    """Write a node's configuration with pieces replaced (old, new, old, new ...)."""
+    text = desk.path.read_text(encoding="utf-8")
+    text = (
+        re.sub(r"^ctl = .*\n", "", text, flags=re.MULTILINE)
+        if "ctl = " in "".join(changes)
+        else text
+    )
+    for old, new in zip(changes[::2], changes[1::2], strict=True):
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    path = folder / "altered.toml"
+    home = f'password_file = "{desk.path.parent}/'
+    path.write_text(text.replace('password_file = "', home), encoding="utf-8")
+    return path
+
+
+def without_database(desk: Desk, folder: Path) -> Path:
+    """Write a node's configuration whose database does not answer."""
+    text = desk.path.read_text(encoding="utf-8")
+    ports = re.findall(r"@127\.0\.0\.1:[0-9]+/", text)
+    return altered(desk, folder, *(word for port in ports for word in (port, "@127.0.0.1:1/")))
 
 
 # ------------------------------------------------------------------ send
@@ -395,6 +422,23 @@ async def test_a_folder_that_is_not_there_leaves_the_document(top, below, tmp_pa
     assert packet in {line.id for line in lines}
 
 
+# ------------------------------------------------------------------ links
+
+
+async def test_a_link_is_suspended_and_lifted(top):
+    """A link shows what was last done to it, and why; nobody but a neighbour has one."""
+    before = (await top("link", "list", "--json")).shape(list[LinkStanding])
+    await top("link", "suspend", BELOW, "--why", "a drill")
+    during = (await top("link", "list", "--json")).shape(list[LinkStanding])
+    lifted = (await top("link", "lift", BELOW, "--why", "the drill is over", "--json")).shape(
+        LinkStanding
+    )
+    stranger = await top("link", "lift", "kz.nobody", "--why", "x")
+    assert [(link.neighbour, link.state) for link in before] == [(BELOW, "in use")]
+    assert [(link.state, link.why) for link in during] == [("suspended", "a drill")]
+    assert (lifted.state, stranger.code) == ("in use", 64)
+
+
 # ------------------------------------------------------------------ evidence
 
 
@@ -464,9 +508,7 @@ async def test_node_check_finds_a_sound_node(top):
 async def test_node_run_serves_until_told_to_stop(network, below, tmp_path):
     """The daemon runs under `bbaj node run`, `node check` sees it and its link, SIGTERM ends it."""
     port = free_ports(1)[0]
-    path = tmp_path / "node.toml"
-    text = below.path.read_text(encoding="utf-8").replace("port = 0", f"port = {port}")
-    path.write_text(text, encoding="utf-8")
+    path = altered(below, tmp_path, "port = 0", f"port = {port}")
     await network.stop(BELOW)
     process = await start_bbaj("node", "run", "--config", str(path))
     try:
@@ -486,10 +528,8 @@ async def test_node_run_serves_until_told_to_stop(network, below, tmp_path):
 
 async def test_node_run_needs_its_database(below, tmp_path):
     """Without its database the daemon does not start: exit code 69, for a supervisor to retry."""
-    path = tmp_path / "node.toml"
-    text = below.path.read_text(encoding="utf-8")
-    path.write_text(text.replace("@127.0.0.1:", "@127.0.0.1:1"), encoding="utf-8")
-    assert (await bbaj("node", "run", config=path)).code in {69, 78}
+    done = await bbaj("node", "run", config=without_database(below, tmp_path))
+    assert done.code == 69
 
 
 async def test_node_check_names_every_fault_of_the_configuration(below, tmp_path):
@@ -506,11 +546,7 @@ async def test_node_check_names_every_fault_of_the_configuration(below, tmp_path
 
 async def test_node_check_goes_on_behind_a_fault(below, tmp_path):
     """With the database away, keys and certificates are looked at all the same."""
-    path = tmp_path / "node.toml"
-    lines = below.path.read_text(encoding="utf-8").splitlines()
-    away = ['url = "postgresql://u@127.0.0.1:1/x"' if "url = \"post" in line and "owner" not in line
-            else line for line in lines]  # fmt: skip
-    path.write_text("\n".join(away), encoding="utf-8")
+    path = without_database(below, tmp_path)
     done = await bbaj("node", "check", "--json", config=path)
     states = {check.name: check.state for check in done.read(NodeCheck).checks}
     assert (states["database"], states["keys"]) == ("fault", "ok")
@@ -519,16 +555,7 @@ async def test_node_check_goes_on_behind_a_fault(below, tmp_path):
 
 async def test_an_unreachable_database_is_one_line(below, tmp_path):
     """A command without its database ends with 69 and one line that says what to do."""
-    path = tmp_path / "node.toml"
-    text = below.path.read_text(encoding="utf-8")
-    start = text.index('\nurl = "post')
-    path.write_text(
-        text[: start + 1]
-        + 'url = "postgresql://u@127.0.0.1:1/x"'
-        + text[text.index("\n", start + 1) :],
-        encoding="utf-8",
-    )
-    done = await bbaj("list", config=path)
+    done = await bbaj("list", config=without_database(below, tmp_path))
     assert done.code == 69
     assert len(done.err.splitlines()) == 1
     assert "node check" in done.err
@@ -537,13 +564,8 @@ async def test_an_unreachable_database_is_one_line(below, tmp_path):
 async def test_an_unprepared_database_is_a_matter_of_configuration(network, below, tmp_path):
     """A database without our schema ends with 78 and names the command that makes it."""
     urls = await network._postgres.create_database(f"empty_{next(_numbers)}")
-    path = tmp_path / "node.toml"
-    text = below.path.read_text(encoding="utf-8")
-    start = text.index('\nurl = "post')
-    path.write_text(
-        text[: start + 1] + f'url = "{urls.daemon_url}"' + text[text.index("\n", start + 1) :],
-        encoding="utf-8",
-    )
+    config = opening.load(below.path)
+    path = altered(below, tmp_path, f'url = "{config.database.url}"', f'url = "{urls.daemon_url}"')
     done = await bbaj("list", config=path)
     assert done.code == 78
     assert "bbaj store migrate" in done.err
@@ -563,28 +585,26 @@ async def test_topology_prints_what_a_broker_imports(top):
     assert {queue["name"] for queue in definitions["queues"]} >= {"up.akmola", "down.akmola"}
 
 
-async def test_topology_compares_with_the_broker(network, top, tmp_path):
-    """With the right administration command the broker is as planned."""
-    broker = network._brokers[TOP]
-    wrapper = tmp_path / "ctl"
-    variables = " ".join(f"'{name}={value}'" for name, value in (broker.environment or {}).items())
-    command = " ".join(f"'{word}'" for word in broker.ctl_command)
-    wrapper.write_text(f'#!/bin/sh\nexec /usr/bin/env {variables} {command} "$@"\n')
-    wrapper.chmod(0o755)
-    path = tmp_path / "node.toml"
-    text = (
-        top.path.read_text(encoding="utf-8")
-        .replace("[broker]\n", f'[broker]\nctl = ["{wrapper}"]\n')
-        .replace('password_file = "', f'password_file = "{top.path.parent}/')
-    )
-    path.write_text(text, encoding="utf-8")
+async def test_topology_compares_with_the_broker(top):
+    """A broker that was provisioned is as planned, and applying the plan again changes nothing."""
+    checked = (await top("topology", "--check", "--json")).shape(Topology)
+    applied = (await top("topology", "--apply", "--json")).shape(Topology)
+    assert (checked.applied, checked.differences) == (False, [])
+    assert (applied.applied, applied.differences) == (True, [])
+
+
+async def test_topology_names_what_is_missing(top, tmp_path):
+    """A child that the broker does not know yet is a difference: --check ends with 1."""
+    path = altered(top, tmp_path, "[[children]]\n", '[[children]]\nlabel = "abai"\n[[children]]\n')
     done = await bbaj("topology", "--check", "--json", config=path)
-    assert done.shape(Topology).differences == []
+    assert done.code == 1
+    assert any("up.abai" in difference for difference in done.read(Topology).differences)
 
 
-async def test_topology_without_an_answer_still_shows_the_tree(top):
+async def test_topology_without_an_answer_still_shows_the_tree(top, tmp_path):
     """Where the administration command fails, the tree is shown, and the exit code is 74."""
-    done = await top("topology", "--json")
+    path = altered(top, tmp_path, "[broker]\n", '[broker]\nctl = ["/bin/false"]\n')
+    done = await bbaj("topology", "--json", config=path)
     shown = done.read(Topology)
     assert done.code == 74
     assert [node.address for node in shown.tree] == [TOP, BELOW]
