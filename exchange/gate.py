@@ -321,6 +321,13 @@ def digest_of_head(entry: JudgedEntry) -> str:
     return sha256_of(cut(entry.raw).head).hex()
 
 
+def digest_in_chain(entry: JudgedEntry) -> bytes:
+    """Return what the chain has of an entry; a void repeats what it stands for (clause 7.2)."""
+    if isinstance(entry.verdict, CutObject) and isinstance(entry.verdict.header, Void):
+        return bytes.fromhex(entry.verdict.header.entry_sha256)
+    return entry.sha256
+
+
 def sha256_of(data: bytes) -> bytes:
     """Return the SHA-256 of bytes."""
     return hashlib.sha256(data).digest()

@@ -7,11 +7,10 @@ import msgspec
 from exchange.batch import Batch
 from exchange.core.streams import Broken, Incoming, NotTaken, Taken, take_bundle
 from exchange.dialogue import Dialogue
-from exchange.gate import JudgedEntry, Opened, OpenedBundle, Unreadable
+from exchange.gate import JudgedEntry, Opened, OpenedBundle, Unreadable, digest_in_chain
 from exchange.judging import Judging
 from exchange.links import LinkMessage
 from exchange.state import NodeState
-from schemas.objects import CutObject, Void
 from schemas.records import IntakeRow
 
 
@@ -43,7 +42,7 @@ class Intake:
         header = opened.header
         stream = f"{job.link.neighbour}/{header.lane}"
         known = batch.incoming.get(stream, Incoming())
-        digests = [_entry_digest(entry) for entry in opened.entries]
+        digests = [digest_in_chain(entry) for entry in opened.entries]
         chain = bytes.fromhex(header.chain)
         match take_bundle(known, header.first, header.last, chain, digests):
             case Taken(skip=skip, after=after):
@@ -93,10 +92,3 @@ class Intake:
             self._dialogue.keep_evidence(link, opened.raw, "own-fault", batch)
         else:
             await self._dialogue.take_object(opened, link, batch)
-
-
-def _entry_digest(entry: JudgedEntry) -> bytes:
-    """Return an entry's digest; a void repeats that of what it stands for (clause 7.2)."""
-    if isinstance(entry.verdict, CutObject) and isinstance(entry.verdict.header, Void):
-        return bytes.fromhex(entry.verdict.header.entry_sha256)
-    return entry.sha256

@@ -9,12 +9,15 @@ import asyncio
 import msgspec
 
 from exchange.core.streams import Incoming, chain_after
-from exchange.gate import OpenedBundle
+from exchange.gate import OpenedBundle, digest_in_chain
 from exchange.links import LinkMessage
 
 
 def split_message(message: LinkMessage, taken: Incoming) -> list[LinkMessage]:
-    """Return a bundle as messages of one entry each, the last of which settles; else itself."""
+    """Return a bundle as messages of one entry each, the last of which settles; else itself.
+
+    A bundle whose chain does not hold stays whole: cut up, each part would have a chain that does.
+    """
     opened = message.opened.result()
     if not isinstance(opened, OpenedBundle) or len(opened.entries) < 2:
         return [message]
@@ -24,13 +27,14 @@ def split_message(message: LinkMessage, taken: Incoming) -> list[LinkMessage]:
     for number, entry in numbered:
         if number <= taken.up_to:
             continue
-        chain = chain_after(chain, number, entry.sha256)
+        chain = chain_after(chain, number, digest_in_chain(entry))
         header = msgspec.structs.replace(
             opened.header, first=number, last=number, chain=chain.hex()
         )
-        part = msgspec.structs.replace(opened, header=header, entries=[entry])
+        learned = [] if parts else opened.learned
+        part = msgspec.structs.replace(opened, header=header, entries=[entry], learned=learned)
         parts.append(msgspec.structs.replace(message, opened=_done(part), settles=False))
-    if not parts:
+    if not parts or chain.hex() != opened.header.chain:
         return [message]
     parts[-1] = msgspec.structs.replace(parts[-1], settles=True)
     return parts

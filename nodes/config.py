@@ -13,6 +13,7 @@ import msgspec
 from exchange.core.rules import Child
 from nodes.errors import ConfigurationFault
 from schemas.addresses import Address, parent_of
+from schemas.codes import Tier
 from schemas.limits import Limits
 from schemas.patterns import whole
 
@@ -95,6 +96,8 @@ class Config(_Section, frozen=True, forbid_unknown_fields=True):
     """Folder for at-rest keys and the file with the last signed journal size."""
     keys: Keys
     database: Database
+    tier: Tier | None = None
+    """Of this node; every child's must be strictly below it (R-6)."""
     broker: Broker | None = None
     parent: Parent | None = None
     children: tuple[Child, ...] = ()
@@ -163,6 +166,11 @@ def find_faults(config: Config) -> list[str]:
         faults.append(f"parent: missing; {config.address} calls {parent_of(config.address)}")
     if (config.children or config.systems) and config.broker is None:
         faults.append("broker: missing; children and systems need the node's own broker")
+    faults += [
+        f"children: {child.label} is {child.tier}, which is not below {config.tier}"
+        for child in config.children
+        if config.tier and child.tier and not config.tier.is_above(child.tier)
+    ]
     labels = [child.label for child in config.children]
     faults += [f"children: {label} twice" for label in set(labels) if labels.count(label) > 1]
     faults += [

@@ -2,8 +2,8 @@
 
 What only they know is lost: how often a packet was resent (it is due at once), which piece a held
 frame waits for (it is judged again), and its place in the neighbour's stream (should it be refused,
-quarantine and journal say so, and no entry goes back). Documents handed over by command and not decided yet
-have no other record: they stay, and those decided go.
+quarantine and journal say so, and no entry goes back). Documents handed over by command and not
+decided yet have no other record: they stay, and those decided go.
 """
 
 import msgspec

@@ -7,6 +7,7 @@ import msgspec
 
 from schemas.addresses import child_towards, is_within, label_of, parent_of
 from schemas.answers import ANSWERS
+from schemas.codes import Tier
 from schemas.header import Header
 from schemas.limits import Limits
 from schemas.objects import Lane
@@ -19,6 +20,7 @@ class Child(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """What a parent vouches for about one child; the seed of its card."""
 
     label: str
+    tier: Tier | None = None
     standing: Standing = "active"
     successor: str | None = None
     """Where packets for a closed child should go: the reason `recipient-moved` names it."""

@@ -7,11 +7,7 @@ from pathlib import Path
 from nodes.config import Config, config_path, load_config
 from nodes.errors import NotFound
 from nodes.wiring import database_url
-from store.errors import StoreFault, StoreMisfit
 from store.reading import Filters, ListedPacket, Reading
-
-_NOT_PREPARED = ("28", "3D", "42")
-"""SQLSTATE classes: login, database name, names and rights of tables."""
 
 
 def load(path: Path | None) -> Config:
@@ -29,13 +25,6 @@ async def reading(config: Config) -> AsyncIterator[Reading]:
     try:
         await desk.start()
         yield desk
-    except StoreFault as error:
-        if str(getattr(error.__cause__, "sqlstate", ""))[:2] in _NOT_PREPARED:
-            raise StoreMisfit(
-                f"database of {config.address}: {error.__cause__}: "
-                "correct database.url, or run `bbaj store migrate`"
-            ) from error
-        raise
     finally:
         await desk.close()
 

@@ -25,18 +25,6 @@ NOBODY = "kz.akmola.burabay.school-99"
 
 AUTHORITIES = (REPUBLIC, OBLAST, OTHER_OBLAST)
 
-SPECS = (
-    NodeSpec(REPUBLIC, systems=("statistics",)),
-    NodeSpec(OBLAST, systems=("department",)),
-    NodeSpec(CITY),
-    NodeSpec(DISTRICT, systems=("office",)),
-    NodeSpec(SCHOOL, systems=("register",)),
-    NodeSpec(LEAF),
-    NodeSpec(OTHER_OBLAST),
-    NodeSpec(OTHER_DISTRICT, systems=("office",)),
-    NodeSpec(OTHER_SCHOOL, systems=("register",)),
-)
-
 TIERS = {
     REPUBLIC: "republic",
     OBLAST: "oblast",
@@ -49,6 +37,18 @@ TIERS = {
     OTHER_DISTRICT: "district",
     OTHER_SCHOOL: "school",
 }
+
+SPECS = (
+    NodeSpec(REPUBLIC, systems=("statistics",), tier=TIERS[REPUBLIC]),
+    NodeSpec(OBLAST, systems=("department",), tier=TIERS[OBLAST]),
+    NodeSpec(CITY, tier=TIERS[CITY]),
+    NodeSpec(DISTRICT, systems=("office",), tier=TIERS[DISTRICT]),
+    NodeSpec(SCHOOL, systems=("register",), tier=TIERS[SCHOOL]),
+    NodeSpec(LEAF, tier=TIERS[LEAF]),
+    NodeSpec(OTHER_OBLAST, tier=TIERS[OTHER_OBLAST]),
+    NodeSpec(OTHER_DISTRICT, systems=("office",), tier=TIERS[OTHER_DISTRICT]),
+    NodeSpec(OTHER_SCHOOL, systems=("register",), tier=TIERS[OTHER_SCHOOL]),
+)
 
 
 class Flow(msgspec.Struct, frozen=True):

@@ -43,6 +43,7 @@ class NodeSpec(msgspec.Struct, frozen=True):
     systems: tuple[str, ...] = ()
     """Local systems with AMQP queues; none and no children make a leaf without a broker."""
     system_types: Mapping[str, tuple[str, ...]] = {}
+    tier: str | None = None
 
 
 class RunningNode(msgspec.Struct):
@@ -94,6 +95,7 @@ class PrivateNetwork:
         self._postgres = postgres
         self._brokers = brokers
         self._limits = dict(limits or {})
+        self._tiers: dict[str, str] = {}
 
     async def add_nodes(
         self, specs: Sequence[NodeSpec], *, also_children: Sequence[str] = ()
@@ -103,6 +105,7 @@ class PrivateNetwork:
         `also_children` are addresses that get a login and keys but no node of ours.
         """
         addresses = [spec.address for spec in specs]
+        self._tiers |= {spec.address: spec.tier for spec in specs if spec.tier}
         for spec in specs:
             below = [
                 address
@@ -147,6 +150,7 @@ class PrivateNetwork:
         parent = parent_of(spec.address)
         lines = [
             f'address = "{spec.address}"',
+            *([f'tier = "{spec.tier}"'] if spec.tier else []),
             f'data = "{self.folder / "nodes" / spec.address / "data"}"',
             "",
             "[keys]",
@@ -185,6 +189,8 @@ class PrivateNetwork:
             ]
         for address in children:
             lines += ["", "[[children]]", f'label = "{label_of(address)}"']
+            if tier := self._tiers.get(address):
+                lines.append(f'tier = "{tier}"')
         for system in spec.systems:
             types = ", ".join(f'"{name}"' for name in spec.system_types.get(system, ()))
             lines += [

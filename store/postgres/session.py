@@ -8,7 +8,13 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from schemas.errors import BbajError
-from store.errors import PartitionMissing, RecordConflict, StoreFault, StoreUnavailable
+from store.errors import (
+    PartitionMissing,
+    RecordConflict,
+    StoreFault,
+    StoreMisfit,
+    StoreUnavailable,
+)
 
 CONNECT_TIMEOUT_S = 10.0
 
@@ -45,6 +51,9 @@ _LOST = (
 )
 """The connection is gone, is going, or was never there."""
 
+_NOT_PREPARED = ("28", "3D", "42")
+"""SQLSTATE classes: login, database name, names and rights of tables."""
+
 _NO_ROOM = (
     asyncpg.InsufficientResourcesError,
     asyncpg.LockNotAvailableError,
@@ -52,6 +61,9 @@ _NO_ROOM = (
     asyncpg.ReadOnlySQLTransactionError,
 )
 """The server says no for now."""
+
+_NOT_OURS = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+"""The server knows no such login or database: the configuration is wrong, not the record."""
 
 ERRORS = (
     asyncpg.PostgresError,
@@ -64,7 +76,7 @@ ERRORS = (
 
 
 async def connect(url: str, name: str, settings: Mapping[str, str] | None = None) -> Connection:
-    """Open a connection of its own. Raises StoreUnavailable, or StoreFault for a refused login.
+    """Open a connection of its own. Raises StoreUnavailable, or StoreMisfit for a refused login.
 
     `name` is the `application_name` that `pg_stat_activity` shows.
     """
@@ -114,6 +126,10 @@ def ours(error: BaseException) -> BbajError:
             return PartitionMissing(found[1])
         case _ if is_lost(error) or isinstance(error, _NO_ROOM):
             return StoreUnavailable(text)
+        case _ if isinstance(error, _NOT_OURS):
+            return StoreMisfit(f"{text}: check the database's URL and password")
+        case _ if str(getattr(error, "sqlstate", ""))[:2] in _NOT_PREPARED:
+            return StoreMisfit(f"{text}: correct the database's URL, or run `bbaj store migrate`")
         case _:
             return StoreFault(text)
 
