@@ -7,8 +7,8 @@ that a thousand nodes cut off together do not come back together, and a test kno
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Literal, NoReturn
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Literal, NoReturn
 
 import msgspec
 
@@ -26,7 +26,7 @@ class LinkState(msgspec.Struct, frozen=True, gc=False):
 
 OnState = Callable[[LinkState], None]
 
-Life = Callable[[int, Callable[[], None]], Awaitable[None]]
+Life = Callable[[int, Callable[[], None]], Coroutine[Any, Any, None]]
 """Takes the number of the attempt (it chooses the url) and what to call once open."""
 
 
@@ -67,9 +67,6 @@ async def supervise(
     """
     backoff = backoff or Backoff()
     clock = asyncio.get_running_loop().time
-    task = asyncio.current_task()
-    assert task is not None
-    cancels = task.cancelling()
     failures = 0
     attempt = 0
     while True:
@@ -81,23 +78,41 @@ async def supervise(
 
         on_state(LinkState(peer, "connecting"))
         try:
-            await life(attempt, opened)
+            await _alone(life(attempt, opened))
             reason: BbajError = LinkLost("the life ended by itself")
         except (BbajError, ExceptionGroup) as error:
             reason = world_fault(error)
         except asyncio.CancelledError:
             on_state(LinkState(peer, "down", "stopped"))
             raise
-        if task.cancelling() > cancels:
-            # A group that fails while it is cancelled raises its errors, and the cancel is spent.
-            on_state(LinkState(peer, "down", "stopped"))
-            raise asyncio.CancelledError
         healthy_for_s = clock() - opened_at[0] if opened_at else None
         failures = backoff.failures_after(failures, healthy_for_s)
         pause_s = backoff.delay_s(failures, fraction(seed, attempt))
         on_state(LinkState(peer, "down", f"{reason} (next attempt in {pause_s:.1f} s)"))
         await asyncio.sleep(pause_s)
         attempt += 1
+
+
+async def _alone(life: Coroutine[Any, Any, None]) -> None:
+    """Await a life in a task of its own, and end with it.
+
+    A group that fails while it is cancelled raises its errors, and the cancel is spent; one that
+    fails by itself leaves its task marked as cancelled (Python 3.11 and 3.12). Neither may happen
+    to the task that supervises.
+    """
+    task = asyncio.get_running_loop().create_task(life)
+    stopped = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            stopped = True
+            task.cancel()
+    if stopped:
+        if not task.cancelled():
+            task.exception()  # taken note of: nobody else asks
+        raise asyncio.CancelledError
+    task.result()
 
 
 def world_fault(error: BbajError | ExceptionGroup[Exception]) -> BbajError:

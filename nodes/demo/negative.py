@@ -41,7 +41,8 @@ FLOWS = (
     Flow("order, republic to city", REPUBLIC, CITY, ADMIN_ORDER, 3, 0.4),
 )
 SETTLE_S = 60.0
-LEAVE_S = 2.0
+SECOND_LOOK_S = 0.5
+LEAVE_S = 6.0
 """Documents whose senders have heard of delivery have left their inbox by then, or never will."""
 
 
@@ -136,7 +137,7 @@ async def _traffic(ledger: LedgerProcess) -> AsyncIterator[None]:
     await ledger.heard(SETTLE_S)
     with contextlib.suppress(TimeoutError):
         await ledger.settled(LEAVE_S)
-    await asyncio.sleep(LEAVE_S / 4)
+    await asyncio.sleep(SECOND_LOOK_S)
 
 
 TRIALS = (

@@ -43,6 +43,8 @@ LIMITS = {
     "reconnect_most_s": 1,
 }
 """A day's patience in seconds, so that resends and overdue packets are seen."""
+BROKERS_STARTING_MAX = 3
+"""Starting them takes processors only: more at once would be no quicker, and each much slower."""
 
 
 class Lost(msgspec.Struct, frozen=True):
@@ -169,6 +171,7 @@ async def _start_services(network: DemoNetwork, layout: Layout, view: View) -> N
     brokers = set(network.brokers.values())
     view.say(f"starting PostgreSQL and RabbitMQ, {len(brokers)} of it")
     database = asyncio.Event()
+    few = asyncio.Semaphore(BROKERS_STARTING_MAX)
 
     async def start_database() -> None:
         await network.postgres.start()
@@ -179,7 +182,8 @@ async def _start_services(network: DemoNetwork, layout: Layout, view: View) -> N
         for spec in own:
             view.node(spec.address, "broker starting" if broker else "starting")
         if broker is not None:
-            await broker.start()
+            async with few:
+                await broker.start()
         await database.wait()
         for spec in own:
             view.node(spec.address, "provisioning")

@@ -89,6 +89,31 @@ async def test_groups_of_the_worlds_faults_are_retried():
     assert told[2].detail.startswith("cut")
 
 
+async def test_a_life_that_ends_by_a_group_of_its_own_is_retried():
+    """A task group that fails marks the task that ran it as cancelled; nobody has cancelled."""
+    told, again = Told(), asyncio.Event()
+
+    async def fail():
+        raise LinkLost("cut")
+
+    async def life(attempt, opened):
+        opened()
+        if attempt:
+            again.set()
+            await asyncio.Event().wait()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail())
+            group.create_task(asyncio.Event().wait())
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        task = group.create_task(
+            supervise(life, peer="kz.akmola", seed=b"x", on_state=told, backoff=QUICK)
+        )
+        await again.wait()
+        task.cancel()
+    assert [state.state for state in told] == ["connecting", "up", "down"] * 2
+
+
 async def test_a_life_that_never_opened_is_not_told_as_up():
     """Up is told when a life opens, not before."""
     told, _ = await run_lives(LoginRefused("no"), opens=False)

@@ -72,7 +72,12 @@ class Rogue:
     """One end of a link, in memory only."""
 
     def __init__(
-        self, address: str, neighbour: str, *, signer: PacketSigner, trust: TrustStore,
+        self,
+        address: str,
+        neighbour: str,
+        *,
+        signer: PacketSigner,
+        trust: TrustStore,
         connect: Callable[[Handler], Awaitable[None]],
     ) -> None:
         """Speak as `address` to `neighbour`; `connect` keeps the link up and runs a handler."""
@@ -147,7 +152,11 @@ class Rogue:
             case Crl():
                 self.trust.add_crl(message.body)
         return check_object(
-            raw, trust=self.trust, here=self.address, neighbour=self.neighbour, now=now(),
+            raw,
+            trust=self.trust,
+            here=self.address,
+            neighbour=self.neighbour,
+            now=now(),
             limits=Limits(),
         )
 
@@ -186,7 +195,11 @@ class Rogue:
             self.packets.append(cut(entry))
             return
         refusal = check_object(
-            entry, trust=self.trust, here=self.address, neighbour=self.neighbour, now=now(),
+            entry,
+            trust=self.trust,
+            here=self.address,
+            neighbour=self.neighbour,
+            now=now(),
             limits=Limits(),
         ).header
         assert isinstance(refusal, Refusal)
@@ -248,8 +261,13 @@ class Rogue:
     async def refuse(self, lane: Lane, number: int, frame: bytes, reason: str) -> None:
         """Send a refusal entry about something that the neighbour had placed."""
         refusal = Refusal(
-            **self.stamp(), lane=lane, of_epoch=1, entry=number, frame_sha256=sha256(frame).hex(),
-            reason=reason, detail="",
+            **self.stamp(),
+            lane=lane,
+            of_epoch=1,
+            entry=number,
+            frame_sha256=sha256(frame).hex(),
+            reason=reason,
+            detail="",
         )
         await self.send(sign_object(refusal, self.signer), lane="fast")
 
@@ -265,8 +283,14 @@ class Rogue:
         return tail.number
 
     def bundle(
-        self, entries: Sequence[bytes], first: int, chain: bytes, lane: Lane = "bulk",
-        certificates: Iterable[bytes] = (), *, signer: PacketSigner | None = None,
+        self,
+        entries: Sequence[bytes],
+        first: int,
+        chain: bytes,
+        lane: Lane = "bulk",
+        certificates: Iterable[bytes] = (),
+        *,
+        signer: PacketSigner | None = None,
         **changes: object,
     ) -> bytes:
         """Return a bundle with whatever numbers and chain; nothing is remembered of it."""
@@ -284,16 +308,26 @@ class Rogue:
     # --- packets ------------------------------------------------------------------------------
 
     def packet(
-        self, to: str, content: bytes = b"", *, signer: PacketSigner | None = None,
-        media_type: str = JSON, **changes: object,
+        self,
+        to: str,
+        content: bytes = b"",
+        *,
+        signer: PacketSigner | None = None,
+        media_type: str = JSON,
+        **changes: object,
     ) -> bytes:
         """Return a sealed frame from us to `to`, but for changes of its header."""
         header, payload = self.draft(to, content, signer=signer, media_type=media_type, **changes)
         return seal(header, payload, signer or self.signer)
 
     def draft(
-        self, to: str, content: bytes = b"", *, signer: PacketSigner | None = None,
-        media_type: str = JSON, **changes: object,
+        self,
+        to: str,
+        content: bytes = b"",
+        *,
+        signer: PacketSigner | None = None,
+        media_type: str = JSON,
+        **changes: object,
     ) -> tuple[Header, bytes]:
         """Return header and payload of a packet, not sealed yet."""
         payload, coding = make_payload(content, SALT)
@@ -317,8 +351,14 @@ class Rogue:
         return Header(**{**fields, **changes}), payload
 
     def receipt(
-        self, frame: Frame, *, verdict: str = "accepted", signer: PacketSigner | None = None,
-        from_: str | None = None, re: str | None = None, **changes: object,
+        self,
+        frame: Frame,
+        *,
+        verdict: str = "accepted",
+        signer: PacketSigner | None = None,
+        from_: str | None = None,
+        re: str | None = None,
+        **changes: object,
     ) -> bytes:
         """Return a sealed receipt on a packet, in our name unless told otherwise."""
         header = frame.header
@@ -333,7 +373,11 @@ class Rogue:
         }
         content = msgspec.json.encode(Receipt(**{**fields, **changes}))
         return self.packet(
-            header.from_, content, signer=signer, type=RECEIPT, re=re or header.id,
+            header.from_,
+            content,
+            signer=signer,
+            type=RECEIPT,
+            re=re or header.id,
             from_=from_ or self.address,
         )
 
@@ -350,8 +394,13 @@ class Rogue:
         return self.packet(answer.from_, content, type=CLOSING, re=answer.id)
 
     def sign_text(
-        self, header: bytes, payload: bytes = b"", *, version: int = VERSION,
-        algorithm: int = ECDSA_P256_SHA256, size: int | None = None,
+        self,
+        header: bytes,
+        payload: bytes = b"",
+        *,
+        version: int = VERSION,
+        algorithm: int = ECDSA_P256_SHA256,
+        size: int | None = None,
     ) -> bytes:
         """Return a frame with a good signature round whatever stands for its header."""
         length = (len(header) if size is None else size).to_bytes(2)
@@ -406,7 +455,8 @@ class Rogue:
         return [
             (each, receipt)
             for each, receipt in map(self._read_receipt, self.packets)
-            if receipt is not None and receipt.frame_sha256 == digest
+            if receipt is not None
+            and receipt.frame_sha256 == digest
             and verdict in {"", receipt.verdict}
         ]
 
@@ -419,7 +469,11 @@ class Rogue:
     def authenticates(self, frame: Frame) -> bool:
         """Say whether a packet that came holds in every respect."""
         verdict = authenticate(
-            frame.raw, trust=self.trust, here=self.address, neighbour=self.neighbour, now=now(),
+            frame.raw,
+            trust=self.trust,
+            here=self.address,
+            neighbour=self.neighbour,
+            now=now(),
             limits=Limits(),
         )
         return isinstance(verdict, Accepted)
@@ -466,7 +520,10 @@ def rogue_child(network: PrivateNetwork, address: str) -> Rogue:
         await endpoint.run(handler, lambda _: None)
 
     return Rogue(
-        address, parent, signer=signer_of(network, address), trust=trust_of(network),
+        address,
+        parent,
+        signer=signer_of(network, address),
+        trust=trust_of(network),
         connect=connect,
     )
 
@@ -481,13 +538,19 @@ def rogue_parent(network: PrivateNetwork, address: str, child: str) -> Rogue:
             """Leave dead letters to others."""
 
         endpoint = OwnBrokerEndpoint(
-            address=address, urls=[broker.url], login=login_of(broker), vhost=broker.vhost,
+            address=address,
+            urls=[broker.url],
+            login=login_of(broker),
+            vhost=broker.vhost,
             backoff=Backoff(most_s=1.0),
         )
         await endpoint.run({label_of(child): handler}, ignore, lambda _: None)
 
     return Rogue(
-        address, child, signer=signer_of(network, address), trust=trust_of(network),
+        address,
+        child,
+        signer=signer_of(network, address),
+        trust=trust_of(network),
         connect=connect,
     )
 

@@ -1,0 +1,108 @@
+"""Links between two real services: whatever happens to their connection, everything arrives once."""
+
+import asyncio
+import itertools
+
+import pytest
+
+from harness.drafts import DISTRICT, SCHOOL
+from harness.pki import make_network
+from harness.service_node import Node, new_link, new_record, private_server
+from nodes.clock import now
+from schemas.leaves import LeafKind
+
+_names = (f"links_{number}" for number in itertools.count(1))
+
+
+@pytest.fixture(scope="module")
+async def server():
+    async with private_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def network():
+    return make_network([DISTRICT, SCHOOL], now())
+
+
+@pytest.fixture
+async def pair(server, network, tmp_path):
+    return [
+        Node(address, network, tmp_path / name, await new_record(server, next(_names), address))
+        for address, name in ((DISTRICT, "district"), (SCHOOL, "school"))
+    ]
+
+
+async def test_a_document_is_delivered_and_closed(pair):
+    """Sent, received, confirmed, closed: one leaf of each, and then no traffic."""
+    district, school = pair
+    line = new_link(SCHOOL)
+    async with district.live(line), school.live(line):
+        [packet] = await school.drop(DISTRICT, [1])
+        await district.until(SCHOOL, packet, "closed")
+        assert await school.kinds(SCHOOL, packet) == [LeafKind.SENT, LeafKind.CONFIRMED]
+        assert await district.kinds(SCHOOL, packet) == [
+            LeafKind.RECEIVED,
+            LeafKind.RELEASED,
+            LeafKind.CLOSED,
+        ]
+
+
+async def test_what_was_dropped_off_the_net_goes_out_when_it_is_back(pair):
+    """Documents sealed while the neighbour is away are delivered in the order of their numbers."""
+    district, school = pair
+    line = new_link(SCHOOL)
+    async with school.live(line):
+        ids = await school.drop(DISTRICT, range(1, 21))
+        async with district.live(line):
+            await school.until(SCHOOL, ids[-1], "confirmed")
+            for packet in ids:
+                await district.until(SCHOOL, packet, "closed")
+            trails = [await district.trail(SCHOOL, packet) for packet in ids]
+    assert [trail.packet.frame for trail in trails] == sorted(t.packet.frame for t in trails)
+
+
+async def test_a_greeting_that_found_no_room_is_said_again(pair):
+    """Behind a queue that was full at first, both sides greet once there is room."""
+    district, school = pair
+    line = new_link(SCHOOL)
+    line.down.room = 0
+    async with district.live(line), school.live(line):
+        [packet] = await school.drop(DISTRICT, [1])
+        await asyncio.sleep(0.5)
+        line.down.room = 1000
+        await school.until(SCHOOL, packet, "confirmed")
+
+
+async def test_lost_queues_and_cut_lines_lose_and_double_nothing(pair):
+    """Cut and purged again and again while documents flow: each is released exactly once."""
+    district, school = pair
+    line = new_link(SCHOOL)
+    ids = []
+    async with district.live(line), school.live(line):
+        for round_ in range(12):
+            ids += await school.drop(DISTRICT, range(round_ * 5, round_ * 5 + 5))
+            await asyncio.sleep(0.03 * (round_ % 4))
+            (line.purge if round_ % 2 else line.cut)()
+        for packet in ids:
+            await school.until(SCHOOL, packet, "confirmed")
+            await district.until(SCHOOL, packet, "closed")
+        for packet in ids:
+            assert (await district.kinds(SCHOOL, packet)).count(LeafKind.RELEASED) == 1
+            assert (await school.kinds(SCHOOL, packet)).count(LeafKind.CONFIRMED) == 1
+    assert not set(district.eyes.incidents + school.eyes.incidents)
+
+
+async def test_a_restarted_node_goes_on_from_its_record(pair):
+    """Either node is ended without warning and begins again: nothing is lost or doubled."""
+    district, school = pair
+    line = new_link(SCHOOL)
+    ids = []
+    for number in range(4):
+        async with district.live(line), school.live(line):
+            ids += await school.drop(DISTRICT, range(number * 10, number * 10 + 10))
+    async with district.live(line), school.live(line):
+        for packet in ids:
+            await school.until(SCHOOL, packet, "confirmed")
+            await district.until(SCHOOL, packet, "closed")
+            assert (await district.kinds(SCHOOL, packet)).count(LeafKind.RELEASED) == 1
