@@ -8,10 +8,10 @@ import os
 from pathlib import Path
 
 from exchange.ports import Archive, Clock
-from schemas.errors import Fatal
+from schemas.errors import Fatal, Retryable
 from schemas.limits import Limits
 from schemas.records import Committed
-from signing.keys import JournalSigner
+from signing.keys import JournalSigner, sync_folder
 from signing.notes import sign_checkpoint
 
 
@@ -19,6 +19,10 @@ class JournalLost(Fatal):
     """The journal is smaller than one we have signed: data were lost or an old copy restored."""
 
     exit_code = 76
+
+
+class SizeUnwritable(Retryable):
+    """The signed size cannot be written now: nothing is signed until there is room."""
 
 
 class Checkpoints:
@@ -79,9 +83,17 @@ class Checkpoints:
             return 0
 
     def _write_size(self, size: int) -> None:
+        try:
+            self._replace_size(size)
+        except OSError as error:
+            detail = f"{self._size_file}: {error.strerror}: make room, or let this user write it"
+            raise SizeUnwritable(detail) from error
+
+    def _replace_size(self, size: int) -> None:
         draft = self._size_file.with_suffix(".new")
         with draft.open("w", encoding="ascii") as file:
             file.write(f"{size}\n")
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self._size_file)
+        sync_folder(self._size_file.parent)

@@ -35,6 +35,9 @@ BUNDLES_IN_FLIGHT = 8
 STALL_S = 15.0
 """After so long without any note while entries are out, they are sent again, one by one."""
 
+FULL_PAUSE_S = 1.0
+"""So long a message waits for room in the neighbour's queue before it, or a hello, goes again."""
+
 
 class LinkMessage(msgspec.Struct, frozen=True):
     """A message of a link on its way to the sequencer; `opened` is being authenticated."""
@@ -240,11 +243,10 @@ class Link:
             await self._sleep()
 
     async def _sleep(self) -> None:
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(STALL_S / 3):
                 await self._wake.wait()
-        except TimeoutError:
-            self._look_for_stall()
+        self._look_for_stall()
 
     def _look_for_stall(self) -> None:
         for state in self._lanes.values():
@@ -272,9 +274,16 @@ class Link:
         return owed
 
     async def _publish(self, session: Session, raw: bytes) -> None:
-        """Publish something small; a neighbour whose queue is full is away, and greets anew."""
-        with suppress(BrokerFull):
+        """Publish something small; where there was no room, greet once more: that makes up for it.
+
+        The neighbour's first hello may be what finds its own queue full: nobody else greets again.
+        """
+        try:
             await session.publish(raw)
+        except BrokerFull:
+            await asyncio.sleep(FULL_PAUSE_S)
+            self._hello_due = True
+            self._wake.set()
 
     def _make_hello(self, now: Instant) -> bytes:
         assert self._sequencer is not None
@@ -413,7 +422,7 @@ class Link:
         try:
             await session.publish(raw)
         except BrokerFull:
-            await asyncio.sleep(1.0)  # the neighbour is away and its queue full: notes will tell
+            await asyncio.sleep(FULL_PAUSE_S)  # the neighbour is away: its notes will tell
         finally:
             room.release()
 

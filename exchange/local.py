@@ -133,6 +133,7 @@ class LocalSystem:
             "packet-id": packet.id,
             "type": packet.type,
             "from": packet.sender,
+            "epoch": packet.epoch,
             "section": packet.section,
             "sent": format_instant(packet.sent),
             "received": format_instant(packet.received),

@@ -30,6 +30,9 @@ def configure_logs(log: Log) -> None:
     """Send structured lines to standard error; libraries only from warnings on."""
     level = logging.getLevelNamesMapping()[log.level.upper()]
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s %(message)s")
+    # What they fail at is told by us, once and in our words.
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+    logging.getLogger("aio_pika").setLevel(logging.CRITICAL)
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer() if log.json else structlog.dev.ConsoleRenderer()
     )

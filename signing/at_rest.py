@@ -16,7 +16,12 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from signing.errors import BucketDamagedError, BucketKeyMissingError, KeyFileExistsError
+from signing.errors import (
+    BucketDamagedError,
+    BucketKeyMissingError,
+    BucketKeyUnwritableError,
+    KeyFileExistsError,
+)
 from signing.keys import sync_folder, write_new_file
 
 KEY_BYTES = 32
@@ -110,8 +115,13 @@ class AtRest:
 
 
 def _make_key(path: Path) -> None:
-    with contextlib.suppress(KeyFileExistsError):  # another daemon was first; its key counts
-        write_new_file(path, AESGCM.generate_key(8 * KEY_BYTES))
+    try:
+        with contextlib.suppress(KeyFileExistsError):  # another daemon was first; its key counts
+            write_new_file(path, AESGCM.generate_key(8 * KEY_BYTES))
+    except OSError as error:
+        raise BucketKeyUnwritableError(
+            f"key file {path} cannot be written ({error.strerror}): make room for it",
+        ) from error
 
 
 def _bind(bucket: str, aad: bytes) -> bytes:

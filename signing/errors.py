@@ -2,6 +2,8 @@
 
     FormatError
     └── CertificateError               a certificate does not count (becomes a refusal)
+    Retryable
+    └── BucketKeyUnwritableError       a new at-rest key cannot be written now
     Fatal
     ├── KeyFileError                   a key or certificate file cannot be used
     │   ├── KeyFileMissingError        no such file, or it may not be read            exit 66
@@ -12,11 +14,11 @@
     ├── BucketDamagedError             what is at rest does not open under its key    exit 65
     └── IssueError                     a certificate that the profile does not allow  exit 64
 
-Fatal are our own files' faults, never the peer's. `TrustStore.judge` and `authenticate` raise none
+All but the first are our own files' faults, never the peer's. `TrustStore.judge` and `authenticate` raise none
 of these for what a peer sends: they return the refusal.
 """
 
-from schemas.errors import Fatal, FormatError
+from schemas.errors import Fatal, FormatError, Retryable
 
 
 class CertificateError(FormatError):
@@ -55,6 +57,10 @@ class BucketKeyMissingError(Fatal):
     """The key file of an at-rest bucket is gone: destroyed with its class, or lost."""
 
     exit_code = 66
+
+
+class BucketKeyUnwritableError(Retryable):
+    """The key file of a new at-rest bucket cannot be written now: no room, or no right."""
 
 
 class BucketDamagedError(Fatal):

@@ -29,7 +29,7 @@ _TABLE: tuple[tuple[type[BaseException], type[BbajError], str], ...] = (
     (
         ssl.SSLCertVerificationError,
         LoginRefused,
-        "the broker does not prove the name expected: check the url, and the trusted root",
+        "the broker does not prove the name expected: check the url, the trusted root, our clock",
     ),
     (
         ssl.SSLError,

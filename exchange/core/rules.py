@@ -20,12 +20,12 @@ class Child(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """What a parent vouches for about one child; the seed of its card."""
 
     label: str
-    tier: Tier | None = None
     standing: Standing = "active"
     successor: str | None = None
     """Where packets for a closed child should go: the reason `recipient-moved` names it."""
     types: tuple[str, ...] = ()
     """Types that the child may send; empty: all."""
+    tier: Tier | None = None
 
 
 class Finding(msgspec.Struct, frozen=True, gc=False):

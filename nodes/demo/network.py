@@ -162,7 +162,8 @@ def _plan(folder: Path, layout: Layout) -> DemoNetwork:
         groups = {"shared": with_broker}
     brokers = make_brokers(authority, folder, groups, schedulers=1)
     postgres = PrivatePostgres(folder / "postgres")
-    nodes = PrivateNetwork(folder, postgres=postgres, brokers=brokers, limits=LIMITS)
+    tiers = {spec.address: spec.tier for spec in layout.specs if spec.tier}
+    nodes = PrivateNetwork(folder, postgres=postgres, brokers=brokers, limits=LIMITS, tiers=tiers)
     return DemoNetwork(folder, nodes, brokers, postgres, {})
 
 

@@ -38,16 +38,30 @@ TIERS = {
     OTHER_SCHOOL: "school",
 }
 
-SPECS = (
-    NodeSpec(REPUBLIC, systems=("statistics",), tier=TIERS[REPUBLIC]),
-    NodeSpec(OBLAST, systems=("department",), tier=TIERS[OBLAST]),
-    NodeSpec(CITY, tier=TIERS[CITY]),
-    NodeSpec(DISTRICT, systems=("office",), tier=TIERS[DISTRICT]),
-    NodeSpec(SCHOOL, systems=("register",), tier=TIERS[SCHOOL]),
-    NodeSpec(LEAF, tier=TIERS[LEAF]),
-    NodeSpec(OTHER_OBLAST, tier=TIERS[OTHER_OBLAST]),
-    NodeSpec(OTHER_DISTRICT, systems=("office",), tier=TIERS[OTHER_DISTRICT]),
-    NodeSpec(OTHER_SCHOOL, systems=("register",), tier=TIERS[OTHER_SCHOOL]),
+TIERS = {
+    REPUBLIC: "republic",
+    OBLAST: "oblast",
+    CITY: "city",
+    DISTRICT: "district",
+    SCHOOL: "school",
+    LEAF: "school",
+    OTHER_OBLAST: "oblast",
+    OTHER_DISTRICT: "district",
+    OTHER_SCHOOL: "school",
+}
+SYSTEMS = {
+    REPUBLIC: "statistics",
+    OBLAST: "department",
+    DISTRICT: "office",
+    SCHOOL: "register",
+    OTHER_DISTRICT: "office",
+    OTHER_SCHOOL: "register",
+}
+"""Local systems with queues of their own; the leaf has none, the rest only pass on."""
+
+SPECS = tuple(
+    NodeSpec(address, systems=(SYSTEMS[address],) if address in SYSTEMS else (), tier=tier)
+    for address, tier in TIERS.items()
 )
 
 

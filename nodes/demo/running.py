@@ -52,7 +52,8 @@ async def run_demo(folder: Path, console: Console, *, stay: bool) -> Judged:
         if stay:
             show_what_to_try(network, folder, console)
             await until_signal()
-            console.print("taking the network down")
+            if console.is_terminal:  # the live view has ended, and says no more
+                console.print("taking the network down")
         else:
             show_what_next(folder, console)
     return judged

@@ -84,10 +84,12 @@ class PrivateNetwork:
         postgres: PrivatePostgres,
         brokers: Mapping[str, PrivateBroker],
         limits: Mapping[str, int] | None = None,
+        tiers: Mapping[str, str] | None = None,
     ) -> None:
         """Work in `folder`; `brokers` names the broker of each address that has one.
 
         Several addresses may share a broker, which then tells them apart by TLS server name.
+        `tiers` are those of nodes that are added later than their parent.
         """
         self.folder = folder
         self.nodes: dict[str, RunningNode] = {}
@@ -95,7 +97,7 @@ class PrivateNetwork:
         self._postgres = postgres
         self._brokers = brokers
         self._limits = dict(limits or {})
-        self._tiers: dict[str, str] = {}
+        self._tiers = dict(tiers or {})
 
     async def add_nodes(
         self, specs: Sequence[NodeSpec], *, also_children: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""Links between two real services: whatever happens to their connection, everything arrives once."""
+"""Links between two real services: whatever happens to a connection, everything arrives once."""
 
 import asyncio
 import itertools

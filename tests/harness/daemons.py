@@ -1,4 +1,4 @@
-"""Runs `bbaj node run` as an operator would: any configuration, under any wrapper, to any end."""
+"""Runs `bbaj node run` as an operator would: any configuration, in any environment, to any end."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -49,13 +49,13 @@ class RunningDaemon:
 
 @asynccontextmanager
 async def daemon(
-    config: Path, *, wrapper: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    config: Path, *, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[RunningDaemon]:
     """Run a daemon beside the block, and end it after it."""
     output = config.with_suffix(".said")
     with output.open("wb") as said:
         process = await asyncio.create_subprocess_exec(
-            *wrapper, sys.executable, "-P", "-c", PROGRAM, "node", "run", "--config", str(config),
+            sys.executable, "-P", "-c", PROGRAM, "node", "run", "--config", str(config),
             stdin=asyncio.subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
             env={**os.environ, **(environment or {})},
         )  # fmt: skip

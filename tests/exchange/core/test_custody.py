@@ -183,7 +183,7 @@ def test_answers_refused_before_cause_nothing(type_):
 FAULTS = {
     Reason.REPLAY: {"memory": {"number_held_by": OTHER_HEAD}},
     Reason.OUTSIDE_TIME_WINDOW: {"facts": {"sent": format_instant(NOW + 11 * MINUTE)}},
-    Reason.SENDER_SUSPENDED: {"child": Child("school-7", "suspended")},
+    Reason.SENDER_SUSPENDED: {"child": Child("school-7", standing="suspended")},
     Reason.EXPIRED: {"facts": {"expires": format_instant(NOW - 1)}},
 }
 
@@ -324,7 +324,7 @@ arrivals = st.builds(
     sent=st.sampled_from([NOW - 90 * DAY, NOW, NOW + DAY]).map(format_instant),
     expires=st.sampled_from([None, format_instant(NOW - DAY), format_instant(NOW + DAY)]),
 )
-places = st.sampled_from([RELAY, RECIPIENT, rules(child=Child("school-7", "suspended"))])
+places = st.sampled_from([RELAY, RECIPIENT, rules(child=Child("school-7", standing="suspended"))])
 
 
 @given(arrivals, places)

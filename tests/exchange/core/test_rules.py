@@ -142,7 +142,7 @@ def test_a_child_of_active_standing_may_send():
 
 
 @pytest.mark.parametrize(
-    "child", [Child("school-7", "suspended"), Child("school-7", "closed"), "x"]
+    "child", [Child("school-7", standing="suspended"), Child("school-7", standing="closed"), "x"]
 )
 def test_others_may_not_send(child):
     """A suspended, closed or unknown child is refused at its parent, answers included."""
@@ -161,7 +161,7 @@ def test_types_are_limited_where_the_parent_says_so():
 
 def test_a_grandchild_is_judged_by_its_own_parent():
     """Standing and rights are the business of the node responsible, not of those above it."""
-    above = rules(OBLAST, Child("burabay", "suspended", types=("ping/1",)))
+    above = rules(OBLAST, Child("burabay", standing="suspended", types=("ping/1",)))
     assert find_standing_fault(draft(from_=SCHOOL), above) is None
 
 
@@ -169,9 +169,9 @@ def test_a_grandchild_is_judged_by_its_own_parent():
     ("child", "reason"),
     [
         (Child("school-8"), None),
-        (Child("school-8", "suspended"), None),
-        (Child("school-8", "closed"), Reason.RECIPIENT_UNKNOWN),
-        (Child("school-8", "closed", successor="kz.akmola.x"), Reason.RECIPIENT_MOVED),
+        (Child("school-8", standing="suspended"), None),
+        (Child("school-8", standing="closed"), Reason.RECIPIENT_UNKNOWN),
+        (Child("school-8", standing="closed", successor="kz.akmola.x"), Reason.RECIPIENT_MOVED),
         ("x", Reason.RECIPIENT_UNKNOWN),
     ],
 )
@@ -185,7 +185,7 @@ def test_recipients_standing(child, reason):
 
 def test_the_successor_is_named():
     """The detail of `recipient-moved` is where to send instead."""
-    child = Child("school-8", "closed", successor="kz.akmola.x")
+    child = Child("school-8", standing="closed", successor="kz.akmola.x")
     found = find_standing_fault(
         draft(from_=OBLAST, to=f"{DISTRICT}.school-8"), rules(DISTRICT, child)
     )

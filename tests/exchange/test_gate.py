@@ -1,0 +1,348 @@
+"""The gate: what comes in is judged entry by entry, what goes out opens at the other end."""
+
+import hashlib
+import os
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exchange.core.streams import CHAIN_START, chain_after
+from exchange.gate import (
+    Gate,
+    OpenedBundle,
+    OpenedObject,
+    Unreadable,
+    digest_in_chain,
+    digest_of_head,
+    sha256_of,
+)
+from harness.drafts import ANSWER_ID, DISTRICT, NOW, OBLAST, PACKET_ID, SCHOOL, draft
+from harness.pki import make_network
+from schemas import wire
+from schemas.answers import RECEIPT, PacketName, Receipt
+from schemas.codes import RetentionClass
+from schemas.errors import FormatError
+from schemas.limits import PAYLOAD_BYTES_MAX, SALT_BYTES, Limits
+from schemas.moments import format_instant
+from schemas.objects import CustodyNote, CutObject, Refusal, StreamPosition, Void, cut_object
+from schemas.reasons import Reason
+from signing.at_rest import AtRest
+from signing.authenticate import Accepted, Held, Refused
+
+FITS = PAYLOAD_BYTES_MAX - SALT_BYTES
+MOMENT = format_instant(NOW)
+SIBLING = f"{DISTRICT}.school-8"
+
+
+@pytest.fixture(scope="module")
+def network():
+    return make_network([OBLAST, DISTRICT, SCHOOL, SIBLING], NOW)
+
+
+@pytest.fixture(scope="module")
+def gates(network, tmp_path_factory):
+    """Make gates that trust and know everybody."""
+
+    def make(address, trust=None):
+        return Gate(
+            here=address,
+            epoch=1,
+            trust=trust or network.trust(),
+            signer=network.nodes[address].packet,
+            at_rest=AtRest(tmp_path_factory.mktemp("at-rest")),
+            limits=Limits(),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def school(gates):
+    return gates(SCHOOL)
+
+
+@pytest.fixture(scope="module")
+def district(gates):
+    return gates(DISTRICT)
+
+
+def seal(gate, content=b'{"absent":3}', **facts):
+    return gate.seal_packet(draft(**{"from_": gate.here, **facts}), content, NOW)
+
+
+def bundle(gate, entries, to=DISTRICT, certificates=()):
+    chain = CHAIN_START
+    for number, raw in enumerate(entries, 1):
+        chain = chain_after(chain, number, sha256_of(raw))
+    return gate.make_bundle(to, "bulk", 1, chain, list(entries), list(certificates), NOW)
+
+
+def open_at(gate, raw, neighbour=SCHOOL, now=NOW):
+    return gate.open_message(raw, neighbour, now, gate.learn(raw))
+
+
+# ------------------------------------------------------------------ sealing
+
+
+@settings(max_examples=30)
+@given(content=st.binary(max_size=2000))
+def test_what_is_sealed_opens_at_its_recipient(school, district, content):
+    """Content, header and digests come out as they went in, whatever the content."""
+    sealed = seal(school, content, to=DISTRICT)
+    entry = district.judge(sealed.frame.raw, SCHOOL, NOW)
+    assert isinstance(entry.verdict, Accepted)
+    assert entry.verdict.head_sha256 == sealed.head_sha256
+    assert entry.sha256 == sealed.frame_sha256 == hashlib.sha256(sealed.frame.raw).digest()
+    head = entry.verdict.frame.head
+    assert district.content_of(head, entry.bucket, entry.sealed, entry.sha256) == content
+
+
+def test_sealing_fills_in_certificate_and_payload(school):
+    """The draft's certificate and payload facts are replaced, everything else stays."""
+    header = seal(school, b"x" * 500).frame.header
+    assert header.certificate == school.fingerprint
+    assert (header.payload.coding, header.payload.media_type) == (
+        "salt+deflate",
+        "application/json",
+    )
+    kept = msgspec.structs.replace(header, payload=draft().payload, certificate="ab" * 32)
+    assert kept == draft()
+
+
+def test_equal_contents_do_not_show(school):
+    """Each packet has a salt of its own: equal contents have different digests."""
+    digests = {seal(school).frame.header.payload.sha256 for _ in range(20)}
+    assert len(digests) == 20
+
+
+def test_our_own_payload_is_kept_encrypted(school):
+    """At rest the payload is under the key of its class and month, and bound to its frame."""
+    sealed = seal(school)
+    assert sealed.bucket == "R5-2026-11"
+    assert b"absent" not in sealed.sealed
+    assert (
+        school.open_rest(sealed.bucket, sealed.frame_sha256, sealed.sealed) == sealed.frame.payload
+    )
+
+
+@pytest.mark.parametrize(("size", "fits"), [(FITS, True), (FITS + 1, False)])
+def test_content_must_fit_one_packet(school, size, fits):
+    """What does not deflate may have a mebibyte less its salt."""
+    content = os.urandom(size)
+    if fits:
+        school.check_size(content)
+        assert len(seal(school, content).frame.payload) == PAYLOAD_BYTES_MAX
+    else:
+        with pytest.raises(FormatError) as refused:
+            school.check_size(content)
+        assert refused.value.reason is Reason.TOO_LARGE
+
+
+def test_what_deflates_may_be_larger(school):
+    """The limit is about what travels."""
+    school.check_size(b"absent " * 1_000_000)
+
+
+# ------------------------------------------------------------------ bundles
+
+
+def test_one_bad_frame_spoils_no_other(school, district):
+    """Each entry of a bundle gets its own verdict, in the bundle's order."""
+    good = seal(school, id=PACKET_ID).frame.raw
+    flipped = good[:-1] + bytes([good[-1] ^ 1])
+    other = seal(school, id=ANSWER_ID, seq=2).frame.raw
+    opened = open_at(district, bundle(school, [good, flipped, b"BBAJ", b"", other]))
+    assert isinstance(opened, OpenedBundle)
+    verdicts = [entry.verdict for entry in opened.entries]
+    assert [type(verdict) for verdict in verdicts] == [
+        Accepted,
+        Refused,
+        Refused,
+        Refused,
+        Accepted,
+    ]
+    assert [verdict.reason for verdict in verdicts[1:4]] == [
+        Reason.DIGEST_MISMATCH,
+        Reason.FORMAT_INVALID,
+        Reason.FORMAT_INVALID,
+    ]
+    assert [entry.sha256 for entry in opened.entries] == [
+        sha256_of(raw) for raw in (good, flipped, b"BBAJ", b"", other)
+    ]
+
+
+def test_a_bundle_brings_the_certificates_it_needs(network, gates, school):
+    """A neighbour and a sender met for the first time are known by what their bundle brings."""
+    trust = network.trust(certificates=False)
+    stranger = gates(DISTRICT, trust)
+    ders = school.trust.ders_for(school.fingerprint)
+    raw = bundle(school, [seal(school).frame.raw], certificates=ders)
+    opened = open_at(stranger, raw)
+    assert isinstance(opened, OpenedBundle)
+    assert isinstance(opened.entries[0].verdict, Accepted)
+    assert opened.learned == [network.nodes[SCHOOL].packet.certificate]
+    assert open_at(stranger, raw).learned == []
+
+
+def test_without_its_certificate_a_neighbour_is_not_heard(network, gates, school):
+    """A bundle that nobody can vouch for proves nothing; its bytes are kept."""
+    stranger = gates(DISTRICT, network.trust(certificates=False))
+    raw = bundle(school, [seal(school).frame.raw])
+    assert open_at(stranger, raw) == Unreadable("sender-unknown", _detail(stranger, raw), raw)
+
+
+def _detail(gate, raw):
+    found = open_at(gate, raw)
+    assert isinstance(found, Unreadable)
+    return found.detail
+
+
+def test_a_frame_whose_certificate_has_not_come_is_held(network, gates):
+    """A relayed frame of an unknown sender waits; the neighbour's bundle is sound all the same."""
+    trust = network.trust(certificates=False)
+    trust.add_certificates([network.nodes[DISTRICT].packet.certificate])
+    oblast, sender, relay = gates(OBLAST, trust), gates(SIBLING), gates(DISTRICT)
+    raw = bundle(relay, [seal(sender, to=OBLAST).frame.raw], to=OBLAST)
+    opened = open_at(oblast, raw, neighbour=DISTRICT)
+    assert isinstance(opened.entries[0].verdict, Held)
+    assert opened.entries[0].verdict.missing == "certificate"
+
+
+def test_a_class_from_a_newer_list_is_held(school, district):
+    """A retention class that we cannot name has no partition yet: its frame waits."""
+    assert "Z9" not in {retention.value for retention in RetentionClass}
+    entry = district.judge(seal(school, class_="Z9").frame.raw, SCHOOL, NOW)
+    assert isinstance(entry.verdict, Held)
+    assert entry.verdict.missing == "class"
+
+
+@settings(max_examples=40)
+@given(at=st.integers(0, 4000), bit=st.integers(0, 7))
+def test_every_flipped_bit_of_a_bundle_is_noticed(school, district, at, bit):
+    """A bundle damaged anywhere is unreadable as a whole."""
+    raw = bytearray(bundle(school, [seal(school).frame.raw]))
+    raw[at % len(raw)] ^= 1 << bit
+    assert isinstance(open_at(district, bytes(raw)), Unreadable)
+
+
+@settings(max_examples=40)
+@given(raw=st.binary(max_size=200))
+def test_noise_is_unreadable(district, raw):
+    """Whatever a neighbour sends, the gate answers and never raises."""
+    for each in (raw, b"BBAL" + raw, b"BBAL\x01\x01\x01" + raw):
+        assert isinstance(open_at(district, each), Unreadable)
+
+
+def test_another_neighbours_bundle_is_unreadable(school, district):
+    """A bundle counts on the link of its sender alone."""
+    found = open_at(district, bundle(school, [seal(school).frame.raw]), neighbour=SIBLING)
+    assert isinstance(found, Unreadable)
+    assert found.reason == Reason.ROUTE_FORBIDDEN
+
+
+# ------------------------------------------------------------------ objects
+
+
+def test_refusals_and_voids_are_entries(school, district):
+    """Of link objects these two stand in streams; a void has the digest of what it stands for."""
+    stamp = school.stamp(DISTRICT, NOW)
+    facts = {"lane": "bulk", "entry": 3, "detail": ""}
+    refusal = Refusal(
+        **stamp, **facts, of_epoch=1, frame_sha256="cd" * 32, reason=Reason.SIG_INVALID
+    )
+    void = Void(**stamp, **facts, entry_sha256="cd" * 32)
+    entries = [district.judge(school.sign(each), SCHOOL, NOW) for each in (refusal, void)]
+    assert [type(entry.verdict) for entry in entries] == [CutObject, CutObject]
+    assert digest_in_chain(entries[0]) == entries[0].sha256
+    assert digest_in_chain(entries[1]).hex() == "cd" * 32
+
+
+def test_other_objects_are_no_entries(school, district):
+    """A note in the place of a frame is refused like a bad frame."""
+    position = StreamPosition("bulk", 1, 0, "0" * 64, 0)
+    note = CustodyNote(**school.stamp(DISTRICT, NOW), position=position)
+    verdict = district.judge(school.sign(note), SCHOOL, NOW).verdict
+    assert isinstance(verdict, Refused)
+    assert verdict.reason is Reason.FORMAT_INVALID
+
+
+def test_certificates_come_with_their_authoritys(network, school, district):
+    """An object with our certificate lets a neighbour judge it."""
+    opened = open_at(district, school.make_certificates(DISTRICT, None, NOW))
+    assert isinstance(opened, OpenedObject)
+    authority = network.authorities[OBLAST].der
+    assert opened.body.endswith(authority)
+    assert network.nodes[SCHOOL].packet.certificate in opened.body
+
+
+def test_an_unknown_certificate_is_none_such(school, district):
+    """Asked for what we do not have, we say so in a signed object without pieces."""
+    opened = open_at(district, school.make_certificates(DISTRICT, "cd" * 32, NOW))
+    assert isinstance(opened, OpenedObject)
+    assert (opened.header.answers, opened.body) == ("cd" * 32, b"\x00\x00")
+
+
+def test_crls_travel_whole(network, school, district):
+    """A CRL object's body is the list's DER."""
+    [der, *_] = network.crls()
+    opened = open_at(district, school.make_crl(DISTRICT, der, NOW))
+    assert isinstance(opened, OpenedObject)
+    assert opened.body == der
+
+
+def test_numbers_of_objects_always_rise(school):
+    """Whatever the clock does, no two objects of ours have one number."""
+    clocks = (NOW, NOW, NOW - 10**9, NOW + 5)
+    numbers = [school.stamp(DISTRICT, now)["number"] for now in clocks]
+    assert numbers == sorted(set(numbers))
+
+
+# ------------------------------------------------------------------ answers
+
+
+def receipt_frame(gate, content):
+    return seal(gate, content, to=SCHOOL, type=RECEIPT, re=PACKET_ID, id=ANSWER_ID).frame.raw
+
+
+def test_a_receipt_to_us_is_read(school, district):
+    """What a receipt says comes with its verdict; a relay does not look into it."""
+    receipt = Receipt(
+        packet=PacketName(SCHOOL, 1, PACKET_ID),
+        head_sha256="ab" * 32,
+        frame_sha256="cd" * 32,
+        verdict="accepted",
+        received=MOMENT,
+        epoch=1,
+        index=0,
+    )
+    raw = receipt_frame(district, wire.encode(receipt))
+    assert school.judge(raw, DISTRICT, NOW).content == receipt
+    passing = seal(school, wire.encode(receipt), to=OBLAST, type=RECEIPT).frame.raw
+    assert district.judge(passing, SCHOOL, NOW).content is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"not json", b'{"verdict":"accepted"}'])
+def test_a_receipt_that_cannot_be_read_says_why(school, district, content):
+    """A receipt that is sealed well and says nothing is a format error for the core to judge."""
+    found = school.judge(receipt_frame(district, content), DISTRICT, NOW).content
+    assert isinstance(found, FormatError)
+    assert found.reason is Reason.FORMAT_INVALID
+
+
+def test_the_head_digest_is_that_of_accepted_and_refused_alike(school, district):
+    """A receipt names the head of the frame it is about, also where the payload was bad."""
+    raw = seal(school).frame.raw
+    accepted = district.judge(raw, SCHOOL, NOW)
+    refused = district.judge(raw[:-1] + b"!", SCHOOL, NOW)
+    assert isinstance(refused.verdict, Refused)
+    assert digest_of_head(accepted) == digest_of_head(refused)
+
+
+def test_objects_are_of_the_neighbour_and_the_epoch(school):
+    """Every object of ours bears both ends, epoch and certificate."""
+    raw = school.make_certificates(DISTRICT, None, NOW)
+    header = cut_object(raw).header
+    assert (header.from_, header.to, header.epoch) == (SCHOOL, DISTRICT, 1)
+    assert header.certificate == school.fingerprint

@@ -1,0 +1,50 @@
+"""Fresh names: packet ids that sort by time, and nonces."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exchange.identity import is_packet_id, new_nonce, new_packet_id
+from harness.drafts import NOW, PACKET_ID
+from schemas.moments import parse_instant
+
+LAST = parse_instant("9999-12-31T23:59:59.999999Z")
+
+
+@given(st.integers(0, LAST))
+def test_a_new_id_is_a_packet_id(now):
+    """Whatever the moment, the id has version 7 and the variant of RFC 9562."""
+    assert is_packet_id(new_packet_id(now))
+
+
+@given(st.integers(0, LAST))
+def test_an_id_begins_with_its_millisecond(now):
+    """The first 48 bits are the milliseconds since 1970."""
+    packet_id = new_packet_id(now)
+    assert int(packet_id.replace("-", "")[:12], 16) == now // 1000
+
+
+def test_ids_of_one_moment_differ():
+    """A thousand packets of one group have a thousand ids."""
+    assert len({new_packet_id(NOW) for _ in range(1000)}) == 1000
+
+
+@given(st.integers(0, LAST - 1000), st.integers(1000, 10**12))
+def test_later_ids_sort_later(now, later):
+    """Ids of different milliseconds sort by time."""
+    assert new_packet_id(now) < new_packet_id(min(now + later, LAST)) or now + later > LAST
+
+
+@pytest.mark.parametrize("text", ["", PACKET_ID.upper(), PACKET_ID[:-1], PACKET_ID + "\n", "x"])
+def test_what_is_no_packet_id(text):
+    """Upper case, other lengths and a last newline are no ids."""
+    assert not is_packet_id(text)
+
+
+def test_nonces_are_32_hex_digits_and_differ():
+    """A nonce is 16 random bytes."""
+    nonces = {new_nonce() for _ in range(1000)}
+    assert len(nonces) == 1000
+    assert all(re.fullmatch("[0-9a-f]{32}", nonce) for nonce in nonces)
