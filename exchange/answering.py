@@ -9,10 +9,11 @@ import msgspec
 from exchange.batch import Batch, header_facts, stream_to
 from exchange.core.backoff import next_resend, receipt_deadline
 from exchange.core.rules import Rules, lane_of
-from exchange.gate import Gate, JudgedEntry, digest_of_head
+from exchange.gate import CLASSES, Gate, JudgedEntry, digest_of_head
 from exchange.identity import new_packet_id
 from exchange.ports import Archive
 from schemas.answers import CLOSING, RECEIPT, Closing, PacketName, Receipt
+from schemas.codes import RetentionClass
 from schemas.header import Header, PayloadFacts, decode_header
 from schemas.leaves import LeafKind
 from schemas.moments import format_instant
@@ -105,7 +106,7 @@ class Answering:
             epoch=batch.epoch,
             seq=await self.next_seq(to, batch),
             section=answered.section,
-            class_=answered.class_,
+            class_=answered.class_ if answered.class_ in CLASSES else RetentionClass.R1.value,
             flow=answered.flow,
             re=answered.id,
             certificate=self._gate.fingerprint,

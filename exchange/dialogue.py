@@ -37,7 +37,7 @@ class Dialogue:
             case Ask() as ask:
                 self._answer_ask(ask, link, batch)
             case Certificate():
-                self._state.rejudge = True
+                pass  # what it brought and was new has been recorded already
             case Crl():
                 self._take_crl(opened.body, link, batch)
             case _:
@@ -56,7 +56,6 @@ class Dialogue:
             self._state.greeted.set()
         for der in self._state.gate.trust.crls():
             link.send_object(self._state.gate.make_crl(link.neighbour, der, batch.now))
-        self._state.rejudge = True
 
     def _compare_clocks(self, hello: Hello, link: Link, batch: Batch) -> None:
         """Doubt our clock when the parent's disagrees beyond the window (design section 8)."""
@@ -66,6 +65,8 @@ class Dialogue:
         window = self._state.rules.limits.time_window_ahead_us
         agrees = self._state.clock_agrees
         if abs(offset) <= window:
+            if not agrees.is_set():
+                self._state.arrived.add("clock")
             agrees.set()
             return
         if agrees.is_set():
@@ -141,7 +142,7 @@ class Dialogue:
         link = self._state.links.get(via)
         if link is not None:
             link.knows_certificate(digest.hex())
-        self._state.rejudge = True
+        self._state.arrived.add(digest.hex())
 
     def introduce(self, certificates: list[bytes], crls: list[bytes], batch: Batch) -> None:
         """Journal what the configuration brings and the record does not hold yet."""
@@ -179,7 +180,7 @@ class Dialogue:
             number=str(learned.number),
             via=via,
         )
-        self._state.rejudge = True
+        self._state.arrived.add("crl")
 
     def keep_evidence(self, link: Link, raw: bytes, detail: str, batch: Batch) -> None:
         """Keep a message that proves nothing as an incident; the note goes out unchanged."""

@@ -17,9 +17,10 @@ from exchange.gate import Gate
 from exchange.identity import is_packet_id, new_packet_id
 from exchange.ports import Archive
 from schemas.addresses import is_address
+from schemas.codes import RetentionClass
 from schemas.documents.common import SourceRef
 from schemas.documents.contents import make_content, period_of, section_of
-from schemas.documents.registry import DocumentError, PacketType, find_type
+from schemas.documents.registry import TYPES, DocumentError, PacketType, find_type
 from schemas.errors import FormatError
 from schemas.header import Header
 from schemas.moments import Instant
@@ -43,6 +44,10 @@ class Drop(msgspec.Struct, frozen=True, gc=False):
     re: str | None = None
     media_type: str | None = None
     dropped: Instant = 0
+    misnamed: bool = False
+    """The id given can't be used; `drop_id` is a digest of the whole instead."""
+    own_fault: bool = False
+    """We failed at it once: it becomes a fault that says so, and nothing waits for it."""
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -78,6 +83,9 @@ class DropDesk:
         known = await self._archive.drop_outcome(*key)
         if known is not None:
             return await self._known(drop, known, batch)
+        if drop.own_fault:
+            self._effects.raise_incident("own_fault", drop.system, "a drop", batch)
+            return self._fault(drop, "body", "the node failed at it: report this", batch)
         try:
             packet = await self._send(drop, batch)
         except DocumentError as error:
@@ -91,10 +99,33 @@ class DropDesk:
         self._report(drop.system, outcome, batch, type=drop.type, to=drop.to)
         return outcome
 
-    async def seal_pending(self, batch: Batch) -> None:
-        """Seal what commands have handed over through the record."""
-        for row in await self._archive.pending_drops(PENDING_PER_SWEEP):
-            await self.seal(self._unpack(row), batch)
+    async def pending(self) -> list[Drop]:
+        """Return what commands have handed over through the record, and what waited there."""
+        return [self._unpack(row) for row in await self._archive.pending_drops(PENDING_PER_SWEEP)]
+
+    async def park(self, drop: Drop) -> None:
+        """Keep a document until the node may seal; it is in the record on return."""
+        packet_type = TYPES.get(drop.type)
+        class_ = RetentionClass.QRN if packet_type is None else packet_type.retention
+        bucket = self._gate.bucket(class_.value, drop.dropped)
+        aad = f"{drop.system}/{drop.drop_id}".encode()
+        sealed = self._gate.seal_for_rest(bucket, aad, drop.body)
+        await self._archive.drop(
+            PendingDrop(
+                system=drop.system,
+                drop_id=drop.drop_id,
+                dropped=drop.dropped,
+                type=drop.type,
+                recipient=drop.to,
+                section=drop.section,
+                period=drop.period,
+                title=drop.title,
+                re=drop.re,
+                media_type=drop.media_type,
+                bucket=bucket,
+                sealed=sealed,
+            )
+        )
 
     def _unpack(self, row: PendingDrop) -> Drop:
         aad = f"{row.system}/{row.drop_id}".encode()
@@ -178,8 +209,8 @@ def check_drop(drop: Drop, rules: Rules) -> PacketType:
         raise DocumentError("to", "is this node itself")
     if rules.next_hop(drop.to) is None:
         raise DocumentError("to", f"{rules.here} knows no way to {drop.to}")
-    if not 0 < len(drop.drop_id) <= DROP_ID_MAX:
-        raise DocumentError("drop-id", f"needs 1 to {DROP_ID_MAX} characters")
+    if drop.misnamed:
+        raise DocumentError("drop-id", f"needs 1 to {DROP_ID_MAX} printable characters")
     section_of(packet_type, drop.section)
     if drop.re is not None and not is_packet_id(drop.re):
         raise DocumentError("re", "is no packet id")
@@ -189,13 +220,19 @@ def check_drop(drop: Drop, rules: Rules) -> PacketType:
 def read_drop(
     system: str, headers: Mapping[str, str | int | bool], content_type: str, body: bytes
 ) -> Drop:
-    """Return the drop in an AMQP message; a missing drop-id becomes a digest of the whole."""
-    text = {name: str(value) for name, value in headers.items()}
+    """Return the drop in an AMQP message.
+
+    A drop-id that is missing or can't be used becomes a digest of the whole.
+    """
+    text = {name: str(value).replace("\0", " ") for name, value in headers.items()}
     facts = "\n".join(f"{name} {text[name]}" for name in sorted(text)).encode()
+    given = text.get("drop-id", "")
+    usable = 0 < len(given) <= DROP_ID_MAX and given.isprintable()
+    digest = hashlib.sha256(facts + b"\n\n" + body).hexdigest()
     return Drop(
         system=system,
-        drop_id=text.get("drop-id")
-        or "sha256-" + hashlib.sha256(facts + b"\n\n" + body).hexdigest(),
+        drop_id=given if usable else f"sha256-{digest}",
+        misnamed=bool(given) and not usable,
         type=text.get("type", ""),
         to=text.get("to", ""),
         body=body,

@@ -83,6 +83,12 @@ class Effects:
         self._archive = archive
         self._rules = rules
         self._quotas = Quotas(rules.limits)
+        self._flooded: set[str] = set()
+
+    def flooded(self) -> set[str]:
+        """Return the neighbours that passed the quota of refused frames since last asked."""
+        flooded, self._flooded = self._flooded, set()
+        return flooded
 
     async def carry_out(self, step: Step, origin: Origin, batch: Batch) -> None:
         """Do a step's effects in their order."""
@@ -246,6 +252,8 @@ class Effects:
             recipient=header.to if header else None,
         )
         batch.changes.quarantine.append(row)
+        if effect.state != "held" and self._quotas.refuse(origin.neighbour, batch.now):
+            self._flooded.add(origin.neighbour)
         if effect.state == "refused":
             batch.refused[entry.sha256] = row
         return frame
@@ -316,7 +324,9 @@ class Effects:
         answers = [
             row
             for row in await self._archive.answers_to(ids)
-            if row.sender == self._rules.here and row.type == RECEIPT
+            if row.type == RECEIPT
+            and origin.header is not None
+            and (row.sender, row.recipient) == (self._rules.here, origin.header.from_)
         ]
         if answers:
             await self.place_again(answers[-1], batch)
@@ -336,7 +346,8 @@ class Effects:
         answers = [
             row
             for row in await self._archive.answers_to([effect.packet.id])
-            if row.sender == effect.by and row.type in ANSWERS
+            if row.type in ANSWERS
+            and (row.sender, row.recipient) == (effect.by, effect.packet.sender)
         ]
         if answers:
             await self.place_again(answers[-1], batch)

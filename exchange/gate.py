@@ -11,7 +11,7 @@ import msgspec
 
 from schemas.answers import ANSWERS, RECEIPT, Closing, Receipt, decode_closing, decode_receipt
 from schemas.codes import RetentionClass
-from schemas.errors import FormatError
+from schemas.errors import BbajError, FormatError
 from schemas.frame import Frame, cut
 from schemas.header import Header
 from schemas.limits import PAYLOAD_BYTES_MAX, Limits
@@ -64,8 +64,6 @@ class OpenedBundle(msgspec.Struct, frozen=True, gc=False):
     header: Bundle
     raw_sha256: bytes
     entries: list[JudgedEntry]
-    learned: list[bytes]
-    """Certificates (DER) met for the first time."""
 
 
 class OpenedObject(msgspec.Struct, frozen=True, gc=False):
@@ -74,7 +72,6 @@ class OpenedObject(msgspec.Struct, frozen=True, gc=False):
     header: AnyObject
     raw: bytes
     body: bytes
-    learned: list[bytes]
 
 
 class Unreadable(msgspec.Struct, frozen=True, gc=False):
@@ -142,28 +139,28 @@ class Gate:
         fresh = set(self.trust.add_certificates(certificates))
         return [der for der in certificates if hashlib.sha256(der).hexdigest() in fresh]
 
-    def open_message(
-        self, raw: bytes, neighbour: str, now: Instant, learned: list[bytes]
-    ) -> Opened:
+    def open_message(self, raw: bytes, neighbour: str, now: Instant) -> Opened:
         """Authenticate one message of a link, a bundle with all of its frames."""
         try:
-            return self._open_message(raw, neighbour, now, learned)
+            return self._open_message(raw, neighbour, now)
         except FormatError as error:
             return Unreadable(error.reason, error.detail, raw)
+        except BbajError:
+            raise  # our keys or room, not the neighbour's bytes: the life ends, unsettled
         except Exception as error:  # noqa: BLE001 - nothing that a neighbour sends may stop us
             return Unreadable("own-fault", type(error).__name__, raw)
 
     def _open_message(
-        self, raw: bytes, neighbour: str, now: Instant, learned: list[bytes]
+        self, raw: bytes, neighbour: str, now: Instant
     ) -> OpenedBundle | OpenedObject:
         checked = check_object(
             raw, trust=self.trust, here=self.here, neighbour=neighbour, now=now, limits=self.limits
         )
         if not isinstance(checked.header, Bundle):
-            return OpenedObject(checked.header, raw, checked.body, learned)
+            return OpenedObject(checked.header, raw, checked.body)
         _, pieces = unpack_bundle_body(checked.body)
         entries = [self.judge(piece, neighbour, now) for piece in pieces]
-        return OpenedBundle(checked.header, hashlib.sha256(raw).digest(), entries, learned)
+        return OpenedBundle(checked.header, hashlib.sha256(raw).digest(), entries)
 
     def judge(self, raw: bytes, neighbour: str, now: Instant) -> JudgedEntry:
         """Authenticate one entry and encrypt its bytes for rest."""

@@ -13,6 +13,9 @@ from exchange.links import LinkMessage
 from exchange.state import NodeState
 from schemas.records import IntakeRow
 
+EPOCH = 1
+"""The one epoch there is until journals are recovered into new ones."""
+
 
 class Plan(msgspec.Struct):
     """One message of a link with what is to be judged of it."""
@@ -40,6 +43,9 @@ class Intake:
         if not isinstance(opened, OpenedBundle) or job.link.suspended:
             return plan
         header = opened.header
+        if header.epoch != EPOCH:
+            plan.broken = Broken(fork=False, detail=f"epoch {header.epoch} is not open")
+            return plan
         stream = f"{job.link.neighbour}/{header.lane}"
         known = batch.incoming.get(stream, Incoming())
         digests = [digest_in_chain(entry) for entry in opened.entries]
@@ -67,15 +73,15 @@ class Intake:
         """Take what is new of a message, entry by entry; what is broken is kept as evidence."""
         link = plan.message.link
         opened = plan.opened
-        if link.suspended:
-            return
+        for der in plan.message.learned:
+            self._dialogue.learn_certificate(der, link.neighbour, batch)
+        if link.suspended and not plan.entries:
+            return  # what was planned as taken, before the suspension, is carried out
         if isinstance(opened, Unreadable):
             self._dialogue.keep_evidence(
                 link, opened.raw, f"{opened.reason}: {opened.detail}", batch
             )
             return
-        for der in opened.learned:
-            self._dialogue.learn_certificate(der, link.neighbour, batch)
         if plan.broken is not None:
             raw = plan.message.delivery.body
             self._dialogue.keep_evidence(link, raw, plan.broken.detail, batch)

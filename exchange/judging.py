@@ -21,13 +21,19 @@ from schemas.answers import Closing, Receipt
 from schemas.errors import FormatError
 from schemas.header import Header
 from schemas.limits import MESSAGE_BYTES_MAX
-from schemas.moments import Instant, parse_instant
+from schemas.moments import MINUTE, SECOND, Instant, parse_instant
 from schemas.objects import Ask, Bundle, CutObject, Lane, Refusal, Void
 from schemas.reasons import Reason
 from schemas.records import HeldRow, StoredEntry, Trail
 from schemas.wire import printable
 from signing.authenticate import Accepted, Held, Refused
 
+HELD_A_GROUP = 200
+"""So many held frames are judged again in one batch."""
+ASK_EVERY_US = MINUTE
+ASKED_MAX = 10_000
+COUNT_EVERY_US = 5 * SECOND
+START = "start"
 OWN_FAULT = "own-fault"
 """Held because of a fault of our own: an operator and a new version of us must look."""
 
@@ -46,6 +52,8 @@ class Judging:
     def __init__(self, state: NodeState) -> None:
         """Share the node's state."""
         self._state = state
+        self._asked: dict[tuple[str, str], Instant] = {}
+        self._held: dict[str, tuple[Instant, int]] = {}
 
     async def load(self, entries: Iterable[JudgedEntry], batch: Batch) -> None:
         """Fetch what the record knows about entries, and the batch does not know yet."""
@@ -114,13 +122,23 @@ class Judging:
         """Hold a frame and ask for what it lacks; past the link's quota it comes again later."""
         limits = self._state.rules.limits
         step: Step = (Hold(verdict.missing, verdict.certificate),)
-        if await self._state.archive.held_bytes(origin.neighbour) > limits.held_bytes_per_link:
+        if await self._held_bytes(origin, batch.now) > limits.held_bytes_per_link:
             detail = f"more than {limits.held_bytes_per_link} bytes held of this link"
             again_at = batch.now + limits.resend_first_us
             step = (RefuseOnLink(Reason.BUSY, detail, again_at),)
         await self._state.effects.carry_out(step, origin, batch)
         if verdict.missing in {"certificate", "crl"}:
             self._ask(verdict, origin.neighbour, batch)
+
+    async def _held_bytes(self, origin: Origin, now: Instant) -> int:
+        """Return how much is held of a link, this frame included; counted anew now and then."""
+        neighbour = origin.neighbour
+        counted_at, size = self._held.get(neighbour, (0, 0))
+        if now - counted_at >= COUNT_EVERY_US:
+            counted_at, size = now, await self._state.archive.held_bytes(neighbour)
+        size += len(origin.entry.raw)
+        self._held[neighbour] = (counted_at, size)
+        return size
 
     async def _judge_accepted(self, verdict: Accepted, origin: Origin, batch: Batch) -> None:
         header = verdict.frame.header
@@ -183,7 +201,13 @@ class Judging:
         return sha256_of(stored.head + payload).hex() == refusal.frame_sha256
 
     def _ask(self, held: Held, neighbour: str, batch: Batch) -> None:
-        """Ask the neighbour for what a held frame lacks."""
+        """Ask the neighbour for what a held frame lacks: one open ask for each missing piece."""
+        piece = held.certificate if held.missing == "certificate" else held.missing
+        if batch.now - self._asked.get((neighbour, piece), 0) < ASK_EVERY_US:
+            return
+        if len(self._asked) >= ASKED_MAX:
+            self._asked.clear()
+        self._asked[neighbour, piece] = batch.now
         stamp = self._state.gate.stamp(neighbour, batch.now)
         if held.missing == "certificate":
             ask = Ask(**stamp, what="certificate", sha256=held.certificate)  # type: ignore[arg-type]
@@ -192,21 +216,41 @@ class Judging:
         self._state.links[neighbour].send_object(self._state.gate.sign(ask))
 
     async def judge_held(self, batch: Batch) -> None:
-        """Judge held frames again; what is still missing past the hold limit is refused."""
+        """Judge held frames for which something has come, and those past the hold limit.
+
+        At most HELD_A_GROUP in one batch: the rest have their turn in the next.
+        """
         if not self._state.clock_agrees.is_set():
             return
-        for row in await self._state.archive.held_all():
-            if row.missing == OWN_FAULT or row.frame in batch.changes.judged:
-                continue
-            link = self._state.links.get(row.neighbour)
+        arrived, self._state.arrived = self._state.arrived, set()
+        due = [
+            row
+            for row in await self._state.archive.held_all()
+            if row.frame not in batch.changes.judged and self._is_due(row, arrived, batch.now)
+        ]
+        if len(due) > HELD_A_GROUP:
+            self._state.arrived |= arrived
+        for row in due[:HELD_A_GROUP]:
             _, quarantined, bucket, sealed = await self._state.archive.stored_frame(row.frame)
             assert quarantined is not None, f"held frame {row.frame} is not quarantined"
             assert bucket is not None, f"held frame {row.frame} is not kept"
             assert sealed is not None, f"held frame {row.frame} is not kept"
             raw = self._state.gate.open_rest(bucket, quarantined.sha256, sealed)
             entry = self._state.gate.judge(raw, row.neighbour, batch.now)
-            limit = self._past_hold_limit(row.since, link, batch.now)
+            limit = self._past_hold_limit(row, batch.now)
             await self._judge_one_held(entry, row, batch, past_limit=limit)
+
+    def _is_due(self, row: HeldRow, arrived: set[str], now: Instant) -> bool:
+        """Say whether a held frame is to be judged again now."""
+        if row.missing == OWN_FAULT:
+            return False
+        awaited = row.certificate if row.missing == "certificate" else row.missing
+        return (
+            awaited in arrived
+            or START in arrived
+            or row.missing == "clock"
+            or self._past_hold_limit(row, now)
+        )
 
     async def _judge_one_held(
         self, entry: JudgedEntry, row: HeldRow, batch: Batch, *, past_limit: bool
@@ -232,11 +276,12 @@ class Judging:
         await self.load([entry], batch)
         await self._judge(origin, batch)
 
-    def _past_hold_limit(self, since: Instant, link: Link | None, now: Instant) -> bool:
+    def _past_hold_limit(self, row: HeldRow, now: Instant) -> bool:
         """Say whether a frame waited too long; the clock runs only while its link is up."""
+        link = self._state.links.get(row.neighbour)
         if link is None or link.up_since is None:
             return False
-        return now - max(since, link.up_since) > self._state.rules.limits.hold_limit_us
+        return now - max(row.since, link.up_since) > self._state.rules.limits.hold_limit_us
 
 
 def _names_answered(content: Receipt | Closing | FormatError | None) -> list[Name]:

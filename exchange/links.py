@@ -32,6 +32,7 @@ LANES: tuple[Lane, ...] = ("fast", "bulk")
 HOT_ENTRIES_MAX = 8192
 HOT_BYTES_MAX = 48 * 1024 * 1024
 BUNDLES_IN_FLIGHT = 8
+SLOW_BUNDLE_BYTES = 16 * 1024
 STALL_S = 15.0
 """After so long without any note while entries are out, they are sent again, one by one."""
 
@@ -46,6 +47,8 @@ class LinkMessage(msgspec.Struct, frozen=True):
     session: Session
     delivery: Delivery
     opened: "asyncio.Future[Opened]"
+    learned: list[bytes] = []
+    """Certificates (DER) that it brought and that were new."""
     settles: bool = True
     """False for the first parts of a bundle that is taken entry by entry."""
     own_fault: bool = False
@@ -112,6 +115,7 @@ class Link:
         self._certificates_sent: set[str] = set()
         self._sequencer: Sequencer | None = None
         self._hello_sent_at: Instant = 0
+        self._line: Session | None = None
 
     def _open_lane(self, lane: Lane, cursors: dict[str, int]) -> LaneState:
         stream = stream_to(self.neighbour, lane)
@@ -140,7 +144,7 @@ class Link:
     def offer(self, lane: Lane, offers: Sequence[Offer]) -> None:
         """Take committed entries while they are hot; what does not fit is read again later."""
         state = self._lanes[lane]
-        for offer in offers:
+        for offer in offers if self.synchronised else ():
             full = len(state.hot) >= HOT_ENTRIES_MAX or state.hot_bytes >= HOT_BYTES_MAX
             if offer.raw is not None and not full:
                 state.hot[offer.row.number] = offer
@@ -179,6 +183,18 @@ class Link:
         self._wake.set()
         return greeting.fresh
 
+    def greet_anew(self) -> None:
+        """Begin the greeting again with a new nonce, to compare clocks once more."""
+        if self.synchronised:
+            self._shake = Handshake(
+                is_child=self.is_parent,
+                nonce=new_nonce(),
+                heard=self._shake.heard,
+                synchronised=True,
+            )
+            self._hello_due = True
+            self._wake.set()
+
     def is_latest_nonce(self, nonce: str | None) -> bool:
         """Say whether a note was made in this session."""
         return nonce == self._shake.nonce
@@ -197,12 +213,16 @@ class Link:
     async def handle(self, session: Session) -> None:
         """Run one life of the connection; returns only by an exception."""
         self._begin_session()
+        self._line = session
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._receive(session))
                 tasks.create_task(self._send(session, tasks))
         finally:
             self.up_since = None
+            for state in self._lanes.values():
+                state.hot.clear()
+                state.hot_bytes = 0
 
     def _begin_session(self) -> None:
         self._shake = Handshake(is_child=self.is_parent, nonce=new_nonce())
@@ -217,15 +237,15 @@ class Link:
         assert self._sequencer is not None, "attach comes first"
         while True:
             delivery = await session.receive()
+            learned = self._gate.learn(delivery.body)
             opened = loop.run_in_executor(
                 self._executor,
                 self._gate.open_message,
                 delivery.body,
                 self.neighbour,
                 self._clock(),
-                self._gate.learn(delivery.body),
             )
-            await self._sequencer.submit(LinkMessage(self, session, delivery, opened))
+            await self._sequencer.submit(LinkMessage(self, session, delivery, opened, learned))
 
     async def _send(self, session: Session, tasks: asyncio.TaskGroup) -> None:
         """Hand over whatever is due, the small and urgent first, without awaiting confirms."""
@@ -250,7 +270,9 @@ class Link:
 
     def _look_for_stall(self) -> None:
         for state in self._lanes.values():
-            if state.out and time.monotonic() - state.moved_at > STALL_S:
+            rate = self._line.bytes_per_s if self._line is not None else 1.0
+            patience_s = STALL_S + 3 * state.out_bytes / max(1.0, rate)
+            if state.out and time.monotonic() - state.moved_at > patience_s:
                 state.at = state.at.stalled()
                 state.moved_at = time.monotonic()
                 self._restart(state)
@@ -362,6 +384,13 @@ class Link:
         state.at = state.at.after_sending(last.number)
         return raw
 
+    @property
+    def _bundle_bytes_max(self) -> int:
+        """A bundle takes at most about two seconds of the line."""
+        if self._line is None:
+            return BUNDLE_BYTES_MAX
+        return int(max(SLOW_BUNDLE_BYTES, min(BUNDLE_BYTES_MAX, 2 * self._line.bytes_per_s)))
+
     def _has_more(self, state: LaneState) -> bool:
         assert self._sequencer is not None
         return state.at.sent < self._sequencer.tail(state.stream)[0]
@@ -370,10 +399,11 @@ class Link:
         """Return entries behind what was sent: from memory where hot, else one range read."""
         entries: list[Offer] = []
         size = 0
+        bytes_max = self._bundle_bytes_max
         number = state.at.sent + 1
         while len(entries) < count and (offer := state.hot.get(number)) is not None:
             size += offer.row.size + 4
-            if entries and size > BUNDLE_BYTES_MAX:
+            if entries and size > bytes_max:
                 break
             entries.append(offer)
             number += 1
@@ -381,7 +411,7 @@ class Link:
             return entries
         before = state.at
         stored = await self._archive.entries(
-            state.stream, self._gate.epoch, before.sent, count, BUNDLE_BYTES_MAX
+            state.stream, self._gate.epoch, before.sent, count, bytes_max
         )
         if state.at is not before:
             return []  # a note moved the stream meanwhile: begin again from there

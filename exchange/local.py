@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from exchange.drops import Drop, Outcome, read_drop
+from exchange.errors import BrokerFull, Unroutable
 from exchange.gate import Gate
 from exchange.ports import Archive, Clock
 from exchange.sessions import LocalSession
@@ -21,6 +22,8 @@ from schemas.records import PacketRow, StoredEntry
 
 DROPS_PER_GROUP = 64
 ENTRIES_PER_READ = 64
+FULL_PAUSE_S = 5.0
+"""A queue that nobody reads is tried again after so long; drops go on meanwhile."""
 BYTES_PER_READ = 4 * 1024 * 1024
 
 
@@ -33,8 +36,11 @@ class Desk(Protocol):
     async def confirm(self, stream: str, up_to: int) -> None:
         """Move a local stream's cursor."""
 
-    async def sealing_allowed(self) -> None:
-        """Return once the node may seal (it has been greeted, and its clock is not in doubt)."""
+    async def park(self, drop: Drop) -> None:
+        """Keep a document until the node may seal; it is in the record on return."""
+
+    def may_seal(self) -> bool:
+        """Say whether the node may seal: it has been greeted, its clock is not in doubt."""
 
 
 class LocalBox:
@@ -95,9 +101,12 @@ class LocalSystem:
         assert self._desk is not None, "attach comes first"
         while True:
             delivery = await session.receive()
-            await self._desk.sealing_allowed()
             drop = read_drop(self.name, delivery.headers, delivery.content_type, delivery.body)
-            await self._desk.drop([msgspec.structs.replace(drop, dropped=self._clock())])
+            drop = msgspec.structs.replace(drop, dropped=self._clock())
+            if self._desk.may_seal():
+                await self._desk.drop([drop])
+            else:
+                await self._desk.park(drop)
             await session.settle_through(delivery)
 
     async def _publish(self, session: LocalSession, box: LocalBox) -> None:
@@ -107,8 +116,13 @@ class LocalSystem:
             entries = await self._archive.entries(
                 box.stream, self._epoch, box.cursor, ENTRIES_PER_READ, BYTES_PER_READ
             )
-            for entry in entries:
-                await self._publish_entry(session, entry, repeat=first_read)
+            try:
+                for entry in entries:
+                    await self._publish_entry(session, entry, repeat=first_read)
+            except (BrokerFull, Unroutable):
+                first_read = True  # some of them may be out already
+                await asyncio.sleep(FULL_PAUSE_S)
+                continue
             if entries:
                 box.cursor = entries[-1].number
                 await self._desk.confirm(box.stream, box.cursor)

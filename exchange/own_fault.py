@@ -31,9 +31,11 @@ def split_message(message: LinkMessage, taken: Incoming) -> list[LinkMessage]:
         header = msgspec.structs.replace(
             opened.header, first=number, last=number, chain=chain.hex()
         )
-        learned = [] if parts else opened.learned
-        part = msgspec.structs.replace(opened, header=header, entries=[entry], learned=learned)
-        parts.append(msgspec.structs.replace(message, opened=_done(part), settles=False))
+        learned = [] if parts else message.learned
+        part = msgspec.structs.replace(opened, header=header, entries=[entry])
+        parts.append(
+            msgspec.structs.replace(message, opened=_done(part), learned=learned, settles=False)
+        )
     if not parts or chain.hex() != opened.header.chain:
         return [message]
     parts[-1] = msgspec.structs.replace(parts[-1], settles=True)

@@ -96,6 +96,9 @@ class Archive(Protocol):
     async def drop_outcome(self, system: str, drop_id: str) -> DropOutcome | None:
         """Return what became of a drop; None where it is new."""
 
+    async def drop(self, document: PendingDrop) -> DropOutcome | bool:
+        """Keep a document to be sealed later; harmless where the same drop is there already."""
+
     async def pending_drops(self, limit: int) -> list[PendingDrop]:
         """Return documents handed over by command and not sealed yet, oldest first."""
 

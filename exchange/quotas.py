@@ -3,6 +3,9 @@
 from schemas.limits import Limits
 from schemas.moments import MINUTE, Instant
 
+REFUSED_A_MINUTE_FACTOR = 10
+"""A link is suspended past so many times the answers allowed a minute."""
+
 
 class Quotas:
     """Refused bytes kept, and answers to refused frames, by neighbour."""
@@ -12,6 +15,7 @@ class Quotas:
         self._limits = limits
         self._kept: dict[str, int] = {}
         self._answers: dict[str, tuple[Instant, int]] = {}
+        self._refused: dict[str, tuple[Instant, int]] = {}
 
     def keep_refused(self, neighbour: str, size: int) -> bool:
         """Say whether a refused frame's bytes are kept; past the quota, its digest only."""
@@ -20,6 +24,14 @@ class Quotas:
             return False
         self._kept[neighbour] = used
         return True
+
+    def refuse(self, neighbour: str, now: Instant) -> bool:
+        """Count one refused frame; say whether there are too many a minute for a sound link."""
+        since, count = self._refused.get(neighbour, (now, 0))
+        if now - since >= MINUTE:
+            since, count = now, 0
+        self._refused[neighbour] = (since, count + 1)
+        return count + 1 > REFUSED_A_MINUTE_FACTOR * self._limits.answers_per_minute_per_link
 
     def answer(self, neighbour: str, now: Instant) -> bool:
         """Count one answer and say whether it may be given, so many a minute."""

@@ -22,7 +22,7 @@ from exchange.effects import Effects
 from exchange.errors import LinkLost
 from exchange.gate import Gate, OpenedBundle, Unreadable
 from exchange.intake import Intake, Plan
-from exchange.judging import Judging
+from exchange.judging import START, Judging
 from exchange.links import LANES, Link, LinkMessage
 from exchange.local import LocalBox
 from exchange.own_fault import blamed, split_message
@@ -30,6 +30,7 @@ from exchange.ports import Archive, Clock, Observer
 from exchange.state import NodeState
 from exchange.sweep import Sweep
 from schemas.errors import BbajError
+from schemas.moments import HOUR, MINUTE, Instant
 from schemas.records import Committed, NoteRow
 
 QUEUE_MESSAGES_MAX = 64
@@ -64,6 +65,8 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
     body: bytes
     detail: str
+    done: "asyncio.Future[list[Outcome]]"
+    """Settled once the incident is committed."""
 
 
 class Swept(msgspec.Struct, frozen=True):
@@ -95,6 +98,7 @@ class Service:
         self._queue: asyncio.Queue[Job] = asyncio.Queue(QUEUE_MESSAGES_MAX)
         self._next: Job | None = None
         self._idle = asyncio.Event()
+        self._compared_at = clock()
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -103,6 +107,7 @@ class Service:
         state = self.state
         position = await state.archive.open(wait=wait)
         state.tails = Tails(position)
+        state.arrived.add(START)
         state.effects.cursors.update(position.cursors)
         known = await state.archive.certificates()
         state.recorded.update(row.sha256 for row in known)
@@ -126,6 +131,8 @@ class Service:
             jobs = await self._gather()
             self._idle.clear()
             await self._process(jobs)
+            if self.may_seal() and any(isinstance(job, Swept) for job in jobs):
+                await self._seal_pending()
 
     async def drain(self) -> None:
         """Return once nothing is queued or under way; links have been stopped before."""
@@ -154,10 +161,19 @@ class Service:
         """Move a local stream's cursor: its broker has taken entries up to a number."""
         await self.submit(Confirmed(stream, up_to))
 
-    async def sealing_allowed(self) -> None:
-        """Return once the node may seal: a neighbour has greeted, our clock is not in doubt."""
-        await self.state.greeted.wait()
-        await self.state.clock_agrees.wait()
+    async def park(self, drop: Drop) -> None:
+        """Keep a document until the node may seal; it is in the record on return."""
+        await self._desk.park(drop)
+
+    def may_seal(self) -> bool:
+        """Say whether the node may seal: a neighbour has greeted, our clock is not in doubt."""
+        return self.state.greeted.is_set() and self.state.clock_agrees.is_set()
+
+    async def keep_dead_letter(self, body: bytes, detail: str) -> None:
+        """Keep what our broker gave up on as an incident; it is committed on return."""
+        done: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        await self.submit(DeadLetter(body, detail, done))
+        await done
 
     def taken(self, stream: str) -> Incoming:
         """Return how far an incoming stream is committed."""
@@ -204,7 +220,30 @@ class Service:
             for job in jobs:
                 await self._take_alone(job)
 
+    async def _seal_pending(self) -> None:
+        """Seal what commands have handed over, and what came while the node might not seal."""
+        drops = await self._desk.pending()
+        if drops:
+            done: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+            await self._process([Dropped(drops, done)])
+
+    async def _drop_alone(self, drop: Drop) -> list[Outcome]:
+        """Seal one document by itself; one that we fail at becomes a fault."""
+        done: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        try:
+            await self._take([Dropped([drop], done)])
+        except BbajError:
+            raise
+        except Exception:  # noqa: BLE001 - it was noticed above; the drop becomes a fault
+            await self._take([Dropped([msgspec.structs.replace(drop, own_fault=True)], done)])
+        return done.result()
+
     async def _take_alone(self, job: Job) -> None:
+        if isinstance(job, Dropped):
+            outcomes = [await self._drop_alone(drop) for drop in job.drops]
+            if not job.done.done():
+                job.done.set_result([each for one in outcomes for each in one])
+            return
         if not isinstance(job, LinkMessage):
             await self._take([job])
             return
@@ -226,16 +265,17 @@ class Service:
         for plan in plans:
             await self._intake.carry_out(plan, batch)
         reports = [(job, await self._do(job, batch)) for job in jobs]
-        if self.state.rejudge:
-            self.state.rejudge = False
+        if self.state.arrived:
             await self._judging.judge_held(batch)
+        for neighbour in self.state.effects.flooded() & self.state.links.keys():
+            self.state.suspend(self.state.links[neighbour], "quota of refused frames", batch)
         if not batch.is_empty():
             self.journal = await self.state.archive.commit(batch.changes)
         batch.adopt()
         await self._settle(plans)
         self._pass_on(plans, batch)
         for job, outcomes in reports:
-            if isinstance(job, Dropped) and not job.done.done():
+            if isinstance(job, Dropped | DeadLetter) and not job.done.done():
                 job.done.set_result(outcomes)
         self._observer.committed(batch.changes, self.clock() - began)
 
@@ -264,9 +304,17 @@ class Service:
         """Look at what is open, what is held, and what commands have handed over."""
         await self._sweep.run(batch)
         await self._obey_link_marks()
+        self._compare_clocks_again(batch.now)
         await self._judging.judge_held(batch)
-        if self.state.greeted.is_set() and self.state.clock_agrees.is_set():
-            await self._desk.seal_pending(batch)
+
+    def _compare_clocks_again(self, now: Instant) -> None:
+        """Greet the parent anew: once a minute while our clock is in doubt, else hourly."""
+        every = HOUR if self.state.clock_agrees.is_set() else MINUTE
+        if now - self._compared_at >= every or now < self._compared_at:
+            self._compared_at = now
+            for link in self.state.links.values():
+                if link.is_parent:
+                    link.greet_anew()
 
     async def _obey_link_marks(self) -> None:
         """Take up links that an operator has lifted, and leave those that one has suspended."""

@@ -26,8 +26,8 @@ class NodeState(msgspec.Struct):
     """SHA-256 of the certificates that the record holds."""
     clock_agrees: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Our clock agrees with the parent's; while not, nothing is sealed or judged (clause 7.4)."""
-    rejudge: bool = False
-    """Something came that held frames may have waited for."""
+    arrived: set[str] = set()
+    """What came that held frames may wait for: fingerprints, `crl`, `clock`, `start`."""
     greeted: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """A neighbour has greeted us since the start: from now on we may seal (clause 7.4)."""
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from exchange.checkpoints import Checkpoints
-from exchange.service import DeadLetter, Introduced, Service, Swept
+from exchange.service import Introduced, Service, Swept
 from exchange.supervisor import LinkState
 from nodes.clock import now
 from nodes.config import Config
@@ -22,6 +22,7 @@ from nodes.wiring import (
     Node,
     attach_links,
     build_service,
+    crl_files,
     load_crls,
     local_endpoint,
     open_vault,
@@ -30,6 +31,8 @@ from nodes.wiring import (
 )
 from schemas.addresses import label_of
 from schemas.errors import OutcomeUnknown, Retryable
+from signing.errors import KeyFileError
+from signing.keys import load_crl
 
 LIFE_PAUSE_S = 1.0
 TICK_S = 0.5
@@ -51,6 +54,7 @@ class Daemon:
         self.links_up: dict[str, bool] = {}
         self._stop = asyncio.Event()
         self._prepare_at = 0.0
+        self._crls_seen: set[bytes] = set()
 
     async def run(self, on_ready: Callable[[], None] | None = None) -> None:
         """Run until told to stop. Raises Fatal."""
@@ -122,7 +126,9 @@ class Daemon:
     async def _introduce(self, node: Node) -> None:
         trust = node.vault.gate.trust
         known = [trust.ders_for(fingerprint)[0] for fingerprint in trust.fingerprints()]
-        await node.service.submit(Introduced([trust.root, *known], load_crls(self.config)))
+        crls = load_crls(self.config)
+        self._crls_seen = set(crls)
+        await node.service.submit(Introduced([trust.root, *known], crls))
 
     def _checkpoints(self, node: Node) -> Checkpoints:
         self.config.data.mkdir(parents=True, exist_ok=True)
@@ -165,13 +171,13 @@ class Daemon:
 
     async def _on_dead(self, service: Service, body: bytes, headers: object) -> None:
         """Report what the broker gave up on: the stream brings it again, somebody must look."""
-        await service.submit(DeadLetter(body, str(headers)[:200]))
+        await service.keep_dead_letter(body, str(headers)[:200])
 
     async def _tick(self, service: Service, checkpoints: Checkpoints, woken: asyncio.Event) -> None:
         """Sweep at its interval and at each command, look for new CRLs, sign what is due."""
         every_s = self.config.limits.sweep_every_us / 1e6
         while True:
-            await service.submit(Introduced([], load_crls(self.config)))
+            await self._introduce_crls(service)
             await service.submit(Swept())
             await self._measure(service)
             await self._prepare_ahead()
@@ -184,6 +190,18 @@ class Daemon:
                 except TimeoutError:
                     continue
             woken.clear()
+
+    async def _introduce_crls(self, service: Service) -> None:
+        """Look for new revocation lists; a file that can't be read yet is looked at again."""
+        for path in crl_files(self.config):
+            try:
+                der = load_crl(path)
+            except KeyFileError as error:
+                self.telemetry.noticed("crl_unreadable", level="error", why=str(error))
+                continue
+            if der not in self._crls_seen:
+                self._crls_seen.add(der)
+                await service.submit(Introduced([], [der]))
 
     async def _prepare_ahead(self) -> None:
         """Make the coming months' partitions, long before the first of them is needed."""
@@ -220,7 +238,7 @@ class Daemon:
 
     def health(self) -> dict[str, object]:
         """Return what `/health/ready` says."""
-        return {"ready": self.ready, "address": self.config.address, "links": self.links_up}
+        return {"ready": self.ready, "address": self.config.address, "links": dict(self.links_up)}
 
 
 def _first(errors: Sequence[BaseException]) -> BaseException:

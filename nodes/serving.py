@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from socketserver import ThreadingMixIn
 from typing import Any, Protocol
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -24,7 +25,17 @@ class Watched(Protocol):
         """Return a JSON object with `ready`."""
 
 
+class _Server(ThreadingMixIn, WSGIServer):
+    """One thread a connection, none of which keeps the process."""
+
+    daemon_threads = True
+    block_on_close = False
+
+
 class _Quiet(WSGIRequestHandler):
+    timeout = 5
+    """Seconds; a connection that says nothing is closed."""
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its parent's name
         """Access lines go nowhere: scrapes come every few seconds."""
 
@@ -37,9 +48,7 @@ def serve_status(http: Http, watched: Watched) -> Iterator[int]:
     """
     app = make_app(watched.telemetry.registry, watched.health)
     try:
-        server = make_server(
-            http.host, http.port, app, server_class=WSGIServer, handler_class=_Quiet
-        )
+        server = make_server(http.host, http.port, app, server_class=_Server, handler_class=_Quiet)
     except OSError as error:
         raise ServiceDown(
             f"http {http.host}:{http.port}: {error.strerror}: choose another port",

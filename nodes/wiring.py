@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
@@ -238,8 +239,10 @@ def broker_plan(config: Config) -> tuple[Names, Definitions]:
 
 
 def load_crls(config: Config) -> list[bytes]:
-    """Return the revocation lists (DER) of the configuration's folder.
+    """Return the revocation lists (DER) of the folder. Raises KeyFileError, naming the file."""
+    return [load_crl(path) for path in crl_files(config)]
 
-    Raises KeyFileError, naming the file.
-    """
-    return [load_crl(path) for path in sorted(config.keys.crls.glob("*.pem"))]
+
+def crl_files(config: Config) -> list[Path]:
+    """Return the revocation lists of the configuration's folder."""
+    return sorted(config.keys.crls.glob("*.pem"))

@@ -14,8 +14,8 @@
     ├── BucketDamagedError             what is at rest does not open under its key    exit 65
     └── IssueError                     a certificate that the profile does not allow  exit 64
 
-All but the first are our own files' faults, never the peer's. `TrustStore.judge` and `authenticate` raise none
-of these for what a peer sends: they return the refusal.
+All but the first are our own files' faults, never the peer's. `TrustStore.judge` and
+`authenticate` raise none of these for what a peer sends: they return the refusal.
 """
 
 from schemas.errors import Fatal, FormatError, Retryable

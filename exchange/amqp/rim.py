@@ -7,9 +7,12 @@ caller says: unreachable while connecting, lost while consuming, unknown while p
 
 import asyncio
 import ssl
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pamqp.commands
+import pamqp.header
 from aiormq import exceptions as amqp
 
 from exchange.errors import (
@@ -22,6 +25,23 @@ from exchange.errors import (
     Unroutable,
 )
 from schemas.errors import BbajError
+
+_unmarshal_header = pamqp.header.ContentHeader.unmarshal
+
+
+def _unmarshal_tolerantly(header: pamqp.header.ContentHeader, data: bytes) -> None:
+    """Read a message's properties, or none where they can't be decoded.
+
+    What any client writes there (text that is not UTF-8, a time out of range) would otherwise end
+    the connection that all neighbours share. The size of the body has been read before them.
+    """
+    try:
+        _unmarshal_header(header, data)
+    except (ValueError, OverflowError, OSError, struct.error):
+        header.properties = pamqp.commands.Basic.Properties()
+
+
+pamqp.header.ContentHeader.unmarshal = _unmarshal_tolerantly  # type: ignore[assignment, method-assign]
 
 Otherwise = type[BrokerUnreachable] | type[LinkLost] | type[PublishUnknown]
 

@@ -137,8 +137,8 @@ class Rogue:
     async def _receive(self, session: Session) -> None:
         while True:
             delivery = await session.receive()
-            brought = self.gate.learn(delivery.body)
-            opened = self.gate.open_message(delivery.body, self._parent, now(), brought)
+            self.gate.learn(delivery.body)
+            opened = self.gate.open_message(delivery.body, self._parent, now())
             if isinstance(opened, OpenedBundle):
                 await self._take(opened, session)
             elif isinstance(opened, OpenedObject) and isinstance(opened.header, Hello):

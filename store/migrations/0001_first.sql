@@ -251,7 +251,7 @@ $$;
 CREATE TABLE open_exchange (
     frame    bigint PRIMARY KEY,
     about    bigint NOT NULL,
-    awaited  text COLLATE "C" NOT NULL CHECK (awaited IN ('receipt', 'closing')),
+    awaited  text COLLATE "C" NOT NULL CHECK (awaited IN ('receipt', 'closing', 'room')),
     since    bigint NOT NULL,
     next_at  bigint NOT NULL,
     attempts integer NOT NULL,

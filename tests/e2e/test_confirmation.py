@@ -242,7 +242,9 @@ async def test_a_relays_refusal_reaches_the_sender_with_its_name(country):
     lane, number = placed_at(addressee, frame)
     await addressee.refuse(lane, number, frame.raw, "format-invalid")
     await country.sender.until_status(drop_id, "refused")
-    (leaf,) = [one for one in await country.at[SENDER].leaves_of(packet) if one["kind"] == "confirmed"]
+    (leaf,) = [
+        one for one in await country.at[SENDER].leaves_of(packet) if one["kind"] == "confirmed"
+    ]
     assert (leaf["verdict"], leaf["by"]) == ("refused", addressee.address)
 
 

@@ -59,14 +59,18 @@ class Traffic:
             assert await country.recipient.until_received(packet) == body
             _first, *others = country.recipient.received(packet)
             assert all(one.headers.get("repeat") is True for one in others), "an unmarked repeat"
-        query = "SELECT p.id FROM packet AS p JOIN leaf AS l USING (frame) WHERE l.kind = 'released'"
+        query = (
+            "SELECT p.id FROM packet AS p JOIN leaf AS l USING (frame) WHERE l.kind = 'released'"
+        )
         rows = [row["id"] for row in await country.at[RECIPIENT].rows(query)]
         released = sorted(id_ for id_ in rows if id_ in packets)
         assert released == sorted(packets), "a document was not released exactly once"
 
 
 @pytest.fixture
-async def traffic(country) -> AsyncIterator[Callable[[Callable[[], Awaitable[None]]], Awaitable[Traffic]]]:
+async def traffic(
+    country,
+) -> AsyncIterator[Callable[[Callable[[], Awaitable[None]]], Awaitable[Traffic]]]:
     """Run traffic beside a fault, and return it once both are over; leave all daemons running."""
 
     async def beside(fault: Callable[[], Awaitable[None]]) -> Traffic:

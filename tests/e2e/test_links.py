@@ -43,7 +43,12 @@ async def test_a_wrong_chain_is_kept_and_nothing_is_taken(country):
     (incident,) = await until_incident(country, "message_unreadable", rogue)
     (row,) = await country.at[RELAY].quarantine_of(raw)
     kept = await country.at[RELAY].quarantined_bytes(row)
-    assert (row.state, kept, incident.frame, rogue.noted["bulk"].up_to) == ("incident", raw, row.frame, 1)
+    assert (row.state, kept, incident.frame, rogue.noted["bulk"].up_to) == (
+        "incident",
+        raw,
+        row.frame,
+        1,
+    )
 
 
 async def test_a_sender_goes_on_after_a_wrong_chain(country):
@@ -208,7 +213,9 @@ async def test_a_void_entry_takes_its_number(country):
     """A signed void stands for a destroyed entry: the chain goes on, and an incident says so."""
     rogue = await country.rogue()
     gone = rogue.packet(ROOT)
-    void = Void(**rogue.stamp(), lane="bulk", entry=1, entry_sha256=sha256(gone).hex(), detail="expired")
+    void = Void(
+        **rogue.stamp(), lane="bulk", entry=1, entry_sha256=sha256(gone).hex(), detail="expired"
+    )
     chain = chain_over(bytes(32), 1, [gone])
     raw = rogue.bundle([sign_object(void, rogue.signer)], 1, chain)
     await rogue.publish(raw)

@@ -89,7 +89,9 @@ def an_object_that_is_no_entry(rogue: Rogue) -> bytes:
 def a_moment_that_never_was(rogue: Rogue) -> bytes:
     text = format_instant(now())
     header, payload = rogue.draft(ROOT, sent=text)
-    bad = encode_header(header).replace(text.encode(), text[:5].encode() + b"02-30" + text[10:].encode())
+    bad = encode_header(header).replace(
+        text.encode(), text[:5].encode() + b"02-30" + text[10:].encode()
+    )
     return rogue.sign_text(bad, payload)
 
 
@@ -107,7 +109,9 @@ DEFECTS: dict[str, Spoil] = {
     "header is no JSON": lambda rogue: rogue.sign_text(b"id=1"),
     "header is a list": lambda rogue: rogue.sign_text(b"[]"),
     "JSON 8000 deep": lambda rogue: rogue.sign_text(b"[" * 8000 + b"]" * 8000),
-    "objects 2000 deep in ext": lambda rogue: rewritten(rb"}$", b',"ext":' + b'{"a":' * 2000 + b"1" + b"}" * 2001)(rogue),
+    "objects 2000 deep in ext": lambda rogue: rewritten(
+        rb"}$", b',"ext":' + b'{"a":' * 2000 + b"1" + b"}" * 2001
+    )(rogue),
     "ext five deep": ext_five_deep,
     "wrong UTF-8": rewritten(rb'"net"', b'"n\xffet"'),
     "UTF-8 beyond ASCII": rewritten(rb'"net"', '"nеt"'.encode()),
@@ -179,9 +183,7 @@ async def test_a_payload_that_cannot_be_opened_is_refused(country):
     header, _ = rogue.draft(ROOT)
     garbage = b"this was never deflated"
     facts = payload_facts(garbage, "application/json", "salt+deflate")
-    frame = rogue.sign_text(
-        encode_header(msgspec.structs.replace(header, payload=facts)), garbage
-    )
+    frame = rogue.sign_text(encode_header(msgspec.structs.replace(header, payload=facts)), garbage)
     await rogue.send(frame)
     _, receipt = await rogue.receipt_on(frame)
     assert (receipt.verdict, receipt.reason) == ("refused", "format-invalid")

@@ -34,7 +34,11 @@ async def test_a_wrong_database_password_is_named(country):
         r'^(owner_url|url) = "postgresql://([^:]*):[^@]*@', r'\1 = "postgresql://\2:wrong@'
     )
     code, said = await ended(country, "password", change)
-    assert (code, "password authentication failed" in said, "Traceback" in said) == (78, True, False)
+    assert (code, "password authentication failed" in said, "Traceback" in said) == (
+        78,
+        True,
+        False,
+    )
 
 
 async def test_unreachable_brokers_are_waited_for(country):

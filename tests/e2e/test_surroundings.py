@@ -175,7 +175,9 @@ async def test_a_full_data_folder_is_waited_out(country, migrated, class_):
         shutil.copytree(data, disk, dirs_exist_ok=True)
         change = replacing('^data = ".*"$', f'data = "{disk}"')
         async with daemon(variant(config_of(country), "data", change)) as running:
-            await running.until_said('"peer": "kz.zhambyl", "state": "up"')
+            first, bad = rogue.packet(SPARE), rogue.packet(SPARE, type="closing/1")
+            await rogue.send(first, bad)
+            await rogue.receipt_on(first)
             filler = fill(disk)
             frame = rogue.packet(SPARE, class_=class_)
             await rogue.send(frame)
@@ -185,4 +187,3 @@ async def test_a_full_data_folder_is_waited_out(country, migrated, class_):
             code = await running.stop()
         shutil.copytree(disk, data, dirs_exist_ok=True)
     assert (receipt.verdict, code, "Traceback" in said) == ("accepted", 0, False)
-

@@ -80,7 +80,8 @@ def bundle(gate, entries, to=DISTRICT, certificates=()):
 
 
 def open_at(gate, raw, neighbour=SCHOOL, now=NOW):
-    return gate.open_message(raw, neighbour, now, gate.learn(raw))
+    gate.learn(raw)
+    return gate.open_message(raw, neighbour, now)
 
 
 # ------------------------------------------------------------------ sealing
