@@ -51,8 +51,8 @@ _LOST = (
 )
 """The connection is gone, is going, or was never there."""
 
-_NOT_PREPARED = ("28", "3D", "42")
-"""SQLSTATE classes: login, database name, names and rights of tables."""
+_NOT_PREPARED = ("28", "3D", "42P01")
+"""SQLSTATE: the login and the database's name (classes), a table that is not there."""
 
 _NO_ROOM = (
     asyncpg.InsufficientResourcesError,
@@ -128,7 +128,7 @@ def ours(error: BaseException) -> BbajError:
             return StoreUnavailable(text)
         case _ if isinstance(error, _NOT_OURS):
             return StoreMisfit(f"{text}: check the database's URL and password")
-        case _ if str(getattr(error, "sqlstate", ""))[:2] in _NOT_PREPARED:
+        case _ if str(getattr(error, "sqlstate", "")).startswith(_NOT_PREPARED):
             return StoreMisfit(f"{text}: correct the database's URL, or run `bbaj store migrate`")
         case _:
             return StoreFault(text)

@@ -27,7 +27,7 @@ ROOT, RELAY, SENDER, RECIPIENT = "kz", "kz.zhambyl", "kz.zhambyl.taraz", "kz.zha
 ABOVE, BELOW = "kz.abai", "kz.abai.semey"
 SPARE = "kz.zhambyl.spare"
 MUTE, NARROW, OLD = "kz.zhambyl.mute", "kz.zhambyl.narrow", "kz.zhambyl.old"
-ROGUES = [f"kz.zhambyl.r{number:02}" for number in range(1, 61)]
+ROGUES = [f"kz.zhambyl.r{number:02}" for number in range(1, 81)]
 
 HOLD_LIMIT_S = 2.5
 OVERDUE_S = 2.0
@@ -53,19 +53,26 @@ class Country:
     def users(self) -> tuple[LocalUser, ...]:
         return self.ministry, self.sender, self.recipient
 
-    async def rogue(self, address: str | None = None) -> Rogue:
-        """Return a child that speaks by hand, online and greeted; a new one unless named."""
-        return await self.online(rogue_child(self.network, address or next(self._free)))
+    async def rogue(self) -> Rogue:
+        """Return a new child that speaks by hand, online and greeted."""
+        return await self.online(rogue_child(self.network, next(self._free)))
 
-    async def lasting_rogue(self, name: str, address: str | None = None) -> Rogue:
-        """Return one rogue for many tests, which only sends what leaves its link as it was."""
+    async def lasting_rogue(self, name: str) -> Rogue:
+        """Return one rogue for many tests, which stays on the line between them.
+
+        Named by an address, it is that child, or the one parent there is.
+        """
         if name not in self._lasting:
-            parent = address == BELOW
-            found = await (self.rogue_parent() if parent else self.rogue(address))
+            found = self._make_lasting(name)
             self._lasting[name] = found
-        elif self._lasting[name].session is None:
-            await self.online(self._lasting[name])
+            await found.start()
+        await self._lasting[name].until(self._lasting[name].synchronised.is_set)
         return self._lasting[name]
+
+    def _make_lasting(self, name: str) -> Rogue:
+        if name == ABOVE:
+            return rogue_parent(self.network, ABOVE, BELOW)
+        return rogue_child(self.network, name if "." in name else next(self._free))
 
     async def silent_rogue(self) -> Rogue:
         """Return a new child that is connected, brings its certificate, and does not greet."""
@@ -75,10 +82,6 @@ class Country:
         await found.start(greeted=False)
         await found.bring(found.trust.ders_for(found.signer.fingerprint))
         return found
-
-    async def rogue_parent(self) -> Rogue:
-        """Return the parent that speaks by hand to the one child it has."""
-        return await self.online(rogue_parent(self.network, ABOVE, BELOW))
 
     async def online(self, rogue: Rogue) -> Rogue:
         """Let a rogue call until the test ends."""
@@ -103,13 +106,15 @@ class Country:
         return drop_id, status["packet"], body
 
     async def let_go(self) -> None:
-        """Hang up whoever still is on a line."""
+        """Hang up the rogues of one test."""
         for each in self._rogues:
             await each.stop()
         self._rogues.clear()
 
     async def close(self) -> None:
         await self.let_go()
+        for each in self._lasting.values():
+            await each.stop()
         for user in self.users:
             await user.stop()
         for eyes in self.at.values():

@@ -13,7 +13,7 @@ from harness.proxy import Proxy
 from nodes.sandbox.network import vhost_of
 
 ROOT, RELAY, SENDER, RECIPIENT = "kz", "kz.zhambyl", "kz.zhambyl.taraz", "kz.zhambyl.shu"
-DROPS = 40
+DROPS = 25
 PACE_S = 0.08
 SETTLED_S = 60.0
 

@@ -30,7 +30,7 @@ from signing.authority import Issuer, der_of, issue_authority, issue_node, make_
 from signing.keys import PacketSigner, load_packet_signer
 from signing.profiles import Purpose
 
-ROOT, RELAY, BELOW = "kz", "kz.zhambyl", "kz.abai.semey"
+ROOT, RELAY, ABOVE, BELOW = "kz", "kz.zhambyl", "kz.abai", "kz.abai.semey"
 MUTE, NARROW, OLD = "kz.zhambyl.mute", "kz.zhambyl.narrow", "kz.zhambyl.old"
 
 
@@ -88,9 +88,9 @@ def case(reason: str, answer: str, *, where: str = RELAY) -> Callable[[Make], Ma
 # --- the bad packets ------------------------------------------------------------------------------
 
 
-async def rogue_of(country, address=None) -> Rogue:
+async def rogue_of(country, address="reasons") -> Rogue:
     """Return the one rogue that all of these packets come from, unless another one is named."""
-    return await country.lasting_rogue(address or "reasons", address)
+    return await country.lasting_rogue(address)
 
 
 @case("format-invalid", "entry")
@@ -139,13 +139,13 @@ async def to_its_own_subtree(country):
 
 @case("route-forbidden", "entry", where=BELOW)
 async def from_our_subtree_by_the_parent(country):
-    rogue = await rogue_of(country, BELOW)
+    rogue = await rogue_of(country, ABOVE)
     return Bad(rogue, rogue.packet(BELOW, from_=f"{BELOW}.a"))
 
 
 @case("route-forbidden", "entry", where=BELOW)
 async def past_our_subtree_by_the_parent(country):
-    rogue = await rogue_of(country, BELOW)
+    rogue = await rogue_of(country, ABOVE)
     return Bad(rogue, rogue.packet("kz.abai.other"))
 
 

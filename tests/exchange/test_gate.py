@@ -183,8 +183,15 @@ def test_a_bundle_brings_the_certificates_it_needs(network, gates, school):
     opened = open_at(stranger, raw)
     assert isinstance(opened, OpenedBundle)
     assert isinstance(opened.entries[0].verdict, Accepted)
-    assert opened.learned == [network.nodes[SCHOOL].packet.certificate]
-    assert open_at(stranger, raw).learned == []
+
+
+def test_certificates_are_new_once(network, gates, school):
+    """What a message brings is new the first time only."""
+    stranger = gates(DISTRICT, network.trust(certificates=False))
+    ders = school.trust.ders_for(school.fingerprint)
+    raw = bundle(school, [seal(school).frame.raw], certificates=ders)
+    brought = [stranger.learn(raw), stranger.learn(raw)]
+    assert brought == [[network.nodes[SCHOOL].packet.certificate], []]
 
 
 def test_without_its_certificate_a_neighbour_is_not_heard(network, gates, school):

@@ -129,6 +129,7 @@ class Rogue:
 
     async def _handle(self, session: Session) -> None:
         self.session = session
+        self.synchronised.clear()
         self.shake = Handshake(is_child=self.shake.is_child, nonce=new_nonce())
         self._news.set()
         if self.greets:

@@ -132,6 +132,19 @@ class Greetings(RuleBasedStateMachine):
         self.parent = Side(Handshake(is_child=False, nonce=next(self.nonces)))
 
     @rule()
+    @precondition(lambda self: self.child.state.synchronised)
+    def child_greets_anew(self):
+        """Greet again on a connection that stands, to compare clocks once more."""
+        self.child = Side(
+            Handshake(
+                is_child=True,
+                nonce=next(self.nonces),
+                heard=self.child.state.heard,
+                synchronised=True,
+            )
+        )
+
+    @rule()
     def queues_are_lost(self):
         """Lose the queues of the parent's broker, and with them both connections."""
         for each in (self.up, self.down, self.unsettled_up, self.unsettled_down):
