@@ -354,8 +354,10 @@ class Link:
 
     async def _bundle_of(self, lane: Lane) -> bytes | None:
         state = self._lanes[lane]
-        frames_out = sum(len(each.out) for each in self._lanes.values())
-        bytes_out = sum(each.out_bytes for each in self._lanes.values())
+        # `bulk` leaves room for what `fast` has out; `fast` never waits for `bulk`.
+        counted = self._lanes.values() if lane == "bulk" else (state,)
+        frames_out = sum(len(each.out) for each in counted)
+        bytes_out = sum(each.out_bytes for each in counted)
         room_frames = min(BUNDLE_FRAMES_MAX, self._limits.link_window_frames - frames_out)
         room_bytes = self._limits.link_window_bytes - bytes_out
         if room_frames <= 0 or room_bytes <= 0 or not self._has_more(state):

@@ -258,6 +258,15 @@ class Service:
 
     async def _take(self, jobs: Sequence[Job]) -> None:
         """Decide, commit, settle: one group, whole or not at all."""
+        cursors = dict(self.state.effects.cursors)
+        try:
+            await self._take_whole(jobs)
+        except BaseException:
+            self.state.effects.cursors.clear()
+            self.state.effects.cursors.update(cursors)
+            raise
+
+    async def _take_whole(self, jobs: Sequence[Job]) -> None:
         began = self.clock()
         batch = Batch(self.state.require_tails(), began)
         plans = [self._intake.plan(job, batch) for job in jobs if isinstance(job, LinkMessage)]

@@ -12,6 +12,7 @@ ADDRESS_PATTERN = whole(rf"{LABEL_PATTERN}(?:\.{LABEL_PATTERN}){{0,7}}")
 ADDRESS_BYTES_MAX = 200
 DNS_SUFFIX = "bbaj.internal"
 
+Label = Annotated[str, msgspec.Meta(pattern=whole(LABEL_PATTERN))]
 Address = Annotated[str, msgspec.Meta(pattern=ADDRESS_PATTERN, max_length=ADDRESS_BYTES_MAX)]
 
 _address = re.compile(ADDRESS_PATTERN)

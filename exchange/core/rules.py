@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from schemas.addresses import child_towards, is_within, label_of, parent_of
+from schemas.addresses import Address, Label, child_towards, is_within, label_of, parent_of
 from schemas.answers import ANSWERS
 from schemas.codes import Tier
 from schemas.header import Header
@@ -19,9 +19,9 @@ Standing = Literal["active", "suspended", "closed"]
 class Child(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """What a parent vouches for about one child; the seed of its card."""
 
-    label: str
+    label: Label
     standing: Standing = "active"
-    successor: str | None = None
+    successor: Address | None = None
     """Where packets for a closed child should go: the reason `recipient-moved` names it."""
     types: tuple[str, ...] = ()
     """Types that the child may send; empty: all."""
