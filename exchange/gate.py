@@ -124,7 +124,7 @@ class Gate:
         return self._signer.fingerprint
 
     def learn(self, raw: bytes) -> list[bytes]:
-        """Take over the certificates that a message brings; return those that are new.
+        """Take over the certificates that a message brings; return what is learned by that.
 
         Harmless before any signature: each is judged on use. Called in the order of arrival, so
         that a bundle judged in another thread finds what an earlier one has brought.
@@ -136,8 +136,8 @@ class Gate:
             certificates, _ = unpack_pieces(message.body)
         except FormatError:
             return []
-        fresh = set(self.trust.add_certificates(certificates))
-        return [der for der in certificates if hashlib.sha256(der).hexdigest() in fresh]
+        # With an authority those are learned, too, that had come before it.
+        return [self.trust.ders_for(name)[0] for name in self.trust.add_certificates(certificates)]
 
     def open_message(self, raw: bytes, neighbour: str, now: Instant) -> Opened:
         """Authenticate one message of a link, a bundle with all of its frames."""

@@ -6,6 +6,8 @@ what it decides becomes rows of the batch.
 
 from collections.abc import Iterable
 
+import msgspec
+
 from exchange.batch import Batch
 from exchange.core.confirmation import RefusedEntry, take_refusal_entry
 from exchange.core.custody import Arrival, Known, decide_arrival, decide_refusal
@@ -21,7 +23,7 @@ from schemas.answers import Closing, Receipt
 from schemas.errors import FormatError
 from schemas.header import Header
 from schemas.limits import MESSAGE_BYTES_MAX
-from schemas.moments import MINUTE, SECOND, Instant, parse_instant
+from schemas.moments import SECOND, Instant, parse_instant
 from schemas.objects import Ask, Bundle, CutObject, Lane, Refusal, Void
 from schemas.reasons import Reason
 from schemas.records import HeldRow, StoredEntry, Trail
@@ -30,13 +32,14 @@ from signing.authenticate import Accepted, Held, Refused
 
 HELD_A_GROUP = 200
 """So many held frames are judged again in one batch."""
-ASK_EVERY_US = MINUTE
 ASKED_MAX = 10_000
 COUNT_EVERY_US = 5 * SECOND
 START = "start"
 OWN_FAULT = "own-fault"
 """Held because of a fault of our own: an operator and a new version of us must look."""
 
+
+Verdict = Accepted | Refused | Held | CutObject
 
 PAST_HOLD_LIMIT = {
     "certificate": Reason.SENDER_UNKNOWN,
@@ -128,7 +131,7 @@ class Judging:
             step = (RefuseOnLink(Reason.BUSY, detail, again_at),)
         await self._state.effects.carry_out(step, origin, batch)
         if verdict.missing in {"certificate", "crl"}:
-            self._ask(verdict, origin.neighbour, batch)
+            self._ask(verdict.missing, verdict.certificate, origin.neighbour, batch)
 
     async def _held_bytes(self, origin: Origin, now: Instant) -> int:
         """Return how much is held of a link, this frame included; counted anew now and then."""
@@ -200,20 +203,24 @@ class Judging:
         payload = self._state.gate.open_rest(stored.bucket, stored.sha256, stored.sealed)
         return sha256_of(stored.head + payload).hex() == refusal.frame_sha256
 
-    def _ask(self, held: Held, neighbour: str, batch: Batch) -> None:
-        """Ask the neighbour for what a held frame lacks: one open ask for each missing piece."""
-        piece = held.certificate if held.missing == "certificate" else held.missing
-        if batch.now - self._asked.get((neighbour, piece), 0) < ASK_EVERY_US:
+    def _ask(self, missing: str, certificate: str, neighbour: str, batch: Batch) -> None:
+        """Ask the neighbour for what a held frame lacks: each piece once in a while."""
+        link = self._state.links.get(neighbour)
+        if link is None or missing not in {"certificate", "crl"}:
+            return
+        piece = certificate if missing == "certificate" else missing
+        asked = self._asked.get((neighbour, piece), 0)
+        if batch.now - asked < self._state.rules.limits.ask_every_us:
             return
         if len(self._asked) >= ASKED_MAX:
             self._asked.clear()
         self._asked[neighbour, piece] = batch.now
         stamp = self._state.gate.stamp(neighbour, batch.now)
-        if held.missing == "certificate":
-            ask = Ask(**stamp, what="certificate", sha256=held.certificate)  # type: ignore[arg-type]
+        if missing == "certificate":
+            ask = Ask(**stamp, what="certificate", sha256=certificate)  # type: ignore[arg-type]
         else:
             ask = Ask(**stamp, what="crls")  # type: ignore[arg-type]
-        self._state.links[neighbour].send_object(self._state.gate.sign(ask))
+        link.send_object(self._state.gate.sign(ask))
 
     async def judge_held(self, batch: Batch) -> None:
         """Judge held frames for which something has come, and those past the hold limit.
@@ -223,11 +230,14 @@ class Judging:
         if not self._state.clock_agrees.is_set():
             return
         arrived, self._state.arrived = self._state.arrived, set()
-        due = [
-            row
-            for row in await self._state.archive.held_all()
-            if row.frame not in batch.changes.judged and self._is_due(row, arrived, batch.now)
-        ]
+        due = []
+        for row in await self._state.archive.held_all():
+            if row.frame in batch.changes.judged:
+                continue
+            if self._is_due(row, arrived, batch.now):
+                due.append(row)
+            else:
+                self._ask(row.missing, row.certificate, row.neighbour, batch)
         if len(due) > HELD_A_GROUP:
             self._state.arrived |= arrived
         for row in due[:HELD_A_GROUP]:
@@ -263,6 +273,7 @@ class Judging:
             and verdict.frame.header.type not in self._state.rules.types
         )
         if waits and not past_limit:
+            self._wait_on(verdict, row, batch)
             return
         if isinstance(verdict, Held):
             reason = PAST_HOLD_LIMIT[verdict.missing]
@@ -275,6 +286,17 @@ class Judging:
         origin = Origin(entry, header, row.neighbour, lane, row.epoch, row.number)
         await self.load([entry], batch)
         await self._judge(origin, batch)
+
+    def _wait_on(self, verdict: Verdict, row: HeldRow, batch: Batch) -> None:
+        """Remember what a held frame waits for by now, and ask for it."""
+        if not isinstance(verdict, Held):
+            return
+        if verdict.missing != row.missing:
+            later = msgspec.structs.replace(
+                row, missing=verdict.missing, certificate=verdict.certificate
+            )
+            batch.changes.held.append(later)
+        self._ask(verdict.missing, verdict.certificate, row.neighbour, batch)
 
     def _past_hold_limit(self, row: HeldRow, now: Instant) -> bool:
         """Say whether a frame waited too long; the clock runs only while its link is up."""

@@ -32,6 +32,7 @@ class Limits(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     receipt_repeats_max: int = 10
     late_limit_us: int = 200 * DAY
     hold_limit_us: int = 72 * HOUR
+    ask_every_us: int = 1 * MINUTE
     time_window_ahead_us: int = 10 * MINUTE
     crl_grace_us: int = 7 * DAY
     link_window_frames: int = 4096

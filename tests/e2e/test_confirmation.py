@@ -249,7 +249,7 @@ async def test_a_relays_refusal_reaches_the_sender_with_its_name(country):
 
 
 async def test_a_refusal_of_damaged_bytes_brings_the_intact_frame_again(country):
-    """A neighbour that got other bytes than we hold gets ours again, and the sender hears nothing."""
+    """A neighbour that got other bytes than we hold gets ours again; the sender hears nothing."""
     addressee = await country.lasting_rogue("addressee")
     drop_id, packet, _ = await country.drop(to=addressee.address)
     frame = await arrived(addressee, packet)

@@ -1,4 +1,4 @@
-"""Daemons killed, services restarted, connections cut, all under traffic: nothing lost or doubled."""
+"""Daemons killed, services restarted, lines cut, all under traffic: nothing lost or doubled."""
 
 import asyncio
 import contextlib
@@ -122,7 +122,7 @@ async def test_a_broker_restarted_under_traffic_loses_and_doubles_nothing(countr
 async def test_database_connections_cut_under_traffic_lose_and_double_nothing(
     country, traffic, address
 ):
-    """All of a node's database connections are ended, again and again: exactly once all the same."""
+    """A node's database connections are ended, again and again: exactly once all the same."""
 
     async def cut() -> None:
         for _ in range(3):

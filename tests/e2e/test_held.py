@@ -7,6 +7,7 @@ from harness.rogue import signer_of
 from nodes.clock import now
 from schemas.frame import cut
 from schemas.moments import DAY
+from schemas.objects import Ask
 from signing.authority import Issuer, Revoked, der_of, issue_authority, issue_crl, issue_node
 from signing.keys import PacketSigner
 from signing.profiles import Purpose
@@ -234,3 +235,41 @@ async def test_a_relay_passes_on_a_type_it_does_not_know(country):
     await rogue.send(frame)
     await until_held(country, frame, ROOT)
     assert await country.at[RELAY].state_of(cut(frame).header.id) == "relayed"
+
+
+async def test_an_authority_that_comes_last_lets_the_frame_go_on_at_once(country):
+    """A certificate at hand, its authority's not: the frame goes on as soon as that comes."""
+    rogue = await country.rogue()
+    lagging = Lagging(country, f"{rogue.address}.a")
+    own, authority = lagging.certificates
+    frame = rogue.packet(ROOT, from_=lagging.address, signer=lagging.signer)
+    await rogue.send(frame, certificates=[own])
+    held = await until_held(country, frame)
+    await rogue.bring([authority])
+    await rogue.bring_crl(lagging.crl(1))
+    await rogue.receipt_on(frame, "accepted")
+    relayed = await country.at[RELAY].packet(cut(frame).header.id)
+    limit = country.network.nodes[RELAY].config().limits.hold_limit_us
+    assert relayed.packet.received - held.received < limit
+
+
+async def test_a_frame_that_lacks_two_pieces_waits_for_both(country):
+    """Once its certificate has come, the list that is still missing is asked for, and enough."""
+    rogue = await country.rogue()
+    lagging = Lagging(country, f"{rogue.address}.a")
+    frame = rogue.packet(ROOT, from_=lagging.address, signer=lagging.signer)
+    await rogue.send(frame)
+    await until_held(country, frame)
+    await rogue.bring(lagging.certificates)
+    await rogue.until(lambda: "crls" in {one.what for one in rogue.objects if isinstance(one, Ask)})
+    await rogue.bring_crl(lagging.crl(1))
+    assert (await rogue.answer_to(frame)).verdict == "accepted"
+
+
+async def test_an_ask_without_answer_is_repeated(country):
+    """What is not answered is asked for again, while the frame is held."""
+    rogue = await country.rogue()
+    signer = signer_of(country.network, f"{rogue.address}.a")
+    await rogue.send(rogue.packet(ROOT, from_=f"{rogue.address}.a", signer=signer))
+    asks = await rogue.until(lambda: [one for one in rogue.objects if isinstance(one, Ask)][1:])
+    assert asks[0].sha256 == signer.fingerprint

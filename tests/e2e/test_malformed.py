@@ -1,4 +1,4 @@
-"""What is no frame, and all but a frame: each refused by itself, between two good ones that go on."""
+"""What is no frame, and all but a frame: each refused by itself, between two good ones."""
 
 import re
 from collections.abc import Callable

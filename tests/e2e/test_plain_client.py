@@ -1,4 +1,4 @@
-"""A local system that is not ours: Debian's `amqp-publish` drops documents, and they are delivered."""
+"""A local system that is not ours: Debian's `amqp-publish` drops documents that arrive."""
 
 import asyncio
 import shutil

@@ -351,12 +351,15 @@ async def send_and_look(country, one: Case) -> Found:
 
 async def is_known_at(country, address, entry) -> bool:
     """Say whether these very bytes are in a node's record, in whatever place."""
-    query = "SELECT 1 FROM packet WHERE frame_sha256 = $1 UNION ALL SELECT 1 FROM quarantine WHERE sha256 = $1"
+    query = (
+        "SELECT 1 FROM packet WHERE frame_sha256 = $1 "
+        "UNION ALL SELECT 1 FROM quarantine WHERE sha256 = $1"
+    )
     return bool(await country.at[address].rows(query, sha256(entry)))
 
 
 async def test_the_answer_names_the_reason(found):
-    """The proven sender gets a refused receipt, else the neighbour an entry; both with the reason."""
+    """The proven sender gets a refused receipt, else the neighbour an entry, with the reason."""
     one, caused = found
     kind = "entry" if isinstance(caused.answer, Refusal) else "receipt"
     assert (kind, caused.answer.reason) == (one.answer, one.reason)

@@ -1,4 +1,4 @@
-"""A daemon that cannot start as it should: it waits and says so, or ends with its code and a line."""
+"""A daemon that cannot start: it waits and says so, or ends with its code and a line."""
 
 import shutil
 
@@ -22,7 +22,7 @@ async def ended(country, name, change):
 
 
 async def test_an_unreachable_database_ends_the_start(country):
-    """Without its database a daemon does not start: one line says so, and whoever keeps it retries."""
+    """Without its database a daemon does not start: one line says so, its keeper retries."""
     change = replacing(r"(@127\.0\.0\.1:)\d+(/kz_zhambyl_spare)", rf"\g<1>{CLOSED_PORT}\2")
     code, said = await ended(country, "no-database", change)
     assert (code, "bbaj node check" in said, "Traceback" in said) == (69, True, False)

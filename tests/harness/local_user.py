@@ -1,4 +1,4 @@
-"""A local system as its vendor would write it: drops documents, takes inbox and status. aio_pika only."""
+"""A local system as its vendor would write it: drops, inbox and status, by aio_pika only."""
 
 import asyncio
 import json

@@ -13,6 +13,7 @@ from nodes.sandbox.postgres import PrivatePostgres
 
 QUICK = {
     "sweep_every_us": 300_000,
+    "ask_every_us": 300_000,
     "resend_first_us": 3_000_000,
     "resend_most_us": 5_000_000,
     "checkpoint_due_us": 500_000,

@@ -1,4 +1,4 @@
-"""Looks into a running node from outside, as its operator could: record, metrics, logs, processes."""
+"""Looks into a running node from outside: record, metrics, logs, processes."""
 
 import asyncio
 import hashlib

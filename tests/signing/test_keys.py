@@ -227,10 +227,11 @@ DISPOSITIONS = (FormatError, Retryable, Fatal, OutcomeUnknown)
 
 
 def test_each_error_has_one_disposition():
-    """A bad certificate is the peer's fault; every other error of signing is fatal."""
+    """A bad certificate is the peer's fault, want of room the world's; all others are fatal."""
     ours = {kind for kind in leaves(BbajError) if kind.__module__ == errors.__name__}
     found = {kind: [each for each in DISPOSITIONS if issubclass(kind, each)] for kind in ours}
     assert found.pop(CertificateError) == [FormatError]
+    assert found.pop(errors.BucketKeyUnwritableError) == [Retryable]
     assert set(map(tuple, found.values())) == {(Fatal,)}
 
 
