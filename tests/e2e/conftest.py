@@ -31,6 +31,9 @@ ROGUES = [f"kz.zhambyl.r{number:02}" for number in range(1, 81)]
 
 HOLD_LIMIT_S = 2.5
 OVERDUE_S = 2.0
+ANSWERS_A_MINUTE = 100
+HELD_BYTES = 4 * 1024 * 1024
+REFUSED_BYTES = 8 * 1024 * 1024
 
 
 class Country:
@@ -152,6 +155,13 @@ async def country() -> AsyncIterator[Country]:
         network.suspend(RELAY, MUTE, "suspended")
         vouch(network, NARROW, 'types = ["admin.order/1"]')
         vouch(network, OLD, f'standing = "closed"\nsuccessor = "{RECIPIENT}"')
+        limit(
+            network,
+            RELAY,
+            f"answers_per_minute_per_link = {ANSWERS_A_MINUTE}\n"
+            f"held_bytes_per_link = {HELD_BYTES}\n"
+            f"refused_bytes_kept_per_link = {REFUSED_BYTES}",
+        )
         overdue = round(OVERDUE_S * 1e6)
         limit(
             network,

@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from harness.rogue import sha256
+from nodes.clock import now
 from schemas.answers import RECEIPT, PacketName
 from schemas.frame import cut
-from schemas.moments import parse_instant
+from schemas.moments import SECOND, format_instant, parse_instant
 from schemas.objects import cut_object, unpack_bundle_body
 
 ROOT, RELAY, SENDER, RECIPIENT = "kz", "kz.zhambyl", "kz.zhambyl.taraz", "kz.zhambyl.shu"
@@ -258,6 +259,18 @@ async def test_a_refusal_of_damaged_bytes_brings_the_intact_frame_again(country)
     eyes = country.at[RELAY]
     found = await eyes.until(lambda: eyes.incidents("damaged_on_the_way", addressee.address))
     assert packet in found[0].detail
+    assert "refused" not in country.sender.states_of(drop_id)
+
+
+async def test_a_busy_neighbour_gets_the_frame_again_at_the_time_it_named(country):
+    """`busy` is no end: the relay places the frame again, and the sender hears nothing of it."""
+    addressee = await country.lasting_rogue("addressee")
+    drop_id, packet, _ = await country.drop(to=addressee.address)
+    frame = await arrived(addressee, packet)
+    lane, number = placed_at(addressee, frame)
+    at = format_instant(now() + SECOND)
+    await addressee.refuse(lane, number, frame.raw, "busy", again_at=at)
+    await addressee.until(lambda: [one.header.id for one in addressee.packets].count(packet) > 1)
     assert "refused" not in country.sender.states_of(drop_id)
 
 

@@ -27,9 +27,9 @@ class Traffic:
 
     async def run(self) -> None:
         user = self.country.sender
-        prefix = f"traffic-{id(self)}"
-        for number in range(DROPS):
-            drop_id, body = f"{prefix}-{number}", self.country.document()
+        for _ in range(DROPS):
+            body = self.country.document()
+            drop_id = f"traffic-{len(self.country.dropped)}"
             self.dropped.append((drop_id, body))
             await self._drop(user, drop_id, body)
             await asyncio.sleep(PACE_S)

@@ -1,12 +1,14 @@
 """What may be the network's lag is held, asked for, and judged when the missing piece comes."""
 
+import random
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from harness.rogue import signer_of
 from nodes.clock import now
 from schemas.frame import cut
-from schemas.moments import DAY
+from schemas.moments import DAY, format_instant, parse_instant
 from schemas.objects import Ask
 from signing.authority import Issuer, Revoked, der_of, issue_authority, issue_crl, issue_node
 from signing.keys import PacketSigner
@@ -18,14 +20,15 @@ ROOT, RELAY, SENDER = "kz", "kz.zhambyl", "kz.zhambyl.taraz"
 class Lagging:
     """A node under an authority of its own, whose certificates and CRLs the network lacks."""
 
-    def __init__(self, country, address: str) -> None:
+    def __init__(self, country, address: str, *, age_us: int = 0) -> None:
+        born = now() - age_us
         root = country.network.authority._issuer("root")
         authority_key = ec.generate_private_key(ec.SECP256R1())
         key = ec.generate_private_key(ec.SECP256R1())
-        authority = issue_authority(root, address, authority_key.public_key(), now())
+        authority = issue_authority(root, address, authority_key.public_key(), born)
         self.address = address
         self.issuer = Issuer(authority, authority_key)
-        certificate = issue_node(self.issuer, address, Purpose.PACKET, key.public_key(), now())
+        certificate = issue_node(self.issuer, address, Purpose.PACKET, key.public_key(), born)
         self.serial = certificate.serial_number
         self.signer = PacketSigner(key, der_of(certificate))
         self.certificates = [der_of(certificate), der_of(authority)]
@@ -273,3 +276,50 @@ async def test_an_ask_without_answer_is_repeated(country):
     await rogue.send(rogue.packet(ROOT, from_=f"{rogue.address}.a", signer=signer))
     asks = await rogue.until(lambda: [one for one in rogue.objects if isinstance(one, Ask)][1:])
     assert asks[0].sha256 == signer.fingerprint
+
+
+async def test_a_packet_sealed_three_weeks_ago_is_accepted(country):
+    """Nothing is too old to be taken: weeks off the net are normal."""
+    rogue = await country.rogue()
+    old = Lagging(country, f"{rogue.address}.a", age_us=40 * DAY)
+    sent = format_instant(now() - 21 * DAY)
+    frame = rogue.packet(ROOT, from_=old.address, signer=old.signer, sent=sent)
+    await rogue.bring_crl(old.crl(1))
+    await rogue.send(frame, certificates=old.certificates)
+    await rogue.bring_crl(old.crl(2))
+    assert (await rogue.answer_to(frame)).verdict == "accepted"
+
+
+async def test_past_the_quota_of_held_bytes_the_answer_is_busy(country):
+    """No room for more held frames of a link is no verdict: it says when to come again."""
+    rogue = await country.rogue()
+    signer = signer_of(country.network, f"{rogue.address}.a")
+    quota = country.network.nodes[RELAY].config().limits.held_bytes_per_link
+    payload = random.Random(1).randbytes(1_000_000)
+    frames = [
+        rogue.packet(ROOT, payload, from_=f"{rogue.address}.a", signer=signer)
+        for _ in range(quota // len(payload) + 1)
+    ]
+    for frame in frames:
+        await rogue.send(frame)
+    refusal = await rogue.refusal_of(frames[-1])
+    assert (refusal.reason, parse_instant(refusal.again_at) > now()) == ("busy", True)
+
+
+async def test_what_was_busy_is_taken_when_it_comes_again(country):
+    """Brought again once there is room, the frame is accepted: `busy` is not final."""
+    rogue = await country.rogue()
+    signer = signer_of(country.network, f"{rogue.address}.a")
+    quota = country.network.nodes[RELAY].config().limits.held_bytes_per_link
+    payload = random.Random(2).randbytes(1_000_000)
+    frames = [
+        rogue.packet(ROOT, payload, from_=f"{rogue.address}.a", signer=signer)
+        for _ in range(quota // len(payload) + 1)
+    ]
+    for frame in frames:
+        await rogue.send(frame)
+    await rogue.refusal_of(frames[-1])
+    await rogue.bring([signer.certificate])
+    await rogue.receipt_on(frames[0], "accepted")
+    await rogue.send(frames[-1])
+    assert (await rogue.receipt_on(frames[-1]))[1].verdict == "accepted"

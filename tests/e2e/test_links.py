@@ -89,6 +89,16 @@ async def test_numbers_and_entries_must_agree(country):
     assert await send_and_close(rogue, rogue.packet(ROOT)) == ["accepted"]
 
 
+async def test_a_bundle_under_an_epoch_that_is_not_open_is_kept_and_not_taken(country):
+    """Numbers of another epoch are not those of the stream: an incident, and no number moves."""
+    rogue = await country.rogue()
+    entry = rogue.packet(ROOT)
+    raw = rogue.bundle([entry], 1, chain_over(bytes(32), 1, [entry]), epoch=2)
+    await rogue.publish(raw)
+    await until_incident(country, "message_unreadable", rogue)
+    assert await send_and_close(rogue, rogue.packet(ROOT)) == ["accepted"]
+
+
 async def test_a_fork_suspends_the_link(country):
     """A known number with another chain value is kept as evidence, and the link stands still."""
     rogue = await country.rogue()
@@ -242,15 +252,39 @@ async def test_an_object_to_somebody_else_is_kept_and_the_link_goes_on(country):
     assert await send_and_close(rogue, rogue.packet(ROOT)) == ["accepted"]
 
 
-async def test_many_bad_messages_make_a_bounded_number_of_answers(country):
+async def test_many_bad_frames_make_a_bounded_number_of_answers(country):
     """However many bad frames one link brings in a minute, the answers are limited."""
     rogue = await country.rogue()
-    count = 700
-    await rogue.send(*(b"bad frame %d" % number for number in range(count)))
+    limits = country.network.nodes[RELAY].config().limits
+    allowed = limits.answers_per_minute_per_link
+    await rogue.send(*(b"bad frame %d" % number for number in range(2 * allowed)))
     await until_incident(country, "answers_limited", rogue)
-    await rogue.until(lambda: len(rogue.refusals) >= 600)
+    await rogue.until(lambda: len(rogue.refusals) >= allowed)
     await asyncio.sleep(0.5)
-    assert len(rogue.refusals) == 600
+    assert len(rogue.refusals) == allowed
+
+
+async def test_a_flood_of_bad_frames_suspends_the_link(country):
+    """Past ten times what is answered, the link stands still; its siblings go on."""
+    rogue, sibling = await country.rogue(), await country.rogue()
+    allowed = country.network.nodes[RELAY].config().limits.answers_per_minute_per_link
+    numbers = range(11 * allowed)
+    for at in range(0, len(numbers), 500):
+        await rogue.send(*(b"flood %d" % number for number in numbers[at : at + 500]))
+    await until_incident(country, "link_suspended", rogue)
+    assert await send_and_close(sibling, sibling.packet(ROOT)) == ["accepted"]
+
+
+async def test_past_the_quota_only_digests_of_refused_frames_are_kept(country):
+    """Bad frames beyond so many bytes are counted and named by digest, and not stored."""
+    rogue = await country.rogue()
+    quota = country.network.nodes[RELAY].config().limits.refused_bytes_kept_per_link
+    frames = [bytes([number]) * 1_000_000 for number in range(quota // 1_000_000 + 1)]
+    for frame in frames:
+        await rogue.send(frame)
+    await rogue.refusal_of(frames[-1])
+    rows = [(await country.at[RELAY].quarantine_of(frame))[0] for frame in frames]
+    assert [row.kept for row in rows] == [True] * (len(rows) - 1) + [False]
 
 
 # --- greetings ------------------------------------------------------------------------------------

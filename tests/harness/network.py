@@ -10,6 +10,7 @@ from nodes.authority_files import AuthorityFiles
 from nodes.clock import now
 from nodes.sandbox.network import NodeSpec, PrivateNetwork, make_brokers
 from nodes.sandbox.postgres import PrivatePostgres
+from schemas.moments import DAY
 
 QUICK = {
     "sweep_every_us": 300_000,
@@ -20,6 +21,8 @@ QUICK = {
     "reconnect_most_s": 1,
 }
 """Limits that let tests see resends within seconds."""
+ROOT_AGE_US = 60 * DAY
+"""The root is older than the rest, so that tests may use certificates of an earlier time."""
 
 
 @asynccontextmanager
@@ -35,7 +38,7 @@ async def private_network(
         folder = Path(name)
         folder.chmod(0o711)
         authority = AuthorityFiles(folder / "ca")
-        authority.init_root(now())
+        authority.init_root(now() - ROOT_AGE_US)
         for address in authorities:
             authority.issue_authority(address, now())
         (folder / "ca" / "known").mkdir()

@@ -259,7 +259,9 @@ class Rogue:
         """Send a revocation list (DER)."""
         await self.say(Crl(**self.stamp(), body=body_of(der)), der)
 
-    async def refuse(self, lane: Lane, number: int, frame: bytes, reason: str) -> None:
+    async def refuse(
+        self, lane: Lane, number: int, frame: bytes, reason: str, again_at: str | None = None
+    ) -> None:
         """Send a refusal entry about something that the neighbour had placed."""
         refusal = Refusal(
             **self.stamp(),
@@ -269,6 +271,7 @@ class Rogue:
             frame_sha256=sha256(frame).hex(),
             reason=reason,
             detail="",
+            again_at=again_at,
         )
         await self.send(sign_object(refusal, self.signer), lane="fast")
 

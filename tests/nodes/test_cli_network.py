@@ -179,6 +179,7 @@ async def test_a_wait_without_a_daemon_ends_in_time(network, below):
 
 async def test_an_overdue_packet_is_listed_with_its_holder(network, below):
     """Without a receipt past the deadline, a packet is overdue, and its last holder is named."""
+    await below("ping", TOP, "--wait")  # once greeted, the node seals without its parent
     await network.stop(TOP)
     try:
         done = await below.send(TOP, "--wait=30")
