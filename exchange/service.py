@@ -122,7 +122,7 @@ class Service:
         self.boxes = {box.stream: box for box in boxes}
         for link in links:
             link.attach(self)
-        await self._obey_link_marks()
+        await self._obey_link_marks(Batch(self.state.require_tails(), self.clock()))
 
     async def run(self) -> None:
         """Sequence jobs for ever; ends only by an exception of the archive."""
@@ -312,7 +312,7 @@ class Service:
     async def _sweep_all(self, batch: Batch) -> None:
         """Look at what is open, what is held, and what commands have handed over."""
         await self._sweep.run(batch)
-        await self._obey_link_marks()
+        await self._obey_link_marks(batch)
         self._compare_clocks_again(batch.now)
         await self._judging.judge_held(batch)
 
@@ -325,10 +325,14 @@ class Service:
                 if link.is_parent:
                     link.greet_anew()
 
-    async def _obey_link_marks(self) -> None:
-        """Take up links that an operator has lifted, and leave those that one has suspended."""
+    async def _obey_link_marks(self, batch: Batch) -> None:
+        """Take up links that an operator has lifted, and leave those that one has suspended.
+
+        What this very batch has suspended stays so: its mark is newer than any in the record.
+        """
+        fresh = {mark.neighbour for mark in batch.changes.link_marks}
         for neighbour, mark in (await self.state.archive.link_marks()).items():
-            if neighbour in self.state.links:
+            if neighbour in self.state.links and neighbour not in fresh:
                 self.state.links[neighbour].obey(mark.action)
 
     # --- after the commit ---------------------------------------------------------------------

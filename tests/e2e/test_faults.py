@@ -92,7 +92,9 @@ async def verified(country, *addresses) -> list[list[str]]:
     return [[str(fault) for fault in each.faults] for each in found]
 
 
-@pytest.mark.parametrize("address", [RELAY, RECIPIENT, SENDER])
+@pytest.mark.parametrize(
+    "address", [RELAY, RECIPIENT, pytest.param(SENDER, marks=pytest.mark.slow)]
+)
 async def test_a_daemon_killed_at_any_moment_loses_and_doubles_nothing(country, traffic, address):
     """Killed again and again under traffic, a node delivers every document exactly once."""
     random = Random(address)
@@ -118,7 +120,10 @@ async def test_a_broker_restarted_under_traffic_loses_and_doubles_nothing(countr
     await (await traffic(restart)).judge()
 
 
-@pytest.mark.parametrize("address", [RELAY, RECIPIENT, SENDER])
+@pytest.mark.parametrize(
+    "address",
+    [RELAY, *(pytest.param(each, marks=pytest.mark.slow) for each in (RECIPIENT, SENDER))],
+)
 async def test_database_connections_cut_under_traffic_lose_and_double_nothing(
     country, traffic, address
 ):
@@ -171,6 +176,7 @@ async def test_a_line_cut_under_traffic_loses_and_doubles_nothing(country, traff
         await (await traffic(cut)).judge()
 
 
+@pytest.mark.slow
 async def test_a_line_that_went_silent_loses_and_doubles_nothing(country, traffic):
     """The recipient's line is frozen and thawed: every document is delivered exactly once."""
     port = country.network._brokers[RELAY].amqps_port

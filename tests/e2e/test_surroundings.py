@@ -52,7 +52,7 @@ async def sealed_at(country) -> int:
     return rows[0]["count"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 async def migrated(country) -> None:
     """Let the spare node's database be there, whatever test comes first."""
     async with daemon(config_of(country)) as running:
