@@ -21,6 +21,7 @@ from harness.rogue import Rogue, rogue_child, rogue_parent
 from harness.watch import Watch
 from nodes import samples
 from nodes.sandbox.network import NodeSpec, PrivateNetwork
+from nodes.upkeep import prepare_database
 from schemas.addresses import label_of
 
 ROOT, RELAY, SENDER, RECIPIENT = "kz", "kz.zhambyl", "kz.zhambyl.taraz", "kz.zhambyl.shu"
@@ -152,6 +153,7 @@ async def country() -> AsyncIterator[Country]:
     others = [MUTE, NARROW, OLD, *ROGUES]
     limits = {"hold_limit_us": round(HOLD_LIMIT_S * 1e6)}
     async with private_network(specs, also_children=others, limits=limits) as network:
+        await prepare_database(network.nodes[SPARE].config())  # whatever test meets it first
         network.suspend(RELAY, MUTE, "suspended")
         vouch(network, NARROW, 'types = ["admin.order/1"]')
         vouch(network, OLD, f'standing = "closed"\nsuccessor = "{RECIPIENT}"')
