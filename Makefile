@@ -1,9 +1,6 @@
 # `make demo` shows the network at work; `make test` is the gate. Both set up what is missing.
 BIN := .venv/bin
 export PYTHONSAFEPATH := 1
-# The gate runs its tests in one shuffled order, so that it is repeatable; ORDER=last, or any
-# other number, draws another, as acceptance does.
-ORDER := 2376697585
 
 .PHONY: help setup format lint types imports test acceptance demo demo-negative bench lock clean
 
@@ -28,7 +25,7 @@ imports: setup   ## the layers and the pure core
 	$(BIN)/lint-imports
 
 test: setup lint types imports   ## the gate, under ten minutes
-	$(BIN)/pytest -m "not slow" -p randomly --randomly-seed=$(ORDER)
+	$(BIN)/pytest -m "not slow"
 
 acceptance: test ## everything, under an hour
 	$(BIN)/pytest -m slow
