@@ -32,7 +32,7 @@ async def until_refused_at_sender(country, raw):
 
 @pytest.fixture
 async def withheld(country):
-    """A packet to a node that is down, and that comes back after the test in any case."""
+    """Send to a node that is down, and that comes back after the test in any case."""
     await country.network.stop(RECIPIENT)
     try:
         yield await country.drop()
@@ -98,27 +98,27 @@ async def test_a_custody_note_is_no_delivery(country):
 
 
 async def forged_by_another_node(country, forger, frame):
-    """A third node says in its own name that it accepts."""
+    """Accept by a third node, in its own name."""
     return forger.receipt(frame)
 
 
 async def forged_refusal_from_off_the_way(country, forger, frame):
-    """A third node that is not on the way says in its own name that it refuses."""
+    """Refuse by a third node that is not on the way, in its own name."""
     return forger.receipt(frame, verdict="refused", reason="sender-suspended")
 
 
 async def with_the_head_of_another(country, forger, frame):
-    """The recipient itself accepts a head that was never sent."""
+    """Accept, by the recipient itself, a head that was never sent."""
     return (await country.lasting_rogue("addressee")).receipt(frame, head_sha256="1" * 64)
 
 
 async def with_the_digest_of_another_frame(country, forger, frame):
-    """The recipient itself accepts other bytes than those sent."""
+    """Accept, by the recipient itself, other bytes than those sent."""
     return (await country.lasting_rogue("addressee")).receipt(frame, frame_sha256="1" * 64)
 
 
 async def on_an_unknown_packet(country, forger, frame):
-    """A receipt on a packet that nobody sent."""
+    """Accept a packet that nobody sent."""
     name = frame.header.id[:-4] + "0000"
     addressee = await country.lasting_rogue("addressee")
     packet = PacketName(frame.header.from_, 1, name)

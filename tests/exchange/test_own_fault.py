@@ -172,7 +172,7 @@ async def pair(server, network, tmp_path):
 async def settled(node, stream):
     """Wait until nothing of an outgoing stream is beyond its cursor."""
     async with asyncio.timeout(30):
-        while node.service.waiting().get(stream, 1):
+        while node.service.waiting().get(stream, 1):  # noqa: ASYNC110 - the record tells no events
             await asyncio.sleep(0.02)
 
 

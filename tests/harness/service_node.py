@@ -150,7 +150,7 @@ class Node:
         """Wait for a leaf about a packet."""
         async with asyncio.timeout(PATIENCE_S):
             # The record tells no events: it is asked again and again.
-            while kind not in await self.kinds(sender, packet_id):
+            while kind not in await self.kinds(sender, packet_id):  # noqa: ASYNC110 - the record tells no events
                 await asyncio.sleep(0.02)
 
 

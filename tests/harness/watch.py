@@ -132,7 +132,7 @@ class Watch:
     async def until(self, found: Callable[[], Awaitable[T]], patience_s: float = PATIENCE_S) -> T:
         """Return the first truth that `found` tells, asked again and again."""
         async with asyncio.timeout(patience_s):
-            while not (result := await found()):
+            while not (result := await found()):  # noqa: ASYNC110 - another process acts
                 await asyncio.sleep(POLL_S)
             return result
 
