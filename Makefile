@@ -25,7 +25,7 @@ imports: setup   ## the layers and the pure core
 	$(BIN)/lint-imports
 
 test: setup lint types imports   ## the gate, under ten minutes
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n 2
 
 acceptance: test ## everything, under an hour
 	$(BIN)/pytest -m slow
@@ -44,7 +44,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-annotate --custom-compile-command "make lock" pyproject.toml
 
 lock: setup      ## write requirements.lock anew, and the part of it that runs in the image
-	$(COMPILE) --group dev --output-file requirements.lock
+	$(COMPILE) --group dev --extra pkcs11 --output-file requirements.lock
 	$(COMPILE) --constraint requirements.lock --output-file deploy/requirements.lock
 
 clean:           ## remove what setup and runs made

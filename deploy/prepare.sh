@@ -7,7 +7,8 @@
 set -euo pipefail
 
 folder=${1:?"usage: deploy/prepare.sh FOLDER"}
-tiers=(kz kz.zhambyl kz.zhambyl.taraz kz.zhambyl.taraz.auliyeata kz.zhambyl.taraz.auliyeata.school-7)
+nodes=(kz kz.zhambyl kz.zhambyl.taraz kz.zhambyl.taraz.auliyeata kz.zhambyl.taraz.auliyeata.school-7)
+tiers=(republic oblast city district school)
 # Users of the images: PostgreSQL's and RabbitMQ's own are 999 both, ours is 10001.
 service_user=999
 node_user=10001
@@ -30,14 +31,19 @@ authority() {
     done
 }
 
+# keys ADDRESS TIER CHILD: keys and card, while those of all parents lie together.
+keys() {
+    local address=$1 tier=$2 child=$3
+    [ -e "$folder/ca/nodes/$address" ] || [ -e "$folder/$address/node/keys" ] ||
+        bbaj ca node "$folder/ca" "$address" --tier "$tier" ${child:+--with-children}
+}
+
 # node ADDRESS PARENT CHILD: an empty PARENT at the root, an empty CHILD at a leaf.
 node() {
     local address=$1 parent=$2 child=$3 here=$folder/$1/node
-    mkdir -p "$here/authorities" "$here/crls" "$folder/$address/database"
-    if [ ! -e "$here/keys" ]; then
-        bbaj ca node "$folder/ca" "$address" ${child:+--with-children}
-        mv "$folder/ca/nodes/$address" "$here/keys"
-    fi
+    mkdir -p "$here/authorities" "$here/crls" "$here/cards" "$folder/$address/database"
+    [ -e "$here/keys" ] || mv "$folder/ca/nodes/$address" "$here/keys"
+    cp "$folder"/ca/cards/* "$here/cards/"
     for path in "$folder"/ca/authorities/*; do
         cp "$path/cert.pem" "$here/authorities/$(basename "$path").pem"
     done
@@ -62,6 +68,7 @@ folder = "keys"
 root = "keys/root.pem"
 authorities = "authorities"
 crls = "crls"
+cards = "cards"
 
 [database]
 url = "postgresql://bbaj_daemon@database-$name/bbaj"
@@ -83,29 +90,33 @@ END
 url = "amqp://127.0.0.1:5672"
 user = "bbaj_daemon"
 password_file = "broker.password"
-
-[[children]]
-label = "${child##*.}"
+crls = "/var/lib/bbaj-crls"
 END
 }
 
 broker() {
     local here=$folder/$1/node target=$folder/$1/broker
-    mkdir -p "$target"
+    mkdir -p "$target" "$folder/$1/crls"
+    # Lists are public: the node writes them, its broker reads them.
+    chmod 755 "$folder/$1/crls"
     secret "$here/broker.password"
     cp "$here/keys/root.pem" "$here/keys/link.pem" "$here/keys/link.key" "$target/"
     bbaj --config "$here/node.toml" topology --print >"$target/definitions.json"
 }
 
 authority
-for index in "${!tiers[@]}"; do
-    address=${tiers[index]}
+for index in "${!nodes[@]}"; do
+    keys "${nodes[index]}" "${tiers[index]}" "${nodes[index + 1]:-}"
+done
+for index in "${!nodes[@]}"; do
+    address=${nodes[index]}
     parent=
-    [ "$index" -eq 0 ] || parent=${tiers[index - 1]}
-    node "$address" "$parent" "${tiers[index + 1]:-}"
+    [ "$index" -eq 0 ] || parent=${nodes[index - 1]}
+    node "$address" "$parent" "${nodes[index + 1]:-}"
     if [ "$(id -u)" -eq 0 ]; then
         chown -R "$service_user" "$folder/$address"
         chown -R "$node_user" "$folder/$address/node"
+        [ ! -e "$folder/$address/crls" ] || chown "$node_user" "$folder/$address/crls"
         chmod 711 "$folder" "$folder/$address"
     fi
 done

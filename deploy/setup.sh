@@ -33,6 +33,7 @@ missing_packages() {
     command -v openssl >/dev/null || echo openssl
     command -v amqp-publish >/dev/null || echo amqp-tools
     command -v faketime >/dev/null || echo faketime
+    command -v softhsm2-util >/dev/null || echo softhsm2
 }
 
 policy=/usr/sbin/policy-rc.d

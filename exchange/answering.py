@@ -93,7 +93,7 @@ class Answering:
         self, answered: Header, type_name: str, content: Receipt | Closing, batch: Batch
     ) -> PacketRow | None:
         to = answered.from_
-        if self._rules.next_hop(to) is None:
+        if self._rules.registry.next_hop(to) is None:
             row = IncidentRow(batch.now, "no_way_back", to, f"{type_name} to {to}", None)
             batch.changes.incidents.append(row)
             return None
@@ -122,9 +122,14 @@ class Answering:
             batch.seqs.setdefault(recipient, last)
         return batch.next_seq(recipient)
 
-    def send_packet(self, draft: Header, content: bytes, batch: Batch) -> PacketRow:
-        """Seal a packet of ours, keep it, and place it on its way, which the caller has found."""
-        sealed = self._gate.seal_packet(draft, content, batch.now)
+    def send_packet(
+        self, draft: Header, content: bytes, batch: Batch, reader: bytes | None = None
+    ) -> PacketRow:
+        """Seal a packet of ours, keep it, and place it on its way, which the caller has found.
+
+        `reader` is the recipient's public encryption key, where the type wants one.
+        """
+        sealed = self._gate.seal_packet(draft, content, batch.now, reader)
         header = sealed.frame.header
         packet = packet_row(
             header,
@@ -148,7 +153,7 @@ class Answering:
             certificate=header.certificate,
         )
         batch.keep_trail(packet, LeafKind.SENT, index)
-        hop = self._rules.next_hop(packet.recipient)
+        hop = self._rules.registry.next_hop(packet.recipient)
         assert hop is not None, "the caller has found a way"
         batch.place(
             stream_to(hop, lane_of(header)),

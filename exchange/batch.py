@@ -6,10 +6,11 @@ failed commit leaves no trace, and two frames of one packet in one batch see eac
 """
 
 from collections import ChainMap
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 
 import msgspec
 
+from exchange.core.registry import KnownCard
 from exchange.core.streams import CHAIN_START, Incoming, chain_after
 from exchange.ports import Name, Number
 from schemas.header import Header
@@ -73,8 +74,21 @@ class Batch:
         self.trails: dict[Name, Trail] = {}
         self.numbers: dict[Number, bytes] = {}
         self.refused: dict[bytes, QuarantineRow] = {}
+        self.cards: dict[str, KnownCard] = {}
+        """Kept in this batch, by address; they count from its commit on."""
         self.offers: dict[str, list[Offer]] = {}
         self._tails = tails
+        self._after: list[Callable[[], object]] = []
+
+    def after_commit(self, action: Callable[[], object]) -> None:
+        """Do something once this batch is committed and adopted: it must neither wait nor fail."""
+        self._after.append(action)
+
+    def follow_up(self) -> None:
+        """Do what was to be done after the commit, in order."""
+        after, self._after = self._after, []
+        for action in after:
+            action()
 
     def adopt(self) -> None:
         """Make this batch's numbers the node's: its commit has succeeded."""

@@ -48,6 +48,10 @@ class Checkpoints:
         self._signed = 0
         self._waits_since: int | None = None
 
+    def use_key(self, signer: JournalSigner) -> None:
+        """Sign with another key from now on; what was signed before counts under its own."""
+        self._signer = signer
+
     async def check(self, leaves: int) -> None:
         """Compare the journal with what was signed. Raises JournalLost."""
         last = await self._archive.last_checkpoint()

@@ -3,27 +3,59 @@
 They are not packets: nothing answers them but the next of their kind, and an old one is ignored.
 """
 
+from functools import partial
+from typing import assert_never
+
 from exchange.batch import Batch
-from exchange.gate import OpenedObject, sha256_of
+from exchange.directory import Directory
+from exchange.enrolment import Enrolment
+from exchange.gate import OpenedObject, Unreadable, sha256_of
+from exchange.issuing import Issuing
+from exchange.learning import learn_certificate
 from exchange.links import Link
-from exchange.state import NodeState
+from exchange.requests import Requests
+from exchange.state import CONFIGURATION, NodeState
+from schemas.errors import FormatError
 from schemas.leaves import LeafKind
 from schemas.moments import MINUTE, parse_instant
-from schemas.objects import Ask, Certificate, Crl, CustodyNote, Hello, StreamPosition
-from schemas.records import CertificateRow, CrlRow, NoteRow
+from schemas.objects import (
+    AnyObject,
+    Ask,
+    CardList,
+    Certificate,
+    Crl,
+    CustodyNote,
+    Hello,
+    Issued,
+    StreamPosition,
+    cut_object,
+)
+from schemas.reasons import Reason
+from schemas.records import NoteRow
+from schemas.statements import Alarm, Card, Grant, Join, Keys, NoCard, Request, Statement
 from schemas.wire import printable
-from signing.chain import CrlLearned
 
-CONFIGURATION = "configuration"
-"""Where certificates and CRLs come from that no neighbour brought."""
+_REASONS = frozenset(Reason)
 
 
 class Dialogue:
     """What is said between neighbours, beside the streams."""
 
-    def __init__(self, state: NodeState) -> None:
-        """Share the node's state."""
+    def __init__(
+        self,
+        state: NodeState,
+        *,
+        directory: Directory,
+        requests: Requests,
+        issuing: Issuing,
+        enrolment: Enrolment,
+    ) -> None:
+        """Share the node's state; statements and asks go to the parts."""
         self._state = state
+        self._directory = directory
+        self._requests = requests
+        self._issuing = issuing
+        self._enrolment = enrolment
 
     async def take_object(self, opened: OpenedObject, link: Link, batch: Batch) -> None:
         """Take one object whose signature holds."""
@@ -31,15 +63,23 @@ class Dialogue:
             case CustodyNote() as note:
                 latest = link.is_latest_nonce(note.hello)
                 raw = opened.raw
-                await self._take_position(link, note.position, batch, raw, may_lower=latest)
+                await self._take_position(link, note.position, batch, raw, latest=latest)
             case Hello() as hello:
                 await self._take_hello(hello, link, batch)
             case Ask() as ask:
-                self._answer_ask(ask, link, batch)
+                await self._answer_ask(ask, link, batch)
             case Certificate():
                 pass  # what it brought and was new has been recorded already
             case Crl():
-                self._take_crl(opened.body, link, batch)
+                self._issuing.revocations.take(opened.body, link, batch)
+            case Card() | Keys() | NoCard() | CardList():
+                await self._directory.take(opened, link, batch)
+            case Request() | Grant():
+                await self._requests.take(opened, link, batch)
+            case Issued() | Alarm():
+                await self._issuing.take(opened, link, batch)
+            case Join():
+                await self._enrolment.take(opened, link, batch)
             case _:
                 kind = type(opened.header).__name__
                 self.keep_evidence(link, opened.raw, f"{kind} outside a stream", batch)
@@ -51,11 +91,17 @@ class Dialogue:
         if link.is_parent:
             self._compare_clocks(hello, link, batch)
         for position in hello.positions:
-            await self._take_position(link, position, batch, None, may_lower=True)
-        if not self._state.greeted.is_set() and (link.is_parent or self._state.is_root):
+            await self._take_position(link, position, batch, None, latest=True)
+        # Who is shown numbers that it does not know of stands on an old copy: it seals nothing.
+        if not link.suspended and (link.is_parent or self._state.is_root):
             self._state.greeted.set()
-        for der in self._state.gate.trust.crls():
-            link.send_object(self._state.gate.make_crl(link.neighbour, der, batch.now))
+        self._issuing.revocations.send_all(link, batch)
+        self._directory.greet(link, batch)
+        await self._issuing.greet(link, batch)
+
+    @staticmethod
+    def _send(link: Link, raw: bytes, batch: Batch) -> None:
+        batch.after_commit(partial(link.send_object, raw))
 
     def _compare_clocks(self, hello: Hello, link: Link, batch: Batch) -> None:
         """Doubt our clock when the parent's disagrees beyond the window (design section 8)."""
@@ -81,9 +127,12 @@ class Dialogue:
         batch: Batch,
         raw: bytes | None,
         *,
-        may_lower: bool,
+        latest: bool,
     ) -> None:
-        """Move an outgoing stream's cursor by a custody note or a fresh hello."""
+        """Move an outgoing stream's cursor by a fresh hello, or a note that echoes our nonce.
+
+        An older note counts only where it speaks of numbers that we do not have.
+        """
         stream = f"{link.neighbour}/{position.lane}"
         last, _ = self._state.tail(stream)
         cursor = self._state.effects.cursors.get(stream, 0)
@@ -91,12 +140,12 @@ class Dialogue:
             detail = f"{stream}: note for {position.up_to}, last number {last}"
             self._state.suspend(link, detail, batch)
             return
+        if not latest:
+            return
         if position.up_to > cursor and not await self._chain_agrees(stream, position, batch):
             self._state.suspend(
                 link, f"{stream}: note with another chain at {position.up_to}", batch
             )
-            return
-        if position.up_to < cursor and not may_lower:
             return
         if position.up_to < cursor:
             detail = f"{stream}: neighbour holds {position.up_to} of {cursor} taken before"
@@ -116,7 +165,7 @@ class Dialogue:
                 chain=position.chain,
                 note_sha256="" if raw is None else sha256_of(raw).hex(),
             )
-        link.take_position(position, may_lower=may_lower)
+        link.take_position(position)
 
     async def _chain_agrees(self, stream: str, position: StreamPosition, batch: Batch) -> bool:
         last, chain = self._state.tail(stream)
@@ -125,62 +174,50 @@ class Dialogue:
             chain = known if known is not None else b""
         return chain.hex() == position.chain
 
-    def _answer_ask(self, ask: Ask, link: Link, batch: Batch) -> None:
-        if ask.what == "certificate" and ask.sha256 is not None:
-            link.send_object(
-                self._state.gate.make_certificates(link.neighbour, ask.sha256, batch.now)
-            )
-            return
-        for der in self._state.gate.trust.crls():
-            link.send_object(self._state.gate.make_crl(link.neighbour, der, batch.now))
+    async def _answer_ask(self, ask: Ask, link: Link, batch: Batch) -> None:
+        match ask.what:
+            case "certificate":
+                name = ask.sha256 or ""
+                found = self._state.gate.make_certificates(link.neighbour, name, batch.now)
+                self._send(link, found, batch)
+            case "crls":
+                self._issuing.revocations.send_all(link, batch)
+            case "card":
+                self._directory.answer_ask(ask, link, batch)
+            case "issued":
+                await self._issuing.answer_ask(ask, link, batch)
+            case _:
+                assert_never(ask.what)
 
     def learn_certificate(self, der: bytes, via: str, batch: Batch) -> None:
         """Record a certificate met for the first time; held frames are judged again."""
-        digest = sha256_of(der)
-        batch.changes.certificates.append(CertificateRow(digest, der, batch.now))
-        batch.append_leaf(LeafKind.CERTIFICATE, None, sha256=digest.hex(), via=via)
+        learn_certificate(self._state, der, via, batch)
         link = self._state.links.get(via)
         if link is not None:
-            link.knows_certificate(digest.hex())
-        self._state.arrived.add(digest.hex())
+            link.knows_certificate(sha256_of(der).hex())
+        self._issuing.met(der, via, batch)
 
-    def introduce(self, certificates: list[bytes], crls: list[bytes], batch: Batch) -> None:
+    def introduce(
+        self, certificates: list[bytes], crls: list[bytes], cards: list[bytes], batch: Batch
+    ) -> None:
         """Journal what the configuration brings and the record does not hold yet."""
         for der in certificates:
-            if sha256_of(der) not in self._state.recorded:
-                self._state.recorded.add(sha256_of(der))
-                self.learn_certificate(der, CONFIGURATION, batch)
+            if learn_certificate(self._state, der, CONFIGURATION, batch):
+                self._issuing.met(der, CONFIGURATION, batch)
         for der in crls:
-            self._take_crl(der, None, batch)
+            self._issuing.revocations.take(der, None, batch)
+        for card in cards:
+            self._directory.introduce(card, batch)
 
-    def _take_crl(self, der: bytes, link: Link | None, batch: Batch) -> None:
-        """Keep a newer CRL, journal it, and pass it on to the other neighbours."""
-        learned = self._state.gate.trust.add_crl(der)
-        if not isinstance(learned, CrlLearned):
+    def take_unreadable(self, opened: Unreadable, link: Link, batch: Batch) -> None:
+        """Keep what proves nothing; of a statement ask for the certificate that it may lack."""
+        header = _header_in(opened.raw)
+        lacks = opened.reason == Reason.SENDER_UNKNOWN and isinstance(header, Statement)
+        if lacks or (isinstance(header, Card | Keys) and opened.reason in _REASONS):
+            fault = FormatError(Reason(opened.reason), opened.detail)
+            self._directory.refuse(opened.raw, link.neighbour, fault, batch)
             return
-        via = CONFIGURATION if link is None else link.neighbour
-        self._keep_crl(der, learned, via, batch)
-        if learned.dropped:
-            detail = f"CRL {learned.number} drops {learned.dropped} entries: they stay revoked"
-            self._state.effects.raise_incident("crl_entries_dropped", via, detail, batch)
-        for other in self._state.links.values():
-            if other is not link:
-                other.send_object(self._state.gate.make_crl(other.neighbour, der, batch.now))
-
-    def _keep_crl(self, der: bytes, learned: CrlLearned, via: str, batch: Batch) -> None:
-        """Record a CRL; frames held for want of it are judged again."""
-        digest = sha256_of(der)
-        row = CrlRow(digest, learned.issuer, learned.number, der, batch.now)
-        batch.changes.crls.append(row)
-        batch.append_leaf(
-            LeafKind.CRL,
-            None,
-            sha256=digest.hex(),
-            issuer=learned.issuer,
-            number=str(learned.number),
-            via=via,
-        )
-        self._state.arrived.add("crl")
+        self.keep_evidence(link, opened.raw, f"{opened.reason}: {opened.detail}", batch)
 
     def keep_evidence(self, link: Link, raw: bytes, detail: str, batch: Batch) -> None:
         """Keep a message that proves nothing as an incident; the note goes out unchanged."""
@@ -196,3 +233,10 @@ class Dialogue:
         effects.raise_incident(
             "dead_letter", self._state.rules.here, printable(detail), batch, frame
         )
+
+
+def _header_in(raw: bytes) -> AnyObject | None:
+    try:
+        return cut_object(raw).header
+    except FormatError:
+        return None

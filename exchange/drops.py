@@ -6,6 +6,7 @@ again makes no second packet. A faulty one becomes no packet; its fault names th
 
 import hashlib
 from collections.abc import Mapping
+from typing import Protocol
 
 import msgspec
 
@@ -17,6 +18,7 @@ from exchange.gate import Gate
 from exchange.identity import is_packet_id, new_packet_id
 from exchange.ports import Archive
 from schemas.addresses import is_address
+from schemas.cards import EncryptionKey
 from schemas.codes import RetentionClass
 from schemas.documents.common import SourceRef
 from schemas.documents.contents import make_content, period_of, section_of
@@ -25,9 +27,11 @@ from schemas.errors import FormatError
 from schemas.header import Header
 from schemas.moments import Instant
 from schemas.records import DropOutcome, PacketRow, PendingDrop
+from signing.encryption import public_bytes
 
 PENDING_PER_SWEEP = 200
 DROP_ID_MAX = 128
+AWAITS_CARD = "card"
 
 
 class Drop(msgspec.Struct, frozen=True, gc=False):
@@ -48,6 +52,8 @@ class Drop(msgspec.Struct, frozen=True, gc=False):
     """The id given can't be used; `drop_id` is a digest of the whole instead."""
     own_fault: bool = False
     """We failed at it once: it becomes a fault that says so, and nothing waits for it."""
+    awaits: str | None = None
+    """What it waits for in the record already: `card`."""
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -55,27 +61,47 @@ class Outcome(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     drop_id: str
     state: str
-    """`sent`, `fault`, or `known` where the same drop had come before."""
+    """`sent`, `fault`, `waiting`, or `known` where the same drop had come before."""
     packet: str | None = None
     field: str | None = None
     problem: str | None = None
 
 
-class DropDesk:
-    """Turns drops into packets within a batch."""
+class Cards(Protocol):
+    """Who knows the keys that documents are encrypted to: the directory."""
 
-    def __init__(self, *, effects: Effects, archive: Archive, rules: Rules, gate: Gate) -> None:
+    def encryption_key(self, address: str, batch: Batch) -> EncryptionKey | None:
+        """Return the key to encrypt to; None: its card is asked for now."""
+
+    def is_unknown(self, address: str) -> bool:
+        """Say whether the node responsible has said that there is no such address."""
+
+
+class DropDesk:
+    """Turns drops into packets within a batch.
+
+    A document of a personal type waits in the record until its recipient's card is at hand.
+    """
+
+    def __init__(
+        self, *, effects: Effects, archive: Archive, rules: Rules, gate: Gate, cards: Cards
+    ) -> None:
         """Hold the parts."""
         self._effects = effects
         self._archive = archive
         self._rules = rules
         self._gate = gate
+        self._cards = cards
+        self._awaited: set[str] = set()
+        self._ready: list[str] = []
 
     async def seal_all(self, drops: list[Drop], batch: Batch) -> list[Outcome]:
         """Seal documents; each outcome becomes true when the batch commits."""
         return [await self.seal(drop, batch) for drop in drops]
 
-    async def seal(self, drop: Drop, batch: Batch) -> Outcome:
+    async def seal(  # noqa: PLR0911 - one return for each outcome
+        self, drop: Drop, batch: Batch
+    ) -> Outcome:
         """Seal one document, or say what is wrong with it."""
         key = (drop.system, drop.drop_id)
         if any((done.system, done.drop_id) == key for done in batch.changes.drops):
@@ -92,6 +118,8 @@ class DropDesk:
             return self._fault(drop, error.field, error.problem, batch)
         except FormatError as error:
             return self._fault(drop, "body", error.detail, batch)
+        if packet is None:
+            return self._wait(drop, batch)
         batch.changes.drops.append(
             DropOutcome(drop.system, drop.drop_id, packet.frame, None, batch.now)
         )
@@ -101,30 +129,46 @@ class DropDesk:
 
     async def pending(self) -> list[Drop]:
         """Return what commands have handed over through the record, and what waited there."""
-        return [self._unpack(row) for row in await self._archive.pending_drops(PENDING_PER_SWEEP)]
+        rows = await self._archive.pending_drops(PENDING_PER_SWEEP, self._ready)
+        return [self._unpack(row) for row in rows]
+
+    @property
+    def awaits_cards(self) -> bool:
+        """Say whether documents wait for cards."""
+        return bool(self._awaited)
+
+    async def find_cards(self, batch: Batch) -> None:
+        """Ask for the cards that documents wait for, and learn whose have come."""
+        self._awaited = set(await self._archive.awaited_recipients())
+        self._ready = [
+            address
+            for address in self._awaited
+            if self._cards.encryption_key(address, batch) or self._cards.is_unknown(address)
+        ]
 
     async def park(self, drop: Drop) -> None:
         """Keep a document until the node may seal; it is in the record on return."""
+        await self._archive.drop(self._pack(drop))
+
+    def _pack(self, drop: Drop, awaits: str | None = None) -> PendingDrop:
         packet_type = TYPES.get(drop.type)
         class_ = RetentionClass.QRN if packet_type is None else packet_type.retention
         bucket = self._gate.bucket(class_.value, drop.dropped)
         aad = f"{drop.system}/{drop.drop_id}".encode()
-        sealed = self._gate.seal_for_rest(bucket, aad, drop.body)
-        await self._archive.drop(
-            PendingDrop(
-                system=drop.system,
-                drop_id=drop.drop_id,
-                dropped=drop.dropped,
-                type=drop.type,
-                recipient=drop.to,
-                section=drop.section,
-                period=drop.period,
-                title=drop.title,
-                re=drop.re,
-                media_type=drop.media_type,
-                bucket=bucket,
-                sealed=sealed,
-            )
+        return PendingDrop(
+            system=drop.system,
+            drop_id=drop.drop_id,
+            dropped=drop.dropped,
+            type=drop.type,
+            recipient=drop.to,
+            section=drop.section,
+            period=drop.period,
+            title=drop.title,
+            re=drop.re,
+            media_type=drop.media_type,
+            bucket=bucket,
+            sealed=self._gate.seal_for_rest(bucket, aad, drop.body),
+            awaits=awaits,
         )
 
     def _unpack(self, row: PendingDrop) -> Drop:
@@ -141,10 +185,14 @@ class DropDesk:
             re=row.re,
             media_type=row.media_type,
             dropped=row.dropped,
+            awaits=row.awaits,
         )
 
-    async def _send(self, drop: Drop, batch: Batch) -> PacketRow:
-        """Seal a document and place it. Raises DocumentError or FormatError, changing nothing."""
+    async def _send(self, drop: Drop, batch: Batch) -> PacketRow | None:
+        """Seal a document and place it; None while the key to encrypt it to is not at hand.
+
+        Raises DocumentError or FormatError, changing nothing.
+        """
         packet_type = check_drop(drop, self._rules)
         content, media_type = make_content(
             drop.type,
@@ -169,12 +217,34 @@ class DropDesk:
             certificate=self._gate.fingerprint,
             payload=draft_payload(media_type),
         )
-        self._gate.check_size(content)
+        self._gate.check_size(drop.type, content)
+        reader = self._find_reader(drop.to, batch) if packet_type.personal else None
+        if packet_type.personal and reader is None:
+            return None
         seq = await self._effects.answering.next_seq(drop.to, batch)
         numbered = msgspec.structs.replace(draft, seq=seq)
-        packet = self._effects.answering.send_packet(numbered, content, batch)
+        packet = self._effects.answering.send_packet(numbered, content, batch, reader)
         self._effects.answering.await_receipt(packet, batch)
         return packet
+
+    def _find_reader(self, to: str, batch: Batch) -> bytes | None:
+        """Return the public key of a recipient. Raises DocumentError where there is none such."""
+        key = self._cards.encryption_key(to, batch)
+        if key is not None:
+            return public_bytes(key)
+        if self._cards.is_unknown(to):
+            raise DocumentError("to", f"{to} is unknown")
+        return None
+
+    def _wait(self, drop: Drop, batch: Batch) -> Outcome:
+        """Keep a document in the record until its recipient's card has come; say so once."""
+        outcome = Outcome(drop.drop_id, "waiting")
+        self._awaited.add(drop.to)
+        if drop.awaits is None:
+            batch.changes.waiting.append(self._pack(drop, AWAITS_CARD))
+            more = {"for": AWAITS_CARD, "type": drop.type, "to": drop.to}
+            self._report(drop.system, outcome, batch, **more)
+        return outcome
 
     async def _known(self, drop: Drop, known: DropOutcome, batch: Batch) -> Outcome:
         """Repeat what became of a drop, so that a local system which missed it hears it again."""
@@ -207,7 +277,7 @@ def check_drop(drop: Drop, rules: Rules) -> PacketType:
         raise DocumentError("to", f"{drop.to[:80]!r} is no address")
     if drop.to == rules.here:
         raise DocumentError("to", "is this node itself")
-    if rules.next_hop(drop.to) is None:
+    if rules.registry.next_hop(drop.to) is None:
         raise DocumentError("to", f"{rules.here} knows no way to {drop.to}")
     if drop.misnamed:
         raise DocumentError("drop-id", f"needs 1 to {DROP_ID_MAX} printable characters")

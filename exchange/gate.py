@@ -1,49 +1,48 @@
 """The gate between bytes and domain: what comes in is authenticated, what leaves is sealed.
 
-The one place of the protocol that touches keys. Its methods take `now` and are safe to call from
-worker threads; nothing here waits or does I/O.
+With the two classes that it extends, the one place of the protocol that touches keys: signing is
+in `signing_desk`, payloads are in `sealing`, and here is the judging of what comes in. The methods
+take `now` and are safe to call from worker threads; nothing waits or does I/O.
 """
 
 import hashlib
-import os
 
 import msgspec
 
+from exchange.core.registry import KnownCard, Registry
+from exchange.issuer_gate import IssuerGate
+from exchange.sealing import Sealing
+from exchange.vouching import keys_bytes, read_card
 from schemas.answers import ANSWERS, RECEIPT, Closing, Receipt, decode_closing, decode_receipt
 from schemas.codes import RetentionClass
+from schemas.documents.registry import TYPES
 from schemas.errors import BbajError, FormatError
 from schemas.frame import Frame, cut
 from schemas.header import Header
-from schemas.limits import PAYLOAD_BYTES_MAX, Limits
-from schemas.moments import Instant, format_instant
+from schemas.limits import Limits
+from schemas.moments import Instant
 from schemas.objects import (
     MAGIC as OBJECT_MAGIC,
 )
 from schemas.objects import (
     AnyObject,
-    Body,
     Bundle,
     Certificate,
-    Crl,
     CutObject,
     Refusal,
     Void,
     cut_object,
-    pack_bundle_body,
-    pack_pieces,
     unpack_bundle_body,
     unpack_pieces,
 )
 from schemas.reasons import Reason
 from signing.at_rest import AtRest
 from signing.authenticate import Accepted, Held, Refused, authenticate, check_object
-from signing.chain import TrustStore
-from signing.keys import Signer
-from signing.payload import make_payload, open_payload, payload_facts
-from signing.seal import seal, sign_object
+from signing.chain import Trusted, TrustStore
+from signing.encryption import EncryptionKeyring
+from signing.keys import JournalSigner, Signer
+from signing.profiles import Purpose
 
-CONTENT_BYTES_MAX = 64 * PAYLOAD_BYTES_MAX
-"""What a payload may inflate to."""
 CLASSES = frozenset(retention.value for retention in RetentionClass)
 
 
@@ -85,43 +84,36 @@ class Unreadable(msgspec.Struct, frozen=True, gc=False):
 Opened = OpenedBundle | OpenedObject | Unreadable
 
 
-class SealedFrame(msgspec.Struct, frozen=True, gc=False):
-    """A frame of our own making, with what the record wants of it."""
-
-    frame: Frame
-    head_sha256: bytes
-    head_sha512: bytes
-    frame_sha256: bytes
-    bucket: str
-    sealed: bytes
-
-
-class Gate:
+class Gate(Sealing):
     """Keys, trust and the at-rest keyring of one node."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of one node
         self,
         *,
         here: str,
         epoch: int,
         trust: TrustStore,
         signer: Signer,
+        journal: JournalSigner,
+        encryption: EncryptionKeyring,
         at_rest: AtRest,
         limits: Limits,
+        registry: Registry,
+        issuer: IssuerGate | None = None,
     ) -> None:
-        """Hold what sealing and authenticating need."""
-        self.here = here
-        self.epoch = epoch
-        self.trust = trust
+        """Hold what sealing, opening and authenticating need."""
+        super().__init__(
+            here=here,
+            epoch=epoch,
+            trust=trust,
+            signer=signer,
+            journal=journal,
+            encryption=encryption,
+            at_rest=at_rest,
+            issuer=issuer,
+        )
+        self.registry = registry
         self.limits = limits
-        self._signer = signer
-        self._at_rest = at_rest
-        self._object_number = 0
-
-    @property
-    def fingerprint(self) -> str:
-        """The fingerprint of our packet certificate."""
-        return self._signer.fingerprint
 
     def learn(self, raw: bytes) -> list[bytes]:
         """Take over the certificates that a message brings; return what is learned by that.
@@ -162,12 +154,43 @@ class Gate:
         entries = [self.judge(piece, neighbour, now) for piece in pieces]
         return OpenedBundle(checked.header, hashlib.sha256(raw).digest(), entries)
 
+    def open_statement(self, raw: bytes, now: Instant) -> OpenedObject:
+        """Authenticate a statement, whoever brought it. Raises FormatError.
+
+        `sender-unknown` where its issuer's certificate is not at hand.
+        """
+        checked = check_object(
+            raw, trust=self.trust, here=self.here, neighbour="", now=now, limits=self.limits
+        )
+        return OpenedObject(checked.header, raw, checked.body)
+
+    def check_card(self, raw: bytes, now: Instant) -> KnownCard:
+        """Return a card once its issuer's signature and that of the keys in it have held.
+
+        Raises FormatError, as `open_statement` does.
+        """
+        self.open_statement(raw, now)
+        card = read_card(raw)
+        if card.keys is not None:
+            self.open_statement(keys_bytes(card.facts), now)
+        return card
+
+    def still_counts(self, fingerprint: str, address: str, now: Instant) -> bool:
+        """Say whether a packet certificate that has signed a statement is in force by now."""
+        judge = self.trust.judge_neighbour
+        return isinstance(judge(fingerprint, address, Purpose.PACKET, now, self.limits), Trusted)
+
     def judge(self, raw: bytes, neighbour: str, now: Instant) -> JudgedEntry:
         """Authenticate one entry and encrypt its bytes for rest."""
         if raw[:4] == OBJECT_MAGIC:
             return self._judge_object(raw, neighbour, now)
         verdict = authenticate(
-            raw, trust=self.trust, here=self.here, neighbour=neighbour, now=now, limits=self.limits
+            raw,
+            trust=self.trust,
+            routes=self.registry,
+            neighbour=neighbour,
+            now=now,
+            limits=self.limits,
         )
         if not isinstance(verdict, Accepted):
             return JudgedEntry(raw, verdict.frame_sha256, verdict)
@@ -202,9 +225,10 @@ class Gate:
         return JudgedEntry(raw, digest, verdict)
 
     def _read(self, frame: Frame) -> Receipt | Closing | FormatError | None:
-        """Return what an answer to us says, or why the payload of any packet can't be opened."""
+        """Return what an answer to us says, or why the payload of any packet can't be taken."""
         try:
-            content = open_payload(frame.payload, frame.header.payload.coding, CONTENT_BYTES_MAX)
+            check_is_encrypted(frame.header)
+            content = self.open_content(frame)
             if frame.header.type not in ANSWERS:
                 return None
             return (
@@ -213,95 +237,12 @@ class Gate:
         except FormatError as error:
             return error
 
-    def check_size(self, content: bytes) -> None:
-        """Raise FormatError(too-large) where content does not fit one packet."""
-        size = len(make_payload(content, bytes(16))[0])
-        if size > PAYLOAD_BYTES_MAX:
-            detail = f"payload of {size} bytes, limit {PAYLOAD_BYTES_MAX}"
-            raise FormatError(Reason.TOO_LARGE, detail)
 
-    def seal_packet(self, header: Header, content: bytes, now: Instant) -> SealedFrame:
-        """Seal a packet of ours; the draft's certificate and payload facts are filled in here."""
-        payload, coding = make_payload(content, os.urandom(16))
-        facts = payload_facts(payload, header.payload.media_type, coding)
-        whole = msgspec.structs.replace(header, payload=facts, certificate=self.fingerprint)
-        frame = cut(seal(whole, payload, self._signer))
-        frame_sha256 = hashlib.sha256(frame.raw).digest()
-        bucket = self.bucket(header.class_, now)
-        return SealedFrame(
-            frame=frame,
-            head_sha256=hashlib.sha256(frame.head).digest(),
-            head_sha512=hashlib.sha512(frame.head).digest(),
-            frame_sha256=frame_sha256,
-            bucket=bucket,
-            sealed=self._at_rest.seal(bucket, frame_sha256, payload),
-        )
-
-    def content_of(self, head: bytes, bucket: str, sealed: bytes, frame_sha256: bytes) -> bytes:
-        """Return the content of a stored packet. Raises FormatError where it can't be undone."""
-        raw = head + self.open_rest(bucket, frame_sha256, sealed)
-        frame = cut(raw)
-        return open_payload(frame.payload, frame.header.payload.coding, CONTENT_BYTES_MAX)
-
-    def seal_for_rest(self, bucket: str, aad: bytes, data: bytes) -> bytes:
-        """Encrypt bytes for the record."""
-        return self._at_rest.seal(bucket, aad, data)
-
-    def open_rest(self, bucket: str, aad: bytes, sealed: bytes) -> bytes:
-        """Decrypt bytes of the record."""
-        return self._at_rest.open(bucket, aad, sealed)
-
-    def bucket(self, class_: str, now: Instant) -> str:
-        """Return partition and key name of what arrives now under a retention class."""
-        return f"{class_}-{format_instant(now)[:7]}"
-
-    def stamp(self, to: str, now: Instant) -> dict[str, object]:
-        """Return the fields every link object begins with; its number always rises."""
-        self._object_number = max(self._object_number + 1, now)
-        return {
-            "from_": self.here,
-            "to": to,
-            "epoch": self.epoch,
-            "number": self._object_number,
-            "certificate": self.fingerprint,
-        }
-
-    def sign(self, header: AnyObject, body: bytes = b"") -> bytes:
-        """Return a link object's exact bytes."""
-        return sign_object(header, self._signer, body)
-
-    def make_bundle(  # noqa: PLR0913, PLR0917 - each is one field of a bundle
-        self,
-        to: str,
-        lane: str,
-        first: int,
-        chain: bytes,
-        entries: list[bytes],
-        certificates: list[bytes],
-        now: Instant,
-    ) -> bytes:
-        """Return a signed bundle of consecutive entries from number `first` on."""
-        body = pack_bundle_body(certificates, entries)
-        header = Bundle(
-            **self.stamp(to, now),  # type: ignore[arg-type]
-            lane=lane,  # type: ignore[arg-type]
-            first=first,
-            last=first + len(entries) - 1,
-            chain=chain.hex(),
-            body=body_of(body),
-        )
-        return self.sign(header, body)
-
-    def make_certificates(self, to: str, answers: str | None, now: Instant) -> bytes:
-        """Return an object with a certificate and its authority's; ours where none is named."""
-        ders = self.trust.ders_for(answers or self.fingerprint)
-        body = pack_pieces(ders)
-        stamp = self.stamp(to, now)
-        return self.sign(Certificate(**stamp, answers=answers, body=body_of(body)), body)  # type: ignore[arg-type]
-
-    def make_crl(self, to: str, der: bytes, now: Instant) -> bytes:
-        """Return an object with one CRL."""
-        return self.sign(Crl(**self.stamp(to, now), body=body_of(der)), der)  # type: ignore[arg-type]
+def check_is_encrypted(header: Header) -> None:
+    """Raise FormatError(encryption-required) for a personal type in clear; the addressee's word."""
+    packet_type = TYPES.get(header.type)
+    if packet_type is not None and packet_type.personal and not header.payload.is_encrypted:
+        raise FormatError(Reason.ENCRYPTION_REQUIRED, f"{header.type} came in clear")
 
 
 def _check_is_entry(found: CutObject) -> None:
@@ -328,8 +269,3 @@ def digest_in_chain(entry: JudgedEntry) -> bytes:
 def sha256_of(data: bytes) -> bytes:
     """Return the SHA-256 of bytes."""
     return hashlib.sha256(data).digest()
-
-
-def body_of(body: bytes) -> Body:
-    """Return digest and size of an object's body."""
-    return Body(hashlib.sha256(body).hexdigest(), len(body))

@@ -78,9 +78,7 @@ class Intake:
         if link.suspended and not plan.entries:
             return  # what was planned as taken, before the suspension, is carried out
         if isinstance(opened, Unreadable):
-            self._dialogue.keep_evidence(
-                link, opened.raw, f"{opened.reason}: {opened.detail}", batch
-            )
+            self._dialogue.take_unreadable(opened, link, batch)
             return
         if plan.broken is not None:
             raw = plan.message.delivery.body

@@ -5,6 +5,7 @@ what it decides becomes rows of the batch.
 """
 
 from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 
@@ -14,8 +15,8 @@ from exchange.core.custody import Arrival, Known, decide_arrival, decide_refusal
 from exchange.core.custody import Refusal as RefusedFrame
 from exchange.core.rules import Finding
 from exchange.core.steps import Hold, RefuseOnLink, Step
-from exchange.effects import Origin
 from exchange.gate import JudgedEntry, sha256_of
+from exchange.keeping import Origin
 from exchange.links import Link
 from exchange.ports import Name, Number
 from exchange.state import NodeState
@@ -44,6 +45,7 @@ Verdict = Accepted | Refused | Held | CutObject
 PAST_HOLD_LIMIT = {
     "certificate": Reason.SENDER_UNKNOWN,
     "crl": Reason.STANDING_UNKNOWN,
+    "card": Reason.ROUTE_FORBIDDEN,
     "class": Reason.TYPE_NOT_ALLOWED,
 }
 """What a frame is refused for when the missing piece has not come in time."""
@@ -104,9 +106,9 @@ class Judging:
         """Decide about one frame and carry the decision out."""
         verdict = origin.entry.verdict
         match verdict:
-            case _ if not self._state.clock_agrees.is_set():
+            case _ if (doubt := self._state.doubt(batch.now)) is not None:
                 fingerprint = origin.header.certificate if origin.header else ""
-                await self._state.effects.carry_out((Hold("clock", fingerprint),), origin, batch)
+                await self._state.effects.carry_out((Hold(doubt, fingerprint),), origin, batch)
             case Accepted():
                 await self._judge_accepted(verdict, origin, batch)
             case Refused():
@@ -130,8 +132,7 @@ class Judging:
             again_at = batch.now + limits.resend_first_us
             step = (RefuseOnLink(Reason.BUSY, detail, again_at),)
         await self._state.effects.carry_out(step, origin, batch)
-        if verdict.missing in {"certificate", "crl"}:
-            self._ask(verdict.missing, verdict.certificate, origin.neighbour, batch)
+        self._ask(verdict.missing, verdict.certificate, origin.neighbour, batch)
 
     async def _held_bytes(self, origin: Origin, now: Instant) -> int:
         """Return how much is held of a link, this frame included; counted anew now and then."""
@@ -206,9 +207,9 @@ class Judging:
     def _ask(self, missing: str, certificate: str, neighbour: str, batch: Batch) -> None:
         """Ask the neighbour for what a held frame lacks: each piece once in a while."""
         link = self._state.links.get(neighbour)
-        if link is None or missing not in {"certificate", "crl"}:
+        if link is None or missing not in {"certificate", "crl", "card"}:
             return
-        piece = certificate if missing == "certificate" else missing
+        piece = missing if missing == "crl" else certificate
         asked = self._asked.get((neighbour, piece), 0)
         if batch.now - asked < self._state.rules.limits.ask_every_us:
             return
@@ -218,16 +219,18 @@ class Judging:
         stamp = self._state.gate.stamp(neighbour, batch.now)
         if missing == "certificate":
             ask = Ask(**stamp, what="certificate", sha256=certificate)  # type: ignore[arg-type]
+        elif missing == "card":
+            ask = Ask(**stamp, what="card", address=certificate)  # type: ignore[arg-type]
         else:
             ask = Ask(**stamp, what="crls")  # type: ignore[arg-type]
-        link.send_object(self._state.gate.sign(ask))
+        batch.after_commit(partial(link.send_object, self._state.gate.sign(ask)))
 
     async def judge_held(self, batch: Batch) -> None:
         """Judge held frames for which something has come, and those past the hold limit.
 
         At most HELD_A_GROUP in one batch: the rest have their turn in the next.
         """
-        if not self._state.clock_agrees.is_set():
+        if self._state.doubt(batch.now) is not None:
             return
         arrived, self._state.arrived = self._state.arrived, set()
         due = []
@@ -258,7 +261,7 @@ class Judging:
         return (
             awaited in arrived
             or START in arrived
-            or row.missing == "clock"
+            or row.missing in {"clock", "own-key"}
             or self._past_hold_limit(row, now)
         )
 

@@ -5,18 +5,30 @@ from typing import Protocol
 
 from schemas.moments import Instant
 from schemas.records import (
+    AlarmRow,
+    CardRow,
     CertificateRow,
+    Certified,
     Changes,
     Committed,
     CrlRow,
     DropOutcome,
+    GrantRow,
     HeldRow,
+    InstructionRow,
+    InvitationRow,
+    InvitationUse,
+    IssuedHead,
+    IssuedRow,
     LinkMark,
     OpenRow,
+    OwnKey,
     PacketRow,
     PendingDrop,
     Position,
     QuarantineRow,
+    RequestRow,
+    Revoked,
     StoredEntry,
     Trail,
 )
@@ -99,8 +111,14 @@ class Archive(Protocol):
     async def drop(self, document: PendingDrop) -> DropOutcome | bool:
         """Keep a document to be sealed later; harmless where the same drop is there already."""
 
-    async def pending_drops(self, limit: int) -> list[PendingDrop]:
-        """Return documents handed over by command and not sealed yet, oldest first."""
+    async def pending_drops(self, limit: int, ready: Sequence[str] = ()) -> list[PendingDrop]:
+        """Return documents handed over and not decided yet, oldest first.
+
+        Those that wait for their recipient's card are left out unless it is among `ready`.
+        """
+
+    async def awaited_recipients(self) -> list[str]:
+        """Return the addresses whose cards documents wait for."""
 
     async def link_marks(self) -> dict[str, LinkMark]:
         """Return the newest mark of each link that was ever suspended."""
@@ -113,6 +131,75 @@ class Archive(Protocol):
 
     async def crls(self) -> list[CrlRow]:
         """Return the newest revocation list of each issuer."""
+
+    async def cards(self) -> list[CardRow]:
+        """Return the newest card of each address."""
+
+    async def cards_of(self, addresses: Sequence[str]) -> list[CardRow]:
+        """Return every card ever kept of these addresses."""
+
+    async def refused_cards(self, limit: int) -> list[bytes]:
+        """Return the SHA-256 of the newest cards and key statements refused, newest first."""
+
+    async def pending_instructions(self, limit: int) -> list[InstructionRow]:
+        """Return instructions without an outcome, oldest first."""
+
+    async def instruct(self, instruction: InstructionRow) -> None:
+        """Keep an instruction for the next sweep; the same one again is harmless."""
+
+    async def last_instruction(self, what: str) -> InstructionRow | None:
+        """Return the newest instruction of a kind; None where there was none."""
+
+    async def invitations(self) -> list[InvitationRow]:
+        """Return every invitation given, oldest first."""
+
+    async def invitation(self, id_: str) -> InvitationRow | None:
+        """Return an invitation; None where none has this id."""
+
+    async def invitation_uses(self, id_: str) -> list[InvitationUse]:
+        """Return the attempts to use an invitation, oldest first."""
+
+    async def request(self, sha256: bytes) -> RequestRow | None:
+        """Return a request; None where it is not known."""
+
+    async def requests_of(self, subject: str, since: Instant) -> list[RequestRow]:
+        """Return the requests about an address made at `since` or later, oldest first."""
+
+    async def open_requests(self) -> list[RequestRow]:
+        """Return the requests that have no answer yet, oldest first."""
+
+    async def grant(self, request: bytes) -> GrantRow | None:
+        """Return the answer to a request; None where there is none."""
+
+    async def issued(self, authority: str, after: int, limit: int) -> list[IssuedRow]:
+        """Return entries of an authority's log from index `after` on."""
+
+    async def issued_heads(self) -> dict[str, IssuedHead]:
+        """Return the newest head of each log that is kept here."""
+
+    async def in_issued(self, certificates: Sequence[bytes]) -> set[bytes]:
+        """Return which certificates (SHA-256) stand in a log that is kept here."""
+
+    async def alarms(self, since: Instant, limit: int) -> list[AlarmRow]:
+        """Return the newest alarms raised here or below at `since` or later, newest first."""
+
+    async def alarms_of(self, issuer: str) -> list[AlarmRow]:
+        """Return the alarms that a node has raised, oldest first."""
+
+    async def alarm(self, sha256: bytes) -> AlarmRow | None:
+        """Return an alarm by the SHA-256 of its object; None where it is not known."""
+
+    async def crl_digests(self) -> set[bytes]:
+        """Return the SHA-256 of every revocation list ever kept here."""
+
+    async def certified(self, address: str | None = None) -> list[Certified]:
+        """Return what our authority has certified, of one address or of all, oldest first."""
+
+    async def revoked(self) -> list[Revoked]:
+        """Return what our authority has revoked, oldest first."""
+
+    async def own_keys(self) -> list[OwnKey]:
+        """Return the public keys that this node has made."""
 
     async def add_checkpoint(self, size: int, at: Instant, note: str) -> None:
         """Keep a signed checkpoint."""

@@ -5,13 +5,14 @@ the daemon itself has no right to configure anything.
 """
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from exchange.departures import differences
 from exchange.errors import AdministrationFailed
-from exchange.topology import Definitions, Names, differences
+from exchange.topology import Definitions, Names
 
 TIMEOUT_S = 120
 
@@ -33,16 +34,30 @@ class Administration:
         What is missing is made and what differs is set, as far as a live broker can; nothing is
         deleted. Safe to repeat.
         """
-        self._call("import_definitions", "--format", "json", given=msgspec.json.encode(planned))
+        self._import(planned)
+        return self._complete(planned, self.export())
+
+    def apply_beside(self, planned: Definitions, gone: Collection[str]) -> list[str]:
+        """As `apply` for a part of the plan; then delete the users of invitations that are over."""
+        self._import(planned)
         exported = self.export()
+        self._delete_guests([user["name"] for user in exported["users"]], gone)
+        return self._complete(planned, exported)
+
+    def _import(self, planned: Definitions) -> None:
+        self._call("import_definitions", "--format", "json", given=msgspec.json.encode(planned))
+
+    def _complete(self, planned: Definitions, exported: Definitions) -> list[str]:
+        """Set what an import may have left out; return where the broker still departs."""
         limits = {user["name"]: user.get("limits") for user in exported["users"]}
-        for user in planned["users"]:
-            # Versions differ in whether an import takes limits.
-            if user["limits"] != (limits.get(user["name"]) or {}):
-                wanted = msgspec.json.encode(user["limits"]).decode()
-                self._call("set_user_limits", user["name"], wanted)
-                exported = self.export()
-        return differences(planned, exported)
+        # Versions differ in whether an import takes limits.
+        missed = [
+            user for user in planned["users"] if user["limits"] != (limits.get(user["name"]) or {})
+        ]
+        for user in missed:
+            wanted = msgspec.json.encode(user["limits"]).decode()
+            self._call("set_user_limits", user["name"], wanted)
+        return differences(planned, self.export() if missed else exported)
 
     def export(self) -> Definitions:
         """Return the broker's definitions."""
@@ -54,17 +69,30 @@ class Administration:
         """Return where the broker departs from the plan, one sentence each."""
         return differences(planned, self.export())
 
-    def withdraw_child(self, names: Names, label: str) -> list[str]:
+    def withdraw_child(self, names: Names, key: str) -> list[str]:
         """Delete a child's user, which closes its connections, then its queues where empty.
 
         Returns the queues that stay because something is in them.
         """
-        self._delete_user(names.child_user(label))
-        return self._delete_empty(names.vhost, [f"up.{label}", f"down.{label}"])
+        self.withdraw_user(names.child_user(key))
+        return self._delete_empty(names.vhost, [f"up.{key}", f"down.{key}"])
+
+    def withdraw_user(self, user: str) -> None:
+        """Delete a user, which closes its connections; harmless where there is none."""
+        if any(row["user"] == user for row in self._rows("list_users")):
+            self._call("delete_user", user)
+
+    def withdraw_guests(self, gone: Collection[str]) -> None:
+        """Delete the users of invitations that are over."""
+        self._delete_guests([row["user"] for row in self._rows("list_users")], gone)
+
+    def _delete_guests(self, users: Sequence[str], gone: Collection[str]) -> None:
+        for user in set(users).intersection(gone):
+            self._call("delete_user", user)
 
     def withdraw_system(self, names: Names, system: str) -> list[str]:
         """Delete a local system's user, then its queues where empty; returns those that stay."""
-        self._delete_user(system)
+        self.withdraw_user(system)
         places = ("outbound", "inbox", "status")
         return self._delete_empty(names.local_vhost, [f"{place}.{system}" for place in places])
 
@@ -83,10 +111,6 @@ class Administration:
             if count == 0:
                 self._call("delete_queue", queue, "-p", vhost)
         return sorted(queue for queue, count in messages.items() if count)
-
-    def _delete_user(self, user: str) -> None:
-        if any(row["user"] == user for row in self._rows("list_users")):
-            self._call("delete_user", user)
 
     def _rows(self, *words: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = msgspec.json.decode(self._call(*words, "--formatter", "json"))

@@ -1,10 +1,27 @@
 """Limits of what one link may cause, counted in memory: a restart only forgives."""
 
 from schemas.limits import Limits
-from schemas.moments import MINUTE, Instant
+from schemas.moments import HOUR, MINUTE, Instant
 
 REFUSED_A_MINUTE_FACTOR = 10
 """A link is suspended past so many times the answers allowed a minute."""
+
+
+class HourlyQuota:
+    """How much of something is taken of each neighbour within an hour."""
+
+    def __init__(self, most: int) -> None:
+        """Let `most` an hour pass of each."""
+        self.most = most
+        self._taken: dict[str, tuple[Instant, int]] = {}
+
+    def take(self, who: str, now: Instant) -> int:
+        """Count one; return how many there were in the hour before it."""
+        since, count = self._taken.get(who, (now, 0))
+        if not 0 <= now - since < HOUR:
+            since, count = now, 0
+        self._taken[who] = (since, count + 1)
+        return count
 
 
 class Quotas:

@@ -8,7 +8,7 @@ One sequencer a node. *A broker delivery is settled only when everything it caus
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 import msgspec
@@ -16,19 +16,29 @@ import msgspec
 from exchange.batch import Batch, Tails
 from exchange.core.rules import Rules
 from exchange.core.streams import Incoming
-from exchange.dialogue import Dialogue
-from exchange.drops import Drop, DropDesk, Outcome
+from exchange.drops import Drop, Outcome
 from exchange.effects import Effects
-from exchange.errors import LinkLost
-from exchange.gate import Gate, OpenedBundle, Unreadable
-from exchange.intake import Intake, Plan
-from exchange.judging import START, Judging
-from exchange.links import LANES, Link, LinkMessage
+from exchange.gate import Gate
+from exchange.jobs import (
+    Confirmed,
+    DeadLetter,
+    Dropped,
+    Introduced,
+    Job,
+    Swept,
+    frames_in,
+    is_ready,
+    lane_of,
+)
+from exchange.judging import START
+from exchange.links import Link, LinkMessage
 from exchange.local import LocalBox
 from exchange.own_fault import blamed, split_message
+from exchange.parts import Parts
+from exchange.passing_on import pass_on, settle
 from exchange.ports import Archive, Clock, Observer
+from exchange.renewal import KeyShelf
 from exchange.state import NodeState
-from exchange.sweep import Sweep
 from schemas.errors import BbajError
 from schemas.moments import HOUR, MINUTE, Instant
 from schemas.records import Committed, NoteRow
@@ -39,50 +49,20 @@ GROUP_FRAMES_MAX = 1024
 POLL_S = 0.02
 
 
-class Confirmed(msgspec.Struct, frozen=True):
-    """A local broker has taken entries of a local stream up to a number."""
-
-    stream: str
-    up_to: int
-
-
-class Dropped(msgspec.Struct, frozen=True):
-    """Documents to seal; `done` is settled when they are committed."""
-
-    drops: list[Drop]
-    done: "asyncio.Future[list[Outcome]]"
-
-
-class Introduced(msgspec.Struct, frozen=True):
-    """Certificates and CRLs (DER) that the configuration brings."""
-
-    certificates: list[bytes]
-    crls: list[bytes]
-
-
-class DeadLetter(msgspec.Struct, frozen=True):
-    """A message that our broker gave up on; its stream brings it again, somebody must look."""
-
-    body: bytes
-    detail: str
-    done: "asyncio.Future[list[Outcome]]"
-    """Settled once the incident is committed."""
-
-
-class Swept(msgspec.Struct, frozen=True):
-    """The time has come to look at what is open, held or pending."""
-
-
-Job = LinkMessage | Confirmed | Dropped | Introduced | DeadLetter | Swept
-
-
 class Service:
     """One node's protocol, over any archive and any links."""
 
     def __init__(
-        self, *, gate: Gate, archive: Archive, rules: Rules, clock: Clock, observer: Observer
+        self,
+        *,
+        gate: Gate,
+        archive: Archive,
+        rules: Rules,
+        clock: Clock,
+        observer: Observer,
+        keys: KeyShelf | None = None,
     ) -> None:
-        """Hold the parts; `open` takes over the record."""
+        """Hold the parts; `open` takes over the record. Without `keys` none is renewed."""
         effects = Effects(gate=gate, archive=archive, rules=rules)
         self.state = NodeState(gate, archive, rules, effects)
         self.clock = clock
@@ -90,11 +70,11 @@ class Service:
         self.journal: Committed | None = None
         """The journal as of the last commit of this life."""
         self._observer = observer
-        self._dialogue = Dialogue(self.state)
-        self._judging = Judging(self.state)
-        self._intake = Intake(self.state, self._dialogue, self._judging)
-        self._desk = DropDesk(effects=effects, archive=archive, rules=rules, gate=gate)
-        self._sweep = Sweep(effects=effects, archive=archive, rules=rules)
+        self.on_children: Callable[[set[str], set[str]], None] = _nobody_waits
+        """Told, after each commit that changes them, which children came and which went."""
+        self.parts = Parts(self.state, keys, observer)
+        self.directory = self.parts.directory
+        self.renewal = self.parts.renewal
         self._queue: asyncio.Queue[Job] = asyncio.Queue(QUEUE_MESSAGES_MAX)
         self._next: Job | None = None
         self._idle = asyncio.Event()
@@ -114,15 +94,24 @@ class Service:
         state.gate.trust.add_certificates([row.der for row in known])
         for row in await state.archive.crls():
             state.gate.trust.add_crl(row.der)
+        await self.parts.open()
         return dict(position.cursors)
 
     async def attach(self, links: Sequence[Link], boxes: Sequence[LocalBox]) -> None:
         """Name the links and local boxes that this service serves."""
-        self.state.links.update({link.neighbour: link for link in links})
         self.boxes = {box.stream: box for box in boxes}
         for link in links:
-            link.attach(self)
+            self.attach_link(link)
         await self._obey_link_marks(Batch(self.state.require_tails(), self.clock()))
+
+    def attach_link(self, link: Link) -> None:
+        """Serve one more link; marks of the record count from the next sweep on."""
+        self.state.links[link.neighbour] = link
+        link.attach(self)
+
+    def detach_link(self, neighbour: str) -> None:
+        """Serve a link no longer; what waits for the neighbour stays in the record."""
+        self.state.links.pop(neighbour, None)
 
     async def run(self) -> None:
         """Sequence jobs for ever; ends only by an exception of the archive."""
@@ -163,11 +152,11 @@ class Service:
 
     async def park(self, drop: Drop) -> None:
         """Keep a document until the node may seal; it is in the record on return."""
-        await self._desk.park(drop)
+        await self.parts.desk.park(drop)
 
     def may_seal(self) -> bool:
-        """Say whether the node may seal: a neighbour has greeted, our clock is not in doubt."""
-        return self.state.greeted.is_set() and self.state.clock_agrees.is_set()
+        """Say whether the node may seal: it was greeted, neither clock nor key are in doubt."""
+        return self.state.greeted.is_set() and self.state.doubt(self.clock()) is None
 
     async def keep_dead_letter(self, body: bytes, detail: str) -> None:
         """Keep what our broker gave up on as an incident; it is committed on return."""
@@ -199,13 +188,13 @@ class Service:
     async def _gather(self) -> list[Job]:
         """Return one group: the next job and those that are ready behind it."""
         first, self._next = self._next or await self._queue.get(), None
-        jobs, frames = [first], await _frames_in(first)
+        jobs, frames = [first], await frames_in(first)
         while not self._queue.empty() and frames < GROUP_FRAMES_MAX:
             job = self._queue.get_nowait()
-            if not _is_ready(job):
+            if not is_ready(job):
                 self._next = job
                 break
-            frames += await _frames_in(job)
+            frames += await frames_in(job)
             jobs.append(job)
         return jobs
 
@@ -222,7 +211,7 @@ class Service:
 
     async def _seal_pending(self) -> None:
         """Seal what commands have handed over, and what came while the node might not seal."""
-        drops = await self._desk.pending()
+        drops = await self.parts.desk.pending()
         if drops:
             done: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
             await self._process([Dropped(drops, done)])
@@ -247,7 +236,7 @@ class Service:
         if not isinstance(job, LinkMessage):
             await self._take([job])
             return
-        stream = f"{job.link.neighbour}/{_lane_of(job)}"
+        stream = f"{job.link.neighbour}/{lane_of(job)}"
         for part in split_message(job, self.taken(stream)):
             try:
                 await self._take([part])
@@ -269,20 +258,21 @@ class Service:
     async def _take_whole(self, jobs: Sequence[Job]) -> None:
         began = self.clock()
         batch = Batch(self.state.require_tails(), began)
-        plans = [self._intake.plan(job, batch) for job in jobs if isinstance(job, LinkMessage)]
-        await self._intake.load(plans, batch)
+        plans = [self.parts.intake.plan(job, batch) for job in jobs if isinstance(job, LinkMessage)]
+        await self.parts.intake.load(plans, batch)
         for plan in plans:
-            await self._intake.carry_out(plan, batch)
+            await self.parts.intake.carry_out(plan, batch)
         reports = [(job, await self._do(job, batch)) for job in jobs]
         if self.state.arrived:
-            await self._judging.judge_held(batch)
+            await self.parts.judging.judge_held(batch)
         for neighbour in self.state.effects.flooded() & self.state.links.keys():
             self.state.suspend(self.state.links[neighbour], "quota of refused frames", batch)
         if not batch.is_empty():
             self.journal = await self.state.archive.commit(batch.changes)
         batch.adopt()
-        await self._settle(plans)
-        self._pass_on(plans, batch)
+        self._follow_up(batch)
+        await settle(plans, self._observer)
+        pass_on(plans, batch, self.state.links, self.boxes)
         for job, outcomes in reports:
             if isinstance(job, Dropped | DeadLetter) and not job.done.done():
                 job.done.set_result(outcomes)
@@ -292,15 +282,16 @@ class Service:
         """Do what does not come over a link; return outcomes of drops."""
         match job:
             case Dropped():
-                return await self._desk.seal_all(job.drops, batch)
+                return await self.parts.desk.seal_all(job.drops, batch)
             case Confirmed():
                 self.state.effects.cursors[job.stream] = job.up_to
                 note = NoteRow(job.stream, batch.epoch, job.up_to, batch.now, None)
                 batch.changes.notes.append(note)
             case Introduced():
-                self._dialogue.introduce(job.certificates, job.crls, batch)
+                self.parts.dialogue.introduce(job.certificates, job.crls, job.cards, batch)
+                await self.parts.issuing.introduce(job.own_keys, job.first, batch)
             case DeadLetter():
-                self._dialogue.keep_dead_letter(job.body, job.detail, batch)
+                self.parts.dialogue.keep_dead_letter(job.body, job.detail, batch)
             case Swept():
                 await self._sweep_all(batch)
             case LinkMessage():
@@ -311,10 +302,10 @@ class Service:
 
     async def _sweep_all(self, batch: Batch) -> None:
         """Look at what is open, what is held, and what commands have handed over."""
-        await self._sweep.run(batch)
+        await self.parts.sweep(batch)
         await self._obey_link_marks(batch)
         self._compare_clocks_again(batch.now)
-        await self._judging.judge_held(batch)
+        await self.parts.judging.judge_held(batch)
 
     def _compare_clocks_again(self, now: Instant) -> None:
         """Greet the parent anew: once a minute while our clock is in doubt, else hourly."""
@@ -337,49 +328,18 @@ class Service:
 
     # --- after the commit ---------------------------------------------------------------------
 
-    async def _settle(self, plans: Sequence[Plan]) -> None:
-        """Settle each session's deliveries at once, through its last one in the group."""
-        messages = [plan.message for plan in plans if plan.message.settles]
-        last = {id(message.session): message for message in messages}
-        for message in last.values():
-            try:
-                await message.session.settle_through(message.delivery)
-            except LinkLost:
-                self._observer.noticed("settle_after_loss", neighbour=message.link.neighbour)
-
-    def _pass_on(self, plans: Sequence[Plan], batch: Batch) -> None:
-        """Let links and boxes carry on; nothing from here on can lose anything."""
-        for plan in plans:
-            link = plan.message.link
-            if isinstance(plan.opened, OpenedBundle):
-                link.owe_note(plan.opened.header.lane)
-            elif isinstance(plan.opened, Unreadable):
-                link.owe_note("fast")
-                link.owe_note("bulk")
-        for stream, offers in batch.offers.items():
-            neighbour, _, lane = stream.rpartition("/")
-            if lane in LANES and neighbour in self.state.links:
-                self.state.links[neighbour].offer("fast" if lane == "fast" else "bulk", offers)
-            elif stream in self.boxes:
-                self.boxes[stream].wake()
+    def _follow_up(self, batch: Batch) -> None:
+        """Do what waited for the commit; say which children came and went by it."""
+        before = set(self.state.registry.children)
+        stood = "card" in self.state.arrived  # while our clock is in doubt nothing takes it away
+        batch.follow_up()
+        came = not stood and "card" in self.state.arrived
+        if came and self.parts.desk.awaits_cards and not self._queue.full():
+            self._queue.put_nowait(Swept())  # documents may wait for just this one
+        now = set(self.state.registry.children)
+        if now != before:
+            self.on_children(now - before, before - now)
 
 
-async def _frames_in(job: Job) -> int:
-    """Wait until a job is ready; return how many frames it brings."""
-    match job:
-        case LinkMessage():
-            opened = await job.opened
-            return len(opened.entries) if isinstance(opened, OpenedBundle) else 1
-        case Dropped():
-            return len(job.drops)
-        case _:
-            return 1
-
-
-def _lane_of(message: LinkMessage) -> str:
-    opened = message.opened.result()
-    return opened.header.lane if isinstance(opened, OpenedBundle) else ""
-
-
-def _is_ready(job: Job) -> bool:
-    return not isinstance(job, LinkMessage) or job.opened.done()
+def _nobody_waits(_added: set[str], _removed: set[str]) -> None:
+    """Before the daemon has asked to be told."""

@@ -1,16 +1,22 @@
 """What the parts of one node's service share while it runs: all of it derived from the record."""
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 
 from exchange.batch import Batch, Tails
+from exchange.core.registry import Registry
 from exchange.core.rules import Rules
 from exchange.effects import Effects
 from exchange.gate import Gate
 from exchange.links import Link
 from exchange.ports import Archive
+from schemas.moments import Instant
 from schemas.records import LinkMark
+
+CONFIGURATION = "configuration"
+"""Where certificates, CRLs and cards come from that no neighbour brought."""
 
 
 class NodeState(msgspec.Struct):
@@ -31,14 +37,30 @@ class NodeState(msgspec.Struct):
     greeted: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """A neighbour has greeted us since the start: from now on we may seal (clause 7.4)."""
 
+    wake: Callable[[], None] = lambda: None
+    """Asks for a sweep soon; the daemon's, where one runs."""
+    on_replaced: Callable[[str], None] = lambda _: None
+    """Told, after the commit, of a child that another machine has become; the daemon's."""
+
     def __post_init__(self) -> None:
         """Trust our clock until a fresh hello says otherwise."""
         self.clock_agrees.set()
+
+    def doubt(self, now: Instant) -> str | None:
+        """Return why nothing may be sealed or judged now, as held frames wait for it, or None."""
+        if not self.clock_agrees.is_set():
+            return "clock"
+        return "own-key" if self.gate.has_ended(now) else None
 
     @property
     def is_root(self) -> bool:
         """Say whether this node has no parent."""
         return "." not in self.rules.here
+
+    @property
+    def registry(self) -> Registry:
+        """The cards that count."""
+        return self.rules.registry
 
     def require_tails(self) -> Tails:
         """Return where the record stands; `open` came first."""

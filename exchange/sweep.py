@@ -8,12 +8,12 @@ import msgspec
 
 from exchange.batch import Batch
 from exchange.core.backoff import next_resend
-from exchange.core.rules import Rules
+from exchange.core.rules import Finding, Rules, find_end
 from exchange.core.steps import ReportStatus
 from exchange.effects import Effects
 from exchange.ports import Archive
 from schemas.leaves import LeafKind
-from schemas.records import OpenRow, Trail
+from schemas.records import OpenRow, PacketRow, Trail
 
 ROWS_MAX = 500
 """So many open rows are looked at in one sweep; the rest have their turn in the next."""
@@ -45,6 +45,10 @@ class Sweep:
             await self._effects.place_again(packet, batch, swept=True)
             batch.changes.closed.append(row.about)
             return
+        end = find_end(packet.recipient, self._rules)
+        if end is not None and packet.sender == self._rules.here:
+            await self._end(row, packet, end, batch)
+            return
         if row.awaited == "closing" and row.attempts >= self._rules.limits.receipt_repeats_max:
             batch.changes.closed.append(row.about)
             return
@@ -58,3 +62,19 @@ class Sweep:
             again = next_resend(packet.id, attempts, batch.now, self._rules.limits)
             row = msgspec.structs.replace(row, attempts=attempts, next_at=again)
         batch.changes.open.append(row)
+
+    async def _end(self, row: OpenRow, packet: PacketRow, end: Finding, batch: Batch) -> None:
+        """End what we wait for from a child that is closed: nobody else would tell us."""
+        batch.changes.closed.append(row.about)
+        if row.awaited == "closing":
+            return
+        batch.mark_packet(
+            packet,
+            LeafKind.CONFIRMED,
+            verdict="refused",
+            reason=end.reason,
+            detail=end.detail,
+            by=self._rules.here,
+        )
+        status = ReportStatus(packet, "refused", end.reason, end.detail)
+        await self._effects.report_status(status, batch)

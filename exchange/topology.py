@@ -3,17 +3,20 @@
 One topology for RabbitMQ 3.10 and 4.x. Arguments stand only where a policy cannot; rights are
 written literally, user by user. A child declares nothing, writes one AMQP exchange under its own
 routing key, reads one queue, and has no password: it logs in by its certificate's DNS name.
+
+A child's *link key* names its queues and is its routing key: its label, or its whole address where
+it hangs under a node that is not its parent by name.
 """
 
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from schemas.addresses import LABEL_PATTERN, dns_name
+from schemas.addresses import LABEL_PATTERN, dns_name, is_address, label_of, parent_of
 
 NOTHING = "^$"
 LINK_QUEUE_BYTES_MAX = 64_000_000
@@ -22,7 +25,8 @@ LOCAL_QUEUE_BYTES_MAX = 1024**3
 OUTBOUND_MESSAGES_MAX = 10_000
 DELIVERY_LIMIT = 1000
 """A bad line's days, not a poison's end: 4.x drops after 20 where nobody says otherwise."""
-USER_LIMITS = {"max-connections": 2, "max-channels": 4}
+USER_LIMITS = {"max-connections": 3, "max-channels": 6}
+"""Two connections are the link's; a third is for `bbaj doctor`, beside the daemon."""
 HASHING = "rabbit_password_hashing_sha256"
 
 Definitions = dict[str, Any]
@@ -38,9 +42,14 @@ class Names(msgspec.Struct, frozen=True, gc=False):
     vhost: str = "bbaj"
     local_vhost: str = "bbaj-local"
 
-    def child_user(self, label: str) -> str:
+    def child_user(self, key: str) -> str:
         """Return the user of a child: the DNS name that its link certificate bears."""
-        return dns_name(f"{self.address}.{label}")
+        return dns_name(key if "." in key else f"{self.address}.{key}")
+
+
+def link_key(here: str, child: str) -> str:
+    """Return the link key of a child of `here`."""
+    return label_of(child) if parent_of(child) == here else child
 
 
 def hash_password(user: str, password: str) -> str:
@@ -61,30 +70,69 @@ def plan(
     systems: Mapping[str, str],
     *,
     daemon_password_hash: str,
+    guests: Mapping[str, str] | None = None,
 ) -> Definitions:
     """Return the definitions of a node's broker; `systems` maps each name to a password hash.
 
-    Raises ValueError for names that are no labels, or that would share a user.
+    Children are named by their link keys. `guests` are users of invitations, each with the key of
+    the link that it may use.
+    Raises ValueError for names that are no keys or labels, or that would share a user.
     """
     _check_names(names, children, systems)
+    logins = {names.child_user(key): key for key in children} | dict(guests or {})
     users = [_user(names.daemon_user, daemon_password_hash)]
-    users += [_user(names.child_user(label), "", USER_LIMITS) for label in children]
+    users += [_user(login, "", USER_LIMITS) for login in logins]
     users += [_user(system, password_hash) for system, password_hash in systems.items()]
     return {
         "users": users,
         "vhosts": [{"name": names.vhost}, {"name": names.local_vhost}],
-        "permissions": list(_permissions(names, children, systems)),
-        "topic_permissions": list(_topic_permissions(names, children, systems)),
+        "permissions": [
+            *_daemon_permissions(names),
+            *_child_permissions(names, logins),
+            *_system_permissions(names, systems),
+        ],
+        "topic_permissions": [
+            *_child_topic_permissions(names, logins),
+            *_system_topic_permissions(names, systems),
+        ],
         "policies": list(_policies(names)),
         "exchanges": list(_exchanges(names)),
-        "queues": list(_queues(names, children, systems)),
-        "bindings": list(_bindings(names, children, systems)),
+        "queues": [
+            *_dead_queues(names),
+            *_child_queues(names, children),
+            *_system_queues(names, systems),
+        ],
+        "bindings": [
+            *_dead_bindings(names),
+            *_child_bindings(names, children),
+            *_system_bindings(names, systems),
+        ],
+    }
+
+
+def plan_child(names: Names, key: str, *, user: str | None = None) -> Definitions:
+    """Return the definitions of one child alone, to be imported beside all that is there.
+
+    `user` is who logs in, where that is not the child: an invitation's DNS name. Raises ValueError
+    for what is no link key.
+    """
+    _check_names(names, [key], ())
+    logins = {user or names.child_user(key): key}
+    return {
+        "users": [_user(login, "", USER_LIMITS) for login in logins],
+        "vhosts": [],
+        "permissions": list(_child_permissions(names, logins)),
+        "topic_permissions": list(_child_topic_permissions(names, logins)),
+        "policies": [],
+        "exchanges": [],
+        "queues": list(_child_queues(names, [key])),
+        "bindings": list(_child_bindings(names, [key])),
     }
 
 
 def read_queues(children: Iterable[str]) -> list[str]:
     """Return the queues of the links' virtual host that the daemon reads: what a probe asks for."""
-    return [*(f"up.{label}" for label in children), "dead"]
+    return [*(f"up.{key}" for key in children), "dead"]
 
 
 def read_local_queues(systems: Iterable[str]) -> list[str]:
@@ -92,9 +140,10 @@ def read_local_queues(systems: Iterable[str]) -> list[str]:
     return [*(f"outbound.{system}" for system in systems), "dead"]
 
 
-def _check_names(names: Names, children: Iterable[str], systems: Iterable[str]) -> None:
-    for name in (*children, *systems):
-        if _label.fullmatch(name) is None:
+def _check_names(names: Names, keys: Iterable[str], systems: Iterable[str]) -> None:
+    for name in (*keys, *systems):
+        is_key = _label.fullmatch(name) is not None or (name not in systems and is_address(name))
+        if not is_key:
             raise ValueError(f"{name!r} is no label: a-z, 0-9 and inner -, at most 32 characters")
     if names.daemon_user in systems:
         raise ValueError(f"local system {names.daemon_user!r} has the name of the daemon's user")
@@ -110,43 +159,45 @@ def _user(name: str, password_hash: str, limits: Mapping[str, int] | None = None
     }
 
 
-def _permissions(
-    names: Names, children: Iterable[str], systems: Iterable[str]
-) -> Iterator[Definitions]:
-    def row(user: str, vhost: str, write: str, read: str) -> Definitions:
-        return {
-            "user": user,
-            "vhost": vhost,
-            "configure": NOTHING,
-            "write": write,
-            "read": read,
-        }
+def _right(user: str, vhost: str, write: str, read: str) -> Definitions:
+    return {"user": user, "vhost": vhost, "configure": NOTHING, "write": write, "read": read}
 
-    yield row(names.daemon_user, names.vhost, "^down$", r"^(up\..*|dead)$")
-    yield row(names.daemon_user, names.local_vhost, "^(inbox|status)$", r"^(outbound\..*|dead)$")
-    for label in children:
-        yield row(names.child_user(label), names.vhost, "^up$", _exactly(f"down.{label}"))
+
+def _topic_right(user: str, vhost: str, exchange: str, key: str) -> Definitions:
+    return {
+        "user": user,
+        "vhost": vhost,
+        "exchange": exchange,
+        "write": _exactly(key),
+        "read": NOTHING,
+    }
+
+
+def _daemon_permissions(names: Names) -> Iterator[Definitions]:
+    daemon = names.daemon_user
+    yield _right(daemon, names.vhost, "^down$", r"^(up\..*|dead)$")
+    yield _right(daemon, names.local_vhost, "^(inbox|status)$", r"^(outbound\..*|dead)$")
+
+
+def _child_permissions(names: Names, logins: Mapping[str, str]) -> Iterator[Definitions]:
+    for user, key in logins.items():
+        yield _right(user, names.vhost, "^up$", _exactly(f"down.{key}"))
+
+
+def _system_permissions(names: Names, systems: Iterable[str]) -> Iterator[Definitions]:
     for system in systems:
-        name = literal(system)
-        yield row(system, names.local_vhost, "^outbound$", rf"^(inbox|status)\.{name}$")
+        read = rf"^(inbox|status)\.{literal(system)}$"
+        yield _right(system, names.local_vhost, "^outbound$", read)
 
 
-def _topic_permissions(
-    names: Names, children: Iterable[str], systems: Iterable[str]
-) -> Iterator[Definitions]:
-    def row(user: str, vhost: str, exchange: str, key: str) -> Definitions:
-        return {
-            "user": user,
-            "vhost": vhost,
-            "exchange": exchange,
-            "write": _exactly(key),
-            "read": NOTHING,
-        }
+def _child_topic_permissions(names: Names, logins: Mapping[str, str]) -> Iterator[Definitions]:
+    for user, key in logins.items():
+        yield _topic_right(user, names.vhost, "up", key)
 
-    for label in children:
-        yield row(names.child_user(label), names.vhost, "up", label)
+
+def _system_topic_permissions(names: Names, systems: Iterable[str]) -> Iterator[Definitions]:
     for system in systems:
-        yield row(system, names.local_vhost, "outbound", system)
+        yield _topic_right(system, names.local_vhost, "outbound", system)
 
 
 def literal(text: str) -> str:
@@ -214,131 +265,54 @@ def _exchanges(names: Names) -> Iterator[Definitions]:
         }
 
 
-def _queues(names: Names, children: Iterable[str], systems: Iterable[str]) -> Iterator[Definitions]:
-    def row(vhost: str, name: str, **arguments: object) -> Definitions:
-        return {
-            "name": name,
-            "vhost": vhost,
-            "durable": True,
-            "auto_delete": False,
-            "arguments": {"x-queue-type": "quorum", **arguments},
-        }
+def _queue(vhost: str, name: str, **arguments: object) -> Definitions:
+    return {
+        "name": name,
+        "vhost": vhost,
+        "durable": True,
+        "auto_delete": False,
+        "arguments": {"x-queue-type": "quorum", **arguments},
+    }
 
-    yield row(names.vhost, "dead")
-    yield row(names.local_vhost, "dead")
-    for label in children:
-        yield row(names.vhost, f"up.{label}")
-        yield row(names.vhost, f"down.{label}", **{"x-single-active-consumer": True})
+
+def _dead_queues(names: Names) -> Iterator[Definitions]:
+    yield from (_queue(vhost, "dead") for vhost in (names.vhost, names.local_vhost))
+
+
+def _child_queues(names: Names, keys: Iterable[str]) -> Iterator[Definitions]:
+    for key in keys:
+        yield _queue(names.vhost, f"up.{key}")
+        yield _queue(names.vhost, f"down.{key}", **{"x-single-active-consumer": True})
+
+
+def _system_queues(names: Names, systems: Iterable[str]) -> Iterator[Definitions]:
     for system in systems:
         for place in ("outbound", "inbox", "status"):
-            yield row(names.local_vhost, f"{place}.{system}")
+            yield _queue(names.local_vhost, f"{place}.{system}")
 
 
-def _bindings(
-    names: Names, children: Iterable[str], systems: Iterable[str]
-) -> Iterator[Definitions]:
-    def row(vhost: str, source: str, key: str) -> Definitions:
-        return {
-            "source": source,
-            "vhost": vhost,
-            "destination": f"{source}.{key}" if key else source,
-            "destination_type": "queue",
-            "routing_key": key,
-            "arguments": {},
-        }
+def _binding(vhost: str, source: str, key: str) -> Definitions:
+    return {
+        "source": source,
+        "vhost": vhost,
+        "destination": f"{source}.{key}" if key else source,
+        "destination_type": "queue",
+        "routing_key": key,
+        "arguments": {},
+    }
 
-    yield row(names.vhost, "dead", "")
-    yield row(names.local_vhost, "dead", "")
-    for label in children:
-        yield from (row(names.vhost, source, label) for source in ("up", "down"))
+
+def _dead_bindings(names: Names) -> Iterator[Definitions]:
+    yield from (_binding(vhost, "dead", "") for vhost in (names.vhost, names.local_vhost))
+
+
+def _child_bindings(names: Names, keys: Iterable[str]) -> Iterator[Definitions]:
+    for key in keys:
+        yield from (_binding(names.vhost, source, key) for source in ("up", "down"))
+
+
+def _system_bindings(names: Names, systems: Iterable[str]) -> Iterator[Definitions]:
     for system in systems:
-        yield from (row(names.local_vhost, s, system) for s in ("outbound", "inbox", "status"))
-
-
-# ------------------------------------------------------------------ comparing
-
-
-class _Section(msgspec.Struct, frozen=True):
-    """How one list of definitions is compared: what names a row, and what of it counts."""
-
-    title: str
-    key: tuple[str, ...]
-    facts: tuple[str, ...]
-
-
-_SECTIONS: Mapping[str, _Section] = {
-    "users": _Section("user", ("name",), ("password_hash", "limits", "tags")),
-    "vhosts": _Section("virtual host", ("name",), ()),
-    "permissions": _Section("rights of", ("user", "vhost"), ("configure", "write", "read")),
-    "topic_permissions": _Section(
-        "topic rights of", ("user", "vhost", "exchange"), ("write", "read")
-    ),
-    "policies": _Section("policy", ("vhost", "name"), ("pattern", "apply-to", "definition")),
-    "exchanges": _Section("AMQP exchange", ("vhost", "name"), ("type", "durable", "internal")),
-    "queues": _Section("queue", ("vhost", "name"), ("durable", "arguments")),
-    "bindings": _Section("binding", ("vhost", "source", "destination", "routing_key"), ()),
-}
-_SECRET = "password_hash"  # noqa: S105 - the name of a field
-
-
-def differences(planned: Definitions, exported: Definitions) -> list[str]:
-    """Return what a broker has otherwise than planned, one sentence each; empty where nothing.
-
-    Users and virtual hosts beyond the plan count only where they have rights in the plan's.
-    """
-    ours = {vhost["name"] for vhost in planned["vhosts"]}
-    found: list[str] = []
-    for section, rules in _SECTIONS.items():
-        wanted = _indexed(planned[section], rules)
-        present = _indexed(exported.get(section, ()), rules)
-        for key, row in wanted.items():
-            found.extend(_row_differences(rules, key, row, present.get(key)))
-        found.extend(
-            f"{rules.title} {_shown(key)} is not planned"
-            for key, row in present.items()
-            if key not in wanted and row.get("vhost") in ours
+        yield from (
+            _binding(names.local_vhost, place, system) for place in ("outbound", "inbox", "status")
         )
-    return found
-
-
-def _indexed(rows: Iterable[Definitions], rules: _Section) -> dict[tuple[str, ...], Definitions]:
-    return {tuple(str(row.get(part, "")) for part in rules.key): row for row in rows}
-
-
-def _row_differences(
-    rules: _Section, key: tuple[str, ...], wanted: Definitions, present: Definitions | None
-) -> Iterator[str]:
-    if present is None:
-        yield f"{rules.title} {_shown(key)} is missing"
-        return
-    for fact in rules.facts:
-        want, have = _plain(fact, wanted), _plain(fact, present)
-        if want == have:
-            continue
-        if fact == _SECRET:
-            yield f"{rules.title} {_shown(key)} has {_password_fault(str(want))}"
-        else:
-            yield f"{rules.title} {_shown(key)} has {fact} {have!r}, planned {want!r}"
-
-
-def _password_fault(want: str) -> str:
-    return "another password than planned" if want else "a password, and must have none"
-
-
-def _plain(fact: str, row: Definitions) -> object:
-    """Return a fact as every version writes it: tags were text once, empty may be left out."""
-    value = row.get(fact)
-    normal: Callable[[Any], object] | None = _NORMAL.get(fact)
-    return normal(value) if normal else value
-
-
-_NORMAL: Mapping[str, Callable[[Any], object]] = {
-    "tags": lambda tags: sorted(filter(None, tags.split(","))) if isinstance(tags, str) else tags,
-    "limits": lambda limits: dict(limits or {}),
-    "password_hash": lambda value: value or "",
-    "internal": bool,
-}
-
-
-def _shown(key: tuple[str, ...]) -> str:
-    return " / ".join(part or "''" for part in key)

@@ -10,21 +10,32 @@ from typing import Annotated, Any
 
 import msgspec
 
-from exchange.core.rules import Child
 from nodes.errors import ConfigurationFault
-from schemas.addresses import Address, parent_of
+from schemas.addresses import Address, is_within, parent_of
 from schemas.codes import Tier
 from schemas.limits import Limits
 from schemas.patterns import whole
 
 ENVIRONMENT_NAME = "BBAJ_CONFIG"
 DEFAULT_PATH = Path("/etc/bbaj/node.toml")
+CREDENTIALS_NAME = "CREDENTIALS_DIRECTORY"
+"""Where systemd puts the credentials of a service."""
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
+
+
+class Pkcs11(_Section, frozen=True, forbid_unknown_fields=True):
+    """A token that holds the packet key; needs the extra `pkcs11`."""
+
+    module: Path
+    token: str
+    pin_file: Path
+    label: str = "bbaj-packet"
+    """Of all packet keys of this node in the token."""
 
 
 class Keys(_Section, frozen=True, forbid_unknown_fields=True):
@@ -36,7 +47,15 @@ class Keys(_Section, frozen=True, forbid_unknown_fields=True):
     """Folder of `*.pem` certificates to begin with: authorities and neighbours."""
     crls: Path
     """Folder of `*.pem` revocation lists to begin with."""
+    cards: Path | None = None
+    """Folder of `*.card` to begin with, and `*.pem`: the certificates that they are signed with."""
     passphrase_file: Path | None = None
+    """Mode 0600: another one is refused."""
+    passphrase_credential: str | None = None
+    """Name of a systemd credential, in the place of the file."""
+    pkcs11: Pkcs11 | None = None
+    genesis: Path | None = None
+    """The network's `genesis.txt`, with `genesis.sig` beside it."""
 
 
 class Database(_Section, frozen=True, forbid_unknown_fields=True):
@@ -49,7 +68,7 @@ class Database(_Section, frozen=True, forbid_unknown_fields=True):
 
 
 class Broker(_Section, frozen=True, forbid_unknown_fields=True):
-    """The node's own RabbitMQ, over loopback; absent on a leaf."""
+    """The node's own RabbitMQ, over loopback; a node with children or local systems needs one."""
 
     url: str
     user: str
@@ -57,6 +76,10 @@ class Broker(_Section, frozen=True, forbid_unknown_fields=True):
     vhost: str = "bbaj"
     local_vhost: str = "bbaj-local"
     ctl: tuple[str, ...] = ("rabbitmqctl",)
+    public_urls: tuple[str, ...] = ()
+    """Where children reach it, `amqps://host:port`; invitations bear them."""
+    crls: Path | None = None
+    """Folder of revocation lists that the broker reads; `broker-crls` in `data` where not given."""
 
 
 class Parent(_Section, frozen=True, forbid_unknown_fields=True):
@@ -64,6 +87,8 @@ class Parent(_Section, frozen=True, forbid_unknown_fields=True):
 
     urls: tuple[str, ...]
     vhost: str = "bbaj"
+    address: Address | None = None
+    """The neighbour that this node hangs under, where that is not its parent by name."""
 
 
 class System(_Section, frozen=True, forbid_unknown_fields=True):
@@ -88,6 +113,27 @@ class Log(_Section, frozen=True, forbid_unknown_fields=True):
     json: bool = True
 
 
+class Rights(_Section, frozen=True, forbid_unknown_fields=True):
+    """Who may use which command; without a policy everybody who can read the files."""
+
+    policy: Path | None = None
+
+
+class Backup(_Section, frozen=True, forbid_unknown_fields=True):
+    """How `bbaj doctor` knows of backups: a file that each good one touches."""
+
+    stamp: Path | None = None
+    age_most_h: Annotated[int, msgspec.Meta(ge=1)] = 26
+
+
+class Doctor(_Section, frozen=True, forbid_unknown_fields=True):
+    """What this machine is like, for `bbaj doctor`."""
+
+    ntp: bool = True
+    """Whether this machine keeps its clock by NTP; false where its host keeps it."""
+    free_bytes_least: Annotated[int, msgspec.Meta(ge=0)] = 2 * 1024**3
+
+
 class Config(_Section, frozen=True, forbid_unknown_fields=True):
     """One node."""
 
@@ -97,20 +143,33 @@ class Config(_Section, frozen=True, forbid_unknown_fields=True):
     keys: Keys
     database: Database
     tier: Tier | None = None
-    """Of this node; every child's must be strictly below it (R-6)."""
+    """Of this node, until its card says it; every child's must be strictly below it (R-6)."""
     broker: Broker | None = None
     parent: Parent | None = None
-    children: tuple[Child, ...] = ()
     systems: tuple[System, ...] = ()
     http: Http = Http()
     log: Log = Log()
+    rights: Rights = Rights()
+    backup: Backup = Backup()
+    doctor: Doctor = Doctor()
     limits: Limits = Limits()
+
+    @property
+    def uplink(self) -> str | None:
+        """The neighbour that this node calls; None at the root."""
+        return (self.parent and self.parent.address) or parent_of(self.address)
 
 
 def config_path(given: Path | None) -> Path:
     """Return the configuration file: as given, else as the environment names it."""
     named = os.environ.get(ENVIRONMENT_NAME)
     return given or (Path(named) if named else DEFAULT_PATH)
+
+
+def credentials_folder() -> Path | None:
+    """Return the folder of this process's systemd credentials; None without any."""
+    named = os.environ.get(CREDENTIALS_NAME)
+    return Path(named) if named else None
 
 
 def load_config(path: Path) -> Config:
@@ -164,15 +223,12 @@ def find_faults(config: Config) -> list[str]:
         faults.append("parent: the root of the tree has none")
     if parent_of(config.address) is not None and config.parent is None:
         faults.append(f"parent: missing; {config.address} calls {parent_of(config.address)}")
-    if (config.children or config.systems) and config.broker is None:
-        faults.append("broker: missing; children and systems need the node's own broker")
-    faults += [
-        f"children: {child.label} is {child.tier}, which is not below {config.tier}"
-        for child in config.children
-        if config.tier and child.tier and not config.tier.is_above(child.tier)
-    ]
-    labels = [child.label for child in config.children]
-    faults += [f"children: {label} twice" for label in set(labels) if labels.count(label) > 1]
+    if config.uplink is not None and is_within(config.uplink, config.address):
+        faults.append(f"parent.address: {config.uplink} is below {config.address}")
+    if config.keys.passphrase_file is not None and config.keys.passphrase_credential is not None:
+        faults.append("keys: passphrase_file and passphrase_credential: name one of them")
+    if config.systems and config.broker is None:
+        faults.append("broker: missing; local systems need the node's own broker")
     faults += [
         f"{what}: {path} cannot be read" for what, path in _files(config) if not _readable(path)
     ]
@@ -185,7 +241,11 @@ def _files(config: Config) -> list[tuple[str, Path]]:
         ("keys.root", config.keys.root),
         ("keys.authorities", config.keys.authorities),
         ("keys.crls", config.keys.crls),
+        ("keys.cards", config.keys.cards),
+        ("keys.genesis", config.keys.genesis),
         ("keys.passphrase_file", config.keys.passphrase_file),
+        ("keys.pkcs11.module", config.keys.pkcs11.module if config.keys.pkcs11 else None),
+        ("keys.pkcs11.pin_file", config.keys.pkcs11.pin_file if config.keys.pkcs11 else None),
         ("database.password_file", config.database.password_file),
         ("database.owner_password_file", config.database.owner_password_file),
         ("broker.password_file", config.broker.password_file if config.broker else None),

@@ -10,11 +10,17 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from exchange.amqp import OwnBrokerEndpoint
 from exchange.checkpoints import Checkpoints
-from exchange.service import Introduced, Service, Swept
+from exchange.jobs import Swept
+from exchange.service import Service
 from exchange.supervisor import LinkState
+from exchange.topology import link_key
+from nodes.accesses import announce_policy
+from nodes.broker_door import BrokerDoor
 from nodes.clock import now
 from nodes.config import Config
+from nodes.introducing import Folders
 from nodes.serving import serve_status
 from nodes.telemetry import Telemetry
 from nodes.upkeep import prepare_database, require_topology
@@ -22,17 +28,14 @@ from nodes.wiring import (
     Node,
     attach_links,
     build_service,
-    crl_files,
-    load_crls,
     local_endpoint,
+    make_link,
     open_vault,
     own_endpoint,
     parent_endpoint,
 )
-from schemas.addresses import label_of
 from schemas.errors import OutcomeUnknown, Retryable
 from signing.errors import KeyFileError
-from signing.keys import load_crl
 
 LIFE_PAUSE_S = 1.0
 TICK_S = 0.5
@@ -54,7 +57,8 @@ class Daemon:
         self.links_up: dict[str, bool] = {}
         self._stop = asyncio.Event()
         self._prepare_at = 0.0
-        self._crls_seen: set[bytes] = set()
+        self._dismissed: set[str] = set()
+        self._uplink_told = False
 
     async def run(self, on_ready: Callable[[], None] | None = None) -> None:
         """Run until told to stop. Raises Fatal."""
@@ -88,6 +92,7 @@ class Daemon:
         service = node.service
         woken = asyncio.Event()
         node.archive.wake_on_drop(woken.set)
+        service.state.wake = woken.set
         try:
             cursors = await self._unless_stopped(service.open(wait=True))
             if cursors is None:
@@ -95,13 +100,25 @@ class Daemon:
             await require_topology(self.config)
             checkpoints = self._checkpoints(node)
             await checkpoints.check(service.leaves)
-            await attach_links(node, cursors, now)
-            await self._introduce(node)
+            if service.renewal is not None:
+                service.renewal.on_journal_key = checkpoints.use_key
+            await attach_links(node, now)
+            own = own_endpoint(self.config)
+            self._dismissed.clear()
+            for address, link in node.links.items():
+                if own is not None and not link.is_parent:
+                    own.admit(link_key(self.config.address, address), link.handle)
+            service.on_children = partial(self._follow_children, node, own)
+            door = BrokerDoor(self.config, node.vault.gate.trust, self.telemetry)
+            await door.tend()
+            service.state.on_replaced = door.replaced
+            folders = Folders(self.config, node.vault.gate.trust, node.vault.keys)
+            await service.submit(folders.all())
             self.telemetry.noticed("record_opened", leaves=service.leaves)
             async with asyncio.TaskGroup() as tasks:
                 sequencer = tasks.create_task(service.run())
-                links = tasks.create_task(self._run_links(node))
-                ticks = tasks.create_task(self._tick(service, checkpoints, woken))
+                links = tasks.create_task(self._run_links(node, own))
+                ticks = tasks.create_task(self._tick(service, checkpoints, folders, door, woken))
                 self.ready = True
                 if on_ready is not None:
                     on_ready()
@@ -123,13 +140,6 @@ class Daemon:
                 return None
         return task.result()
 
-    async def _introduce(self, node: Node) -> None:
-        trust = node.vault.gate.trust
-        known = [trust.ders_for(fingerprint)[0] for fingerprint in trust.fingerprints()]
-        crls = load_crls(self.config)
-        self._crls_seen = set(crls)
-        await node.service.submit(Introduced([trust.root, *known], crls))
-
     def _checkpoints(self, node: Node) -> Checkpoints:
         self.config.data.mkdir(parents=True, exist_ok=True)
         return Checkpoints(
@@ -141,44 +151,84 @@ class Daemon:
             size_file=self.config.data / "journal.size",
         )
 
-    async def _run_links(self, node: Node) -> None:
+    async def _run_links(self, node: Node, own: OwnBrokerEndpoint | None) -> None:
         """Keep every endpoint up; each has its own supervisor."""
         on_dead = partial(self._on_dead, node.service)
         async with asyncio.TaskGroup() as tasks:
             parent = parent_endpoint(self.config)
             if parent is not None:
-                link = node.links[node.service.state.rules.neighbours[0]]
+                assert self.config.uplink is not None, "who has a parent's broker calls somebody"
+                link = node.links[self.config.uplink]
                 tasks.create_task(parent.run(link.handle, self._on_state))
-            own = own_endpoint(self.config)
             if own is not None:
-                below = {
-                    label_of(address): link.handle
-                    for address, link in node.links.items()
-                    if not link.is_parent
-                }
-                tasks.create_task(own.run(below, on_dead, self._on_state))
+                tasks.create_task(own.run({}, on_dead, self._on_state))
             local = local_endpoint(self.config)
             if local is not None:
                 systems = {name: system.handle for name, system in node.systems.items()}
                 tasks.create_task(local.run(systems, on_dead, self._on_state))
 
+    def _follow_children(
+        self, node: Node, own: OwnBrokerEndpoint | None, added: set[str], removed: set[str]
+    ) -> None:
+        """Serve children that have come, and those that have gone no longer, beside the others."""
+        for address in sorted(added):
+            link = node.links[address] = make_link(node, address, now)
+            node.service.attach_link(link)
+            self.telemetry.noticed("child_admitted", child=address)
+            if own is None:
+                what = "it needs a broker of ours: see the configuration"
+                self.telemetry.noticed("child_unserved", level="warning", child=address, why=what)
+                continue
+            key = link_key(self.config.address, address)
+            self._dismissed.discard(key)
+            own.admit(key, link.handle)
+        for address in sorted(removed):
+            key = link_key(self.config.address, address)
+            self._dismissed.add(key)
+            if own is not None:
+                own.dismiss(key)
+            node.service.detach_link(address)
+            del node.links[address]
+            self._forget(key)
+            self.telemetry.noticed("child_dismissed", child=address)
+
     def _on_state(self, state: LinkState) -> None:
-        self.links_up[state.peer] = state.state == "up"
-        self.telemetry.link_up.labels(state.peer).set(state.state == "up")
         self.telemetry.noticed(
             "connection", peer=state.peer, state=state.state, detail=state.detail
         )
+        if state.peer in self._dismissed:
+            self._forget(state.peer)
+            return
+        self.links_up[state.peer] = state.state == "up"
+        self.telemetry.link_up.labels(state.peer).set(state.state == "up")
+
+    def _forget(self, peer: str) -> None:
+        """Count a connection no longer, neither as up nor as down."""
+        if self.links_up.pop(peer, None) is not None:
+            self.telemetry.link_up.remove(peer)
 
     async def _on_dead(self, service: Service, body: bytes, headers: object) -> None:
         """Report what the broker gave up on: the stream brings it again, somebody must look."""
         await service.keep_dead_letter(body, str(headers)[:200])
 
-    async def _tick(self, service: Service, checkpoints: Checkpoints, woken: asyncio.Event) -> None:
-        """Sweep at its interval and at each command, look for new CRLs, sign what is due."""
+    async def _tick(
+        self,
+        service: Service,
+        checkpoints: Checkpoints,
+        folders: Folders,
+        door: BrokerDoor,
+        woken: asyncio.Event,
+    ) -> None:
+        """Sweep at its interval and at each command, look for new files, sign what is due."""
         every_s = self.config.limits.sweep_every_us / 1e6
         while True:
-            await self._introduce_crls(service)
+            await door.tend()
+            news = folders.news(self._tell_unreadable)
+            if news is not None:
+                await service.submit(news)
+            await self._announce_policy(service)
             await service.submit(Swept())
+            self._compare_uplinks(service)
             await self._measure(service)
             await self._prepare_ahead()
             deadline = asyncio.get_running_loop().time() + every_s
@@ -191,17 +241,26 @@ class Daemon:
                     continue
             woken.clear()
 
-    async def _introduce_crls(self, service: Service) -> None:
-        """Look for new revocation lists; a file that can't be read yet is looked at again."""
-        for path in crl_files(self.config):
-            try:
-                der = load_crl(path)
-            except KeyFileError as error:
-                self.telemetry.noticed("crl_unreadable", level="error", why=str(error))
-                continue
-            if der not in self._crls_seen:
-                self._crls_seen.add(der)
-                await service.submit(Introduced([], [der]))
+    async def _announce_policy(self, service: Service) -> None:
+        """Have a policy on rights journaled that is not the one journaled last."""
+        try:
+            await announce_policy(self.config, service.state.archive, now())
+        except OSError as error:
+            self.telemetry.noticed("policy_unreadable", level="error", why=str(error))
+
+    def _tell_unreadable(self, error: KeyFileError) -> None:
+        """Tell of a file that cannot be read yet; it is looked at again."""
+        self.telemetry.noticed("file_unreadable", level="error", why=str(error))
+
+    def _compare_uplinks(self, service: Service) -> None:
+        """Tell once where our card has us hang under another neighbour than we call."""
+        says = service.state.registry.uplink
+        if says == self.config.uplink:
+            self._uplink_told = False
+        elif not self._uplink_told:
+            self._uplink_told = True
+            what = "write its address, urls and vhost into [parent], then start again"
+            self.telemetry.noticed("uplink_changed", level="warning", uplink=says, do=what)
 
     async def _prepare_ahead(self) -> None:
         """Make the coming months' partitions, long before the first of them is needed."""
@@ -218,6 +277,7 @@ class Daemon:
         self.telemetry.held.set(len(await service.state.archive.held_all()))
         self.telemetry.open_exchanges.set(await service.state.archive.open_count())
         self.telemetry.clock_doubted.set(not service.state.clock_agrees.is_set())
+        self.telemetry.own_key_ended.set(service.state.gate.has_ended(now()))
 
     async def _drain(
         self, service: Service, checkpoints: Checkpoints, tasks: Sequence[asyncio.Task[None]]

@@ -5,12 +5,15 @@ Fatal
 ├── ServiceDown          a database or broker did not answer within its time         exit 69
 ├── NotFound             what the command names is not in the record                 exit 66
 ├── NotDelivered         a wait ended without delivery                               exit 75
+├── NotPermitted         the policy on rights does not let this person               exit 81
+├── NotAdmitted          an invitation that does not let this machine join           exit 82
 └── JudgementFailed      a demo or check found a fault                               exit 1
 """
 
 from collections.abc import Sequence
 
 from schemas.errors import Fatal
+from schemas.invitations import JOIN_NEXT_STEP, JoinReason
 
 
 class ConfigurationFault(Fatal):
@@ -40,6 +43,23 @@ class NotDelivered(Fatal):
     """The wait for an answer ended without one."""
 
     exit_code = 75
+
+
+class NotPermitted(Fatal):
+    """The policy on rights does not let this person use this command."""
+
+    exit_code = 81
+
+
+class NotAdmitted(Fatal):
+    """An invitation does not let this machine join, by its own look or by the parent's word."""
+
+    exit_code = 82
+
+    def __init__(self, reason: JoinReason, detail: str) -> None:
+        """Keep the reason apart; the words say what to do next."""
+        super().__init__(f"{reason}: {detail}: {JOIN_NEXT_STEP[reason]}")
+        self.reason = reason
 
 
 class JudgementFailed(Fatal):

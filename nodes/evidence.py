@@ -2,6 +2,7 @@
 
     VERIFY.md SHA256SUMS root.pem inflate.awk    what to run, and what it needs
     frame.bin head.bin signed.bin header.json signature.der payload.bin content
+    clear.bin                                    of an encrypted frame: 16 random bytes, content
     signer.pem authority.pem roots_and_crls.pem attime.txt packet.p7s
     leaves/INDEX-KIND.txt INDEX-KIND.proof       the packet's journal leaves (C2SP tlog-proof)
     receipt/ closing/ ...                        the same for each answer
@@ -60,6 +61,8 @@ class FrameEvidence(msgspec.Struct, frozen=True):
     content: bytes | None
     """None where it cannot be opened."""
     leaves: list[ProvenLeaf]
+    clear: bytes | None = None
+    """Of an encrypted frame that can be opened: salt and content."""
 
 
 class JournalHead(msgspec.Struct, frozen=True):
@@ -196,8 +199,12 @@ class _Export:
         if frame.content is None:
             self._note(frame.folder, "the content cannot be opened with what this node holds")
             return
-        self.parts.contents.append(frame.folder)
         self.pieces[f"{at}content"] = frame.content
+        if frame.clear is None:
+            self.parts.contents.append(frame.folder)
+        else:
+            self.parts.decrypted.append(frame.folder)
+            self.pieces[f"{at}clear.bin"] = frame.clear
 
     def _add_chain(
         self, folder: str, certificate: bytes, moment: Instant, chained: list[str]

@@ -29,7 +29,9 @@ class Parts(msgspec.Struct):
     whole: list[str] = []
     """Frames with their payload."""
     contents: list[str] = []
-    """Frames whose content is written out."""
+    """Clear frames whose content is written out."""
+    decrypted: list[str] = []
+    """Encrypted ones, opened by whoever exported them."""
     chained: list[str] = []
     """Frames whose chain and revocation lists are at hand."""
     proven: list[str] = []
@@ -136,6 +138,20 @@ for d in {contents}; do
         "$(od -An -v -tu1 -w1 $d/content | awk '{{print $1}}' | sha256sum)"
 done
 echo 'content: holds'
+```
+"""
+
+DECRYPTED = """
+What was encrypted (`coding` ends in `+hpke`) needs a key that is not here. `clear.bin` is what was
+in it, 16 random bytes and the content; the signed header names its digest, `clear_sha256`.
+
+```sh
+for d in {decrypted}; do
+    want=$(awk -F'"clear_sha256":"' '{{print substr($2,1,64)}}' $d/header.json)
+    test "$(sha256sum < $d/clear.bin)" = "$want  -"
+    test "$(tail -c +17 $d/clear.bin | sha256sum)" = "$(sha256sum < $d/content)"
+done
+echo 'decrypted content: holds'
 ```
 """
 
@@ -307,6 +323,8 @@ def _sections(parts: Parts, notes: list[str]) -> Iterator[str]:
         yield PAYLOAD.format(whole=" ".join(parts.whole))
     if parts.contents:
         yield CONTENT.format(contents=" ".join(parts.contents))
+    if parts.decrypted:
+        yield DECRYPTED.format(decrypted=" ".join(parts.decrypted))
     yield SIGNATURE.format(frames=frames, arc=ARC)
     if parts.chained or parts.journal:
         chained = " ".join([*parts.chained, *parts.journal])

@@ -1,6 +1,7 @@
 """Runs a node's daemon as this process: logs, the ready file, and nothing else."""
 
 import asyncio
+import resource
 from pathlib import Path
 
 from nodes.config import load_config
@@ -13,6 +14,7 @@ def run_node(config_path: Path, ready_file: Path | None = None) -> None:
 
     Raises Fatal, for the command line to translate.
     """
+    forbid_core_dumps()
     config = load_config(config_path)
     configure_logs(config.log)
     daemon = Daemon(config)
@@ -24,3 +26,8 @@ def run_node(config_path: Path, ready_file: Path | None = None) -> None:
             draft.replace(ready_file)
 
     asyncio.run(daemon.run(announce))
+
+
+def forbid_core_dumps() -> None:
+    """Let this process leave no image of its memory: keys are in it."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -84,6 +84,12 @@ class Telemetry:
             registry=self.registry,
         )
 
+        self.own_key_ended = Gauge(
+            "bbaj_own_key_ended",
+            "1 while our packet key has ended and is not renewed.",
+            registry=self.registry,
+        )
+
     def _counter(self, name: str, text: str, label: str) -> Counter:
         return Counter(name, text, [label], registry=self.registry)
 

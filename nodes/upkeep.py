@@ -34,17 +34,17 @@ async def prepare_database(config: Config) -> list[str]:
 
 
 async def require_topology(config: Config) -> None:
-    """Look whether our own broker has what the links stand on.
+    """Look whether our own broker has what systems and links stand on.
 
     Raises TopologyFault naming what is missing, and BrokerUnsupported. A broker that cannot be
-    reached now is no fault: the links wait for it.
+    reached now is no fault: the links wait for it. So do they where a child's queues are missing:
+    children come while the node runs, and their siblings must not feel it.
     """
     broker = config.broker
     if broker is None:
         return
-    labels = [child.label for child in config.children if child.standing == "active"]
     wanted = {
-        broker.vhost: read_queues(labels) if labels else [],
+        broker.vhost: read_queues([]),
         broker.local_vhost: read_local_queues([each.name for each in config.systems]),
     }
     faults = []

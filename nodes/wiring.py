@@ -8,26 +8,29 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import msgspec
 
 from exchange.amqp import ClientTls, LocalEndpoint, OwnBrokerEndpoint, ParentEndpoint, PlainLogin
+from exchange.core.registry import Registry
 from exchange.core.rules import Rules
 from exchange.gate import Gate
+from exchange.issuer_gate import IssuerGate
 from exchange.links import Link
 from exchange.local import LocalSystem
 from exchange.ports import Clock, Observer
 from exchange.service import Service
 from exchange.supervisor import Backoff
-from exchange.topology import Definitions, Names, hash_password, plan
-from nodes.config import Broker, Config, read_secret
-from schemas.addresses import parent_of
+from exchange.topology import Definitions, Names, hash_password, link_key, plan
+from nodes.card_files import certificate_files
+from nodes.config import Broker, Config, Pkcs11, read_secret
+from nodes.keyring import GIVEN, KeyFolder, KeyToken
+from nodes.passphrases import passphrase_of, read_passphrase_file
 from schemas.documents.registry import TYPES
+from schemas.errors import FormatError
 from signing.at_rest import AtRest
+from signing.authority import load_issuer
 from signing.chain import TrustStore
-from signing.keys import (
-    JournalSigner,
-    load_certificate,
-    load_crl,
-    load_journal_signer,
-    load_packet_signer,
-)
+from signing.encryption import EncryptionKeyring
+from signing.errors import KeyFileDamagedError, KeyFileMissingError
+from signing.genesis import Genesis, read_genesis
+from signing.keys import JournalSigner, load_certificate, load_crl
 from signing.notes import origin
 from store.postgres import PostgresArchive
 
@@ -41,13 +44,14 @@ class Vault(msgspec.Struct, frozen=True):
     gate: Gate
     journal: JournalSigner
     origin: str
+    keys: KeyFolder
 
 
-def rules_of(config: Config) -> Rules:
-    """Return what the node decides by."""
+def rules_of(config: Config, registry: Registry) -> Rules:
+    """Return what the node decides by; the gate holds the same registry."""
     return Rules(
         here=config.address,
-        children={child.label: child for child in config.children},
+        registry=registry,
         limits=config.limits,
         types=frozenset(TYPES),
         systems={system.name: system.types for system in config.systems},
@@ -60,27 +64,83 @@ def open_trust(config: Config) -> TrustStore:
     trust = TrustStore(load_certificate(config.keys.root))
     folders = (config.keys.authorities, config.keys.folder)
     files = [path for folder in folders for path in sorted(folder.glob("*.pem"))]
+    files += certificate_files(config.keys.cards)
+    files += sorted((config.keys.folder / GIVEN).glob("*.pem"))
     trust.add_certificates([load_certificate(path) for path in files])
     return trust
 
 
+def open_keys(config: Config) -> KeyFolder:
+    """Return the node's keys, a switch that was cut off finished first. Raises KeyFileError."""
+    keys = config.keys
+    token = None if keys.pkcs11 is None else open_token(keys.pkcs11)
+    folder = KeyFolder(keys.folder, config.address, passphrase_of(keys), token)
+    folder.open()
+    return folder
+
+
+def open_token(place: Pkcs11) -> KeyToken:
+    """Return the token that holds packet keys. Raises KeyFileError, each with what to do."""
+    try:
+        from signing.pkcs11 import Token, TokenPlace  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise KeyFileMissingError(
+            "keys.pkcs11: python-pkcs11 is not installed: install bbaj with its extra `pkcs11`"
+        ) from error
+    pin = read_passphrase_file(place.pin_file).decode()
+    return Token(TokenPlace(place.module, place.token, place.label), pin)
+
+
 def open_vault(config: Config, epoch: int = 1) -> Vault:
     """Load keys and trust. Raises KeyFileError, each with what to do."""
-    secret = read_secret(config.keys.passphrase_file)
-    passphrase = None if secret is None else secret.encode()
-    folder = config.keys.folder
-    packet = load_packet_signer(folder / "packet.key", folder / "packet.pem", passphrase)
-    journal = load_journal_signer(folder / "journal.key", folder / "journal.pem", passphrase)
+    keys = open_keys(config)
+    packet, journal = keys.packet_signer(), keys.journal_signer()
     trust = open_trust(config)
     gate = Gate(
         here=config.address,
         epoch=epoch,
         trust=trust,
         signer=packet,
+        journal=journal,
+        encryption=keys.encryption(),
         at_rest=AtRest(config.data / "at-rest"),
         limits=config.limits,
+        registry=Registry(config.address),
+        issuer=open_issuer(config, journal),
     )
-    return Vault(gate, journal, origin(config.address, epoch))
+    return Vault(gate, journal, origin(config.address, epoch), keys)
+
+
+def open_issuer(config: Config, journal: JournalSigner) -> IssuerGate | None:
+    """Return the authority whose key lies in the key folder, or None. Raises KeyFileError."""
+    path = config.keys.folder / "authority.key"
+    if not path.exists():
+        return None
+    issuer = load_issuer(path, path.with_suffix(".pem"), passphrase_of(config.keys))
+    if issuer.subtree != config.address:
+        raise KeyFileDamagedError(
+            f"{path} is the key of {issuer.subtree}'s authority: it belongs to that node"
+        )
+    return IssuerGate(issuer, journal)
+
+
+def load_genesis(config: Config) -> Genesis | None:
+    """Return what the genesis file says, or None without one. Raises KeyFileError."""
+    path = config.keys.genesis
+    if path is None:
+        return None
+    try:
+        text, signature = path.read_bytes(), path.with_suffix(".sig").read_bytes()
+        return read_genesis(text, signature, load_certificate(config.keys.root))
+    except OSError as error:
+        raise KeyFileMissingError(f"{error.filename}: {error.strerror}: fetch it again") from error
+    except FormatError as error:
+        raise KeyFileDamagedError(f"{path}: {error.detail}: fetch it again") from error
+
+
+def load_encryption(config: Config) -> EncryptionKeyring:
+    """Return the node's encryption keys. Raises KeyFileError, naming the file."""
+    return EncryptionKeyring.load(config.keys.folder, passphrase_of(config.keys))
 
 
 def database_url(config: Config) -> str:
@@ -124,28 +184,21 @@ def build_service(config: Config, vault: Vault, clock: Clock, observer: Observer
     service = Service(
         gate=vault.gate,
         archive=archive,
-        rules=rules_of(config),
+        rules=rules_of(config, vault.gate.registry),
         clock=clock,
         observer=observer,
+        keys=vault.keys,
     )
     executor = ThreadPoolExecutor(AUTHENTICATING_THREADS, thread_name_prefix="authenticate")
     return Node(config, vault, archive, service, {}, {}, executor)
 
 
-async def attach_links(node: Node, cursors: Mapping[str, int], clock: Clock) -> None:
+async def attach_links(node: Node, clock: Clock) -> None:
     """Make the links and local systems, standing where the record says."""
-    rules = node.service.state.rules
-    for neighbour in rules.neighbours:
-        node.links[neighbour] = Link(
-            neighbour,
-            is_parent=neighbour == parent_of(rules.here),
-            gate=node.vault.gate,
-            archive=node.archive,
-            clock=clock,
-            limits=rules.limits,
-            executor=node.executor,
-            cursors=dict(cursors),
-        )
+    uplink = node.config.uplink
+    children = node.service.state.registry.children
+    for neighbour in (*([] if uplink is None else [uplink]), *children):
+        node.links[neighbour] = make_link(node, neighbour, clock)
     for system in node.config.systems:
         local = LocalSystem(
             system.name,
@@ -153,7 +206,7 @@ async def attach_links(node: Node, cursors: Mapping[str, int], clock: Clock) -> 
             gate=node.vault.gate,
             archive=node.archive,
             clock=clock,
-            cursors=dict(cursors),
+            cursors=dict(node.service.state.effects.cursors),
         )
         local.attach(node.service)
         node.systems[system.name] = local
@@ -161,21 +214,35 @@ async def attach_links(node: Node, cursors: Mapping[str, int], clock: Clock) -> 
     await node.service.attach(list(node.links.values()), boxes)
 
 
+def make_link(node: Node, neighbour: str, clock: Clock) -> Link:
+    """Return the link to a neighbour, standing where the record says."""
+    return Link(
+        neighbour,
+        is_parent=neighbour == node.config.uplink,
+        gate=node.vault.gate,
+        archive=node.archive,
+        clock=clock,
+        limits=node.config.limits,
+        executor=node.executor,
+        cursors=dict(node.service.state.effects.cursors),
+    )
+
+
 def parent_endpoint(config: Config) -> ParentEndpoint | None:
     """Return the endpoint at the parent's broker, or None at the root."""
     if config.parent is None:
         return None
-    secret = read_secret(config.keys.passphrase_file)
     folder = config.keys.folder
     tls = ClientTls(
         config.keys.root,
         folder / "link.pem",
         folder / "link.key",
-        None if secret is None else secret.encode(),
+        passphrase_of(config.keys),
     )
     return ParentEndpoint(
         address=config.address,
         urls=config.parent.urls,
+        parent=config.uplink,
         vhost=config.parent.vhost,
         tls=tls,
         heartbeat_s=config.limits.heartbeat_s,
@@ -184,8 +251,8 @@ def parent_endpoint(config: Config) -> ParentEndpoint | None:
 
 
 def own_endpoint(config: Config) -> OwnBrokerEndpoint | None:
-    """Return the endpoint at our own broker for the children, or None without any."""
-    if config.broker is None or not config.children:
+    """Return the endpoint at our own broker for the children; None where there is no broker."""
+    if config.broker is None:
         return None
     return OwnBrokerEndpoint(
         address=config.address,
@@ -219,23 +286,43 @@ def login_of(broker: Broker) -> PlainLogin:
     return PlainLogin(broker.user, read_secret(broker.password_file) or "")
 
 
-def broker_plan(config: Config) -> tuple[Names, Definitions]:
-    """Return what the node's broker must hold. The node has a broker."""
+def broker_names(config: Config) -> Names:
+    """Return what names things on the node's broker. The node has one."""
     assert config.broker is not None, "a leaf has no broker to provision"
-    names = Names(
+    return Names(
         config.address,
         config.broker.user,
         config.broker.vhost,
         config.broker.local_vhost,
     )
+
+
+def broker_plan(
+    config: Config, registry: Registry, guests: Mapping[str, str] | None = None
+) -> Definitions:
+    """Return what the node's broker must hold for its systems and the children of its cards.
+
+    The node has a broker. A suspended child keeps its login, and hears over it what its standing
+    is; `guests` are as in `exchange.topology.plan`.
+    """
+    assert config.broker is not None, "a leaf has no broker to provision"
     systems = {
         system.name: hash_password(system.name, read_secret(system.password_file) or "")
         for system in config.systems
     }
-    labels = [child.label for child in config.children if child.standing == "active"]
     login = login_of(config.broker)
-    daemon_hash = hash_password(login.user, login.password)
-    return names, plan(names, labels, systems, daemon_password_hash=daemon_hash)
+    return plan(
+        broker_names(config),
+        child_keys(registry),
+        systems,
+        daemon_password_hash=hash_password(login.user, login.password),
+        guests=guests,
+    )
+
+
+def child_keys(registry: Registry) -> list[str]:
+    """Return the link keys of the children, suspended ones included."""
+    return [link_key(registry.here, address) for address in registry.children]
 
 
 def load_crls(config: Config) -> list[bytes]:

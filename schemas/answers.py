@@ -8,7 +8,7 @@ from schemas import wire
 from schemas.addresses import Address
 from schemas.header import Count, PacketId, Sha256Hex, Size
 from schemas.moments import InstantText
-from schemas.objects import Detail
+from schemas.object_header import Detail
 from schemas.reasons import Reason
 
 RECEIPT = "receipt/1"

@@ -35,8 +35,15 @@ MediaType = Annotated[
     msgspec.Meta(pattern=whole(r"[a-z0-9]+/[a-z0-9][a-z0-9.+-]*"), max_length=100),
 ]
 FlowCode = Literal["info", "admin", "oper", "tech", "result"]
-Coding = Literal["salt", "salt+deflate"]
-"""The steps from content to payload, in their only order; later versions add encryption."""
+Coding = Literal[
+    "salt",
+    "salt+deflate",
+    "salt+hpke",
+    "salt+deflate+hpke",
+    "salt+pad+hpke",
+    "salt+deflate+pad+hpke",
+]
+"""The steps from content to payload, in their only order (clause 5)."""
 
 
 class PayloadFacts(
@@ -50,6 +57,12 @@ class PayloadFacts(
     media_type: MediaType
     coding: Coding
     clear_sha256: Sha256Hex | None = None
+    """Of salt and content; there exactly when the payload is encrypted."""
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Say whether the last step of `coding` is encryption."""
+        return is_encrypted(self.coding)
 
 
 class Part(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -95,11 +108,27 @@ class Header(
 
 
 _decoder = msgspec.json.Decoder(Header)
+_PAYLOAD = b',"payload":{'
+
+
+def is_encrypted(coding: str) -> bool:
+    """Say whether a coding ends in encryption."""
+    return coding.endswith("+hpke")
 
 
 def encode_header(header: Header) -> bytes:
     """Return the one encoding of `header`."""
     return wire.encode(header)
+
+
+def encode_binding(header: Header) -> bytes:
+    """Return the encoding of `header` without `payload`: what an encrypted payload is bound to.
+
+    No string of a header has a quote in it, so the first place that looks like the field is it.
+    """
+    encoded = encode_header(header)
+    start = encoded.index(_PAYLOAD)
+    return encoded[:start] + encoded[encoded.index(b"}", start) + 1 :]
 
 
 def decode_header(raw: bytes) -> Header:
@@ -110,8 +139,8 @@ def decode_header(raw: bytes) -> Header:
     header = wire.decode(raw, _decoder)
     if header.seq is None or header.part is not None:
         raise FormatError(Reason.FORMAT_INVALID, "header needs seq; part is reserved")
-    if header.payload.clear_sha256 is not None:
-        raise FormatError(Reason.FORMAT_INVALID, "header.payload.clear_sha256 is reserved")
+    if header.payload.is_encrypted != (header.payload.clear_sha256 is not None):
+        raise FormatError(Reason.FORMAT_INVALID, "header.payload.clear_sha256 misfits coding")
     if header.from_ == header.to:
         raise FormatError(Reason.FORMAT_INVALID, "header has from equal to to")
     wire.check_moment("sent", header.sent)

@@ -106,7 +106,9 @@ FIELDS: dict[LeafKind, tuple[str, ...]] = {
     LeafKind.CUSTODY: ("at", "neighbour", "lane", "epoch", "up-to", "chain", "note-sha256"),
     LeafKind.CERTIFICATE: ("at", "sha256", "sha512", "via"),
     LeafKind.CRL: ("at", "sha256", "sha512", "issuer", "number", "via"),
-    LeafKind.OPERATOR: ("at", "who", "what", "id"),
+    LeafKind.CARD: ("at", "sha256", "sha512", "address", "number", "standing", "via"),
+    LeafKind.POLICY: ("at", "sha256", "sha512", "name"),
+    LeafKind.OPERATOR: ("at", "who", "what", "id", "verdict", "detail"),
     LeafKind.EPOCH: ("at", "address", "epoch", "origin"),
 }
 """The kinds written so far, each with its fields in order."""

@@ -16,11 +16,24 @@ import msgspec
 from schemas import wire
 from schemas.addresses import Address
 from schemas.errors import FormatError
-from schemas.header import Count, PacketId, Sha256Hex, Size
+from schemas.header import Count, Sha256Hex, Size
 from schemas.limits import HEADER_BYTES_MAX, MESSAGE_BYTES_MAX, SIGNATURE_BYTES_MAX
 from schemas.moments import InstantText
+from schemas.object_header import Body, Detail, ObjectHeader
 from schemas.patterns import whole
 from schemas.reasons import Reason
+from schemas.statements import (
+    Alarm,
+    Card,
+    Grant,
+    Invitation,
+    Join,
+    Keys,
+    NoCard,
+    Request,
+    Statement,
+    Welcome,
+)
 
 MAGIC = b"BBAL"
 VERSION = 1
@@ -32,11 +45,10 @@ _LENGTH = struct.Struct(">H")
 
 Lane = Literal["fast", "bulk"]
 Nonce = Annotated[str, msgspec.Meta(pattern=whole(r"[0-9a-f]{32}"))]
-Detail = Annotated[str, msgspec.Meta(pattern=whole(r"[ !#-\[\]-~]*"), max_length=300)]
 
 
 class Kind(IntEnum):
-    """What a link object is; 9 and above are reserved for checkpoints, cosignatures and cards."""
+    """What an object is; 20 and above are reserved for checkpoints and cosignatures."""
 
     BUNDLE = 1
     CUSTODY_NOTE = 2
@@ -46,31 +58,17 @@ class Kind(IntEnum):
     ASK = 6
     CERTIFICATE = 7
     CRL = 8
-
-
-class ObjectHeader(
-    msgspec.Struct,
-    frozen=True,
-    gc=False,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    rename={"from_": "from"},
-):
-    """What every kind begins with; `number` rises with each object of an issuer and kind."""
-
-    from_: Address
-    to: Address
-    epoch: Count
-    number: Count
-    certificate: Sha256Hex
-
-
-class Body(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """The digest and size (bytes) of what follows the signature."""
-
-    sha256: Sha256Hex
-    size: Size
+    CARD = 9
+    KEYS = 10
+    NO_CARD = 11
+    REQUEST = 12
+    GRANT = 13
+    ISSUED = 14
+    ALARM = 15
+    INVITATION = 16
+    JOIN = 17
+    WELCOME = 18
+    CARD_LIST = 19
 
 
 class StreamPosition(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -136,10 +134,16 @@ class Void(ObjectHeader, frozen=True, gc=False, kw_only=True):
 
 
 class Ask(ObjectHeader, frozen=True, gc=False, kw_only=True):
-    """Asks the neighbour for a certificate by its SHA-256, or for all of its CRLs."""
+    """Asks the neighbour for something that it may have, or may ask for in turn.
 
-    what: Literal["certificate", "crls"]
+    A certificate by its SHA-256; all of its CRLs; the card of `address`; or what the authority
+    `address` has issued from entry `after` on.
+    """
+
+    what: Literal["certificate", "crls", "card", "issued"]
     sha256: Sha256Hex | None = None
+    address: Address | None = None
+    after: Size | None = None
 
 
 class Certificate(ObjectHeader, frozen=True, gc=False, kw_only=True):
@@ -155,7 +159,63 @@ class Crl(ObjectHeader, frozen=True, gc=False, kw_only=True):
     body: Body
 
 
-AnyObject = Bundle | CustodyNote | Hello | Refusal | Void | Ask | Certificate | Crl
+class CardList(ObjectHeader, frozen=True, gc=False, kw_only=True):
+    """Says which cards the issuer holds of those it shares with the neighbour.
+
+    The body has a line for each: address, number, SHA-256 of the card (docs/protocol.md 13.9).
+    """
+
+    body: Body
+
+
+class Issued(ObjectHeader, frozen=True, gc=False, kw_only=True):
+    """Brings entries `first` up to (not with) `last` of the log of what `authority` has issued.
+
+    The body has, as `pack_pieces`: the log's signed head (a C2SP checkpoint of `size` entries),
+    then the entries. What proves them is the head, whoever brings them: `journal` is the
+    certificate of the authority's journal key, which signs it.
+    """
+
+    authority: Address
+    journal: Sha256Hex
+    first: Size
+    last: Size
+    size: Size
+    body: Body
+
+
+AnyObject = (
+    Bundle
+    | CustodyNote
+    | Hello
+    | Refusal
+    | Void
+    | Ask
+    | Certificate
+    | Crl
+    | CardList
+    | Issued
+    | Statement
+    | Invitation
+    | Join
+    | Welcome
+)
+WithBody = (
+    Bundle
+    | Certificate
+    | Crl
+    | Card
+    | Keys
+    | CardList
+    | Request
+    | Grant
+    | Issued
+    | Alarm
+    | Invitation
+    | Join
+    | Welcome
+)
+"""Kinds that name a body; nothing may follow the signature of the others."""
 
 _TYPES: dict[Kind, type[AnyObject]] = {
     Kind.BUNDLE: Bundle,
@@ -166,6 +226,17 @@ _TYPES: dict[Kind, type[AnyObject]] = {
     Kind.ASK: Ask,
     Kind.CERTIFICATE: Certificate,
     Kind.CRL: Crl,
+    Kind.CARD: Card,
+    Kind.KEYS: Keys,
+    Kind.NO_CARD: NoCard,
+    Kind.REQUEST: Request,
+    Kind.GRANT: Grant,
+    Kind.ISSUED: Issued,
+    Kind.ALARM: Alarm,
+    Kind.INVITATION: Invitation,
+    Kind.JOIN: Join,
+    Kind.WELCOME: Welcome,
+    Kind.CARD_LIST: CardList,
 }
 _KINDS = {type_: kind for kind, type_ in _TYPES.items()}
 _DECODERS = {kind: msgspec.json.Decoder(type_) for kind, type_ in _TYPES.items()}
@@ -233,6 +304,8 @@ def _check_moments(header: AnyObject) -> None:
             wire.check_moment("clock", header.clock)
         case Refusal() if header.again_at is not None:
             wire.check_moment("again_at", header.again_at)
+        case Invitation():
+            wire.check_moment("ends", header.ends)
         case _:
             pass
 
@@ -277,34 +350,3 @@ def unpack_bundle_body(body: bytes) -> tuple[list[bytes], list[bytes]]:
     if end != len(body):
         raise FormatError(Reason.FORMAT_INVALID, f"{len(body) - end} bytes behind the last entry")
     return certificates, entries
-
-
-__all__ = [
-    "MAGIC",
-    "NO_CHAIN",
-    "AnyObject",
-    "Ask",
-    "Body",
-    "Bundle",
-    "Certificate",
-    "Crl",
-    "CustodyNote",
-    "CutObject",
-    "Detail",
-    "Hello",
-    "Kind",
-    "Lane",
-    "Nonce",
-    "ObjectHeader",
-    "PacketId",
-    "Refusal",
-    "StreamPosition",
-    "Void",
-    "cut_object",
-    "join_object",
-    "object_signed_bytes",
-    "pack_bundle_body",
-    "pack_pieces",
-    "unpack_bundle_body",
-    "unpack_pieces",
-]

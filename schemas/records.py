@@ -207,6 +207,8 @@ class PendingDrop(msgspec.Struct, frozen=True, gc=False):
     media_type: str | None
     bucket: str
     sealed: bytes
+    awaits: str | None = None
+    """`card` while it waits for what its recipient's card says."""
 
 
 class Released(msgspec.Struct, frozen=True, gc=False):
@@ -227,6 +229,158 @@ class LinkMark(msgspec.Struct, frozen=True, gc=False):
     why: str
 
 
+class CardRow(msgspec.Struct, frozen=True, gc=False):
+    """A card, as its issuer signed it; the highest number of an address counts."""
+
+    address: str
+    issuer: str
+    number: int
+    sha256: bytes
+    object: bytes
+    learned: Instant
+
+
+class InstructionRow(msgspec.Struct, frozen=True, gc=False):
+    """What an operator has told the node to do; `id` is a UUIDv7, `content` JSON of its kind."""
+
+    id: str
+    given: Instant
+    who: str
+    """The operator's pseudonymous id."""
+    what: str
+    content: bytes
+
+
+class InstructionOutcome(msgspec.Struct, frozen=True, gc=False):
+    """What became of an instruction; `content` is JSON of its kind."""
+
+    id: str
+    at: Instant
+    state: str
+    """`done` or `refused`."""
+    content: bytes
+
+
+class InvitationRow(msgspec.Struct, frozen=True, gc=False):
+    """An invitation that this node has given."""
+
+    id: str
+    address: str
+    made: Instant
+    ends: Instant
+    certificate: str
+    """SHA-256 of its enrolment certificate, hex."""
+
+
+class InvitationUse(msgspec.Struct, frozen=True, gc=False):
+    """What became of an invitation: used up by one machine, withdrawn, or tried in vain."""
+
+    id: str
+    request: bytes
+    """SHA-256 of the `Join` object's body: the same machine asking again is no second use."""
+    at: Instant
+    state: str
+    """`taken` or `withdrawn`, one of them once; or `refused`."""
+    detail: str
+    """Of `taken`: SHA-256 of our request to the authority, hex. Else the reason."""
+
+
+class RequestRow(msgspec.Struct, frozen=True, gc=False):
+    """A signed `Request`: one of ours, or (at an authority) one that it has answered."""
+
+    sha256: bytes
+    issuer: str
+    subject: str
+    what: str
+    made: Instant
+    object: bytes
+
+
+class GrantRow(msgspec.Struct, frozen=True, gc=False):
+    """The signed answer to a request."""
+
+    request: bytes
+    outcome: str
+    """`granted` or `refused`."""
+    at: Instant
+    object: bytes
+
+
+class IssuedRow(msgspec.Struct, frozen=True, gc=False):
+    """One entry of the log of what an authority has issued."""
+
+    authority: str
+    index: int
+    entry: bytes
+    certificate: bytes | None
+    """SHA-256 of the certificate that the entry is."""
+
+
+class IssuedHead(msgspec.Struct, frozen=True, gc=False):
+    """A signed head of such a log."""
+
+    authority: str
+    size: int
+    note: str
+    at: Instant
+    journal: str
+    """SHA-256 of the certificate whose journal key signed it, hex."""
+
+
+class AlarmRow(msgspec.Struct, frozen=True, gc=False):
+    """An `Alarm` about what an authority issues: ours, or one from below."""
+
+    sha256: bytes
+    issuer: str
+    authority: str
+    what: str
+    evidence: bytes
+    """SHA-256 of the body: the same evidence raises no second alarm."""
+    at: Instant
+    object: bytes
+
+
+class Certified(msgspec.Struct, frozen=True, gc=False):
+    """What this node's authority has certified, and under which certificate that was asked for."""
+
+    sha256: bytes
+    serial: str
+    """Hex."""
+    address: str
+    purpose: str
+    asked_under: bytes | None
+    """SHA-256 of the certificate whose key signed the request to renew; None at a joining."""
+    at: Instant
+
+
+class Revoked(msgspec.Struct, frozen=True, gc=False):
+    """A certificate that this node's authority has revoked; entries are never taken back."""
+
+    sha256: bytes
+    reason: str
+    at: Instant
+    by: str
+    """Who asked: an address, or an operator's pseudonymous id."""
+
+
+class OwnKey(msgspec.Struct, frozen=True, gc=False):
+    """A public key that this node made: a certificate of any other in our name is not ours."""
+
+    sha256: bytes
+    """Of its SubjectPublicKeyInfo, DER."""
+    purpose: str
+    made: Instant
+
+
+class AccessRow(msgspec.Struct, frozen=True, gc=False):
+    """One use of a command, allowed or refused by the policy on rights."""
+
+    at: Instant
+    who: str
+    what: str
+    allowed: bool
+
+
 class Changes(msgspec.Struct, gc=False):
     """Everything that one group of events causes: committed whole or not at all."""
 
@@ -241,8 +395,22 @@ class Changes(msgspec.Struct, gc=False):
     certificates: list[CertificateRow] = []
     crls: list[CrlRow] = []
     drops: list[DropOutcome] = []
+    waiting: list[PendingDrop] = []
+    """Documents that cannot be sealed yet; one that is pending already is marked."""
     released: list[Released] = []
     link_marks: list[LinkMark] = []
+    cards: list[CardRow] = []
+    outcomes: list[InstructionOutcome] = []
+    invitations: list[InvitationRow] = []
+    invitation_uses: list[InvitationUse] = []
+    requests: list[RequestRow] = []
+    grants: list[GrantRow] = []
+    issued: list[IssuedRow] = []
+    issued_heads: list[IssuedHead] = []
+    alarms: list[AlarmRow] = []
+    certified: list[Certified] = []
+    revoked: list[Revoked] = []
+    own_keys: list[OwnKey] = []
     open: list[OpenRow] = []
     """Inserted, or put in the place of the row with the same `frame`."""
     closed: list[int] = []

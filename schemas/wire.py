@@ -44,6 +44,23 @@ def decode(raw: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
     return header
 
 
+def decode_text(raw: bytes, decoder: "msgspec.json.Decoder[T]", bytes_max: int) -> T:
+    """Return what the body of a statement says: UTF-8, else in one encoding like a header.
+
+    Raises FormatError(format-invalid) for every departure, naming the first.
+    """
+    if len(raw) > bytes_max:
+        detail = f"text of {len(raw)} bytes, limit {bytes_max}"
+        raise FormatError(Reason.FORMAT_INVALID, detail)
+    try:
+        text = decoder.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise FormatError(Reason.FORMAT_INVALID, f"text: {describe(error)}") from error
+    if _encoder.encode(text) != raw:
+        raise FormatError(Reason.FORMAT_INVALID, "text is not in its one encoding")
+    return text
+
+
 def describe(error: Exception) -> str:
     """Return a decoder's complaint as printable ASCII of bounded length, without its input."""
     return printable(str(error))

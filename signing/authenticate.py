@@ -6,22 +6,38 @@ from several threads at once; the cryptography frees the interpreter lock.
 """
 
 import hashlib
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from schemas.addresses import parent_of
+from schemas.cards import enrolment_address
 from schemas.errors import FormatError
 from schemas.frame import Frame, cut
 from schemas.header import Header
 from schemas.limits import Limits
 from schemas.moments import Instant
-from schemas.objects import Bundle, Certificate, Crl, CutObject, cut_object
+from schemas.objects import AnyObject, CutObject, WithBody, cut_object
 from schemas.reasons import Reason
-from schemas.routes import route_allows
+from schemas.statements import Alarm, Card, Grant, Join, Keys, NoCard, Request, Statement
 from signing.chain import Missing, TrustStore, Untrusted
-from signing.profiles import Purpose
+from signing.profiles import NODE_LIFE_US, Purpose
 from signing.seal import check_signature, is_one_encoding, is_signed_by
+
+
+class Routes(Protocol):
+    """Which frames a link may bring, by the cards at hand (docs/protocol.md clause 9.3)."""
+
+    def allows(self, neighbour: str, from_: str, to: str, now: Instant, grace_us: int) -> bool:
+        """Say whether the link from `neighbour` may bring a frame of these two ends."""
+
+    def may_lag(self, neighbour: str, from_: str) -> bool:
+        """Say whether a card still on its way might admit a frame that is not allowed."""
+
+
+RETURN_LIMIT_US = NODE_LIFE_US[Purpose.LINK]
+"""Past its certificate's end, a node may return for so long: its link certificate ends then."""
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -49,15 +65,20 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
 class Held(msgspec.Struct, frozen=True, gc=False):
     """It cannot be said yet: something is missing for the frame's certificate (hex SHA-256).
 
-    `class`: its retention class is on no list of the caller's, which alone finds that out.
+    `card`: all else holds, and only a newer card of the sender would admit it over this link;
+    `certificate` has the sender's address then. `class`: its retention class is on no list of the
+    caller's, which alone finds that out.
     """
 
-    missing: Literal["certificate", "crl", "class"]
+    missing: Literal["certificate", "crl", "card", "class"]
     detail: str
     certificate: str
     raw: bytes
     frame_sha256: bytes
     header: Header
+
+
+_BAD_ENCODING = "signature is not strict DER with a low S"
 
 
 class _Fault(msgspec.Struct, frozen=True, gc=False):
@@ -66,24 +87,40 @@ class _Fault(msgspec.Struct, frozen=True, gc=False):
     proven: bool = False
 
 
-def authenticate(  # noqa: PLR0911 - one return for each verdict, in the order of the clause
+def authenticate(
     raw: bytes,
     *,
     trust: TrustStore,
-    here: str,
+    routes: Routes,
     neighbour: str,
     now: Instant,
     limits: Limits,
 ) -> Accepted | Refused | Held:
-    """Judge a frame that `neighbour` brought to `here`."""
+    """Judge a frame that `neighbour` brought; the old way counts for the hold limit too."""
     try:
         frame = cut(raw)
     except FormatError as error:
         return Refused(error.reason, error.detail, raw, _sha256(raw), None, proven=False)
+    if not is_one_encoding(frame.signature):
+        return _refuse(frame, _Fault(Reason.FORMAT_INVALID, _BAD_ENCODING))
     header = frame.header
-    fault = _check_before_trust(frame, here, neighbour)
-    if fault is not None:
-        return _refuse(frame, fault)
+    if routes.allows(neighbour, header.from_, header.to, now, limits.hold_limit_us):
+        return _judge_seal(frame, trust, now, limits)
+    detail = f"link from {neighbour} may not bring {header.from_} to {header.to}"
+    if routes.may_lag(neighbour, header.from_):
+        verdict = _judge_seal(frame, trust, now, limits)
+        if isinstance(verdict, Held):
+            return verdict
+        if isinstance(verdict, Accepted):
+            return Held("card", detail, header.from_, raw, verdict.frame_sha256, header)
+    return _refuse(frame, _Fault(Reason.ROUTE_FORBIDDEN, detail))
+
+
+def _judge_seal(
+    frame: Frame, trust: TrustStore, now: Instant, limits: Limits
+) -> Accepted | Refused | Held:
+    """Judge certificate, signature and payload."""
+    header = frame.header
     standing = trust.judge(
         header.certificate,
         header.from_,
@@ -93,14 +130,14 @@ def authenticate(  # noqa: PLR0911 - one return for each verdict, in the order o
         limits,
     )
     if isinstance(standing, Missing):
-        digest = _sha256(raw)
-        return Held(standing.what, standing.detail, header.certificate, raw, digest, header)
+        digest = _sha256(frame.raw)
+        return Held(standing.what, standing.detail, header.certificate, frame.raw, digest, header)
     if isinstance(standing, Untrusted):
         return _refuse(frame, _Fault(standing.reason, standing.detail))
     assert isinstance(standing.public_key, ec.EllipticCurvePublicKey), "packet keys are P-256"
     if not is_signed_by(standing.public_key, frame.signature, frame.signed):
         return _refuse(frame, _Fault(Reason.SIG_INVALID, "signature does not hold"))
-    payload = memoryview(raw)[frame.head_bytes :]
+    payload = memoryview(frame.raw)[frame.head_bytes :]
     fault = _check_payload(header, payload)
     if fault is not None:
         return _refuse(frame, fault)
@@ -116,33 +153,77 @@ def check_object(
     now: Instant,
     limits: Limits,
 ) -> CutObject:
-    """Return the neighbour's link object once signature, ends and body have held.
+    """Return what a neighbour brings, once signature, ends and body have held.
 
-    A neighbour's objects are taken although the CRLs at hand are stale: it is the neighbour who
-    brings the new ones. Raises FormatError with the reason of the first failure; `sender-unknown`
-    where the neighbour's certificate has not come yet: ask for it.
+    Link objects must be the neighbour's own and for us; statements may be anybody's. Both are
+    taken although the CRLs at hand are stale: it is the neighbour who brings the new ones. Raises
+    FormatError with the reason of the first failure; `sender-unknown` where the issuer's
+    certificate has not come yet: ask for it.
     """
     found = cut_object(raw)
     header = found.header
-    if (header.from_, header.to) != (neighbour, here):
-        detail = f"object of {header.from_} to {header.to} on the link from {neighbour}"
-        raise FormatError(Reason.ROUTE_FORBIDDEN, detail)
-    key = _neighbours_key(trust, header.certificate, neighbour, now, limits)
-    reason = check_signature(key, found.signature, found.signed)
-    if reason is not None:
-        raise FormatError(reason, "object: signature does not hold, or is not in its one encoding")
-    _check_body(found)
+    _check_ends(header, here, neighbour)
+    match header:
+        case Join():
+            named, purpose = enrolment_address(here, header.invitation), Purpose.ENROLMENT
+        case _:
+            named, purpose = header.from_, Purpose.PACKET
+    if _may_come_late(header):
+        limits = msgspec.structs.replace(limits, late_limit_us=RETURN_LIMIT_US)
+    check_signer(found, named, purpose, trust=trust, now=now, limits=limits)
     return found
 
 
-def _check_before_trust(frame: Frame, here: str, neighbour: str) -> _Fault | None:
-    if not is_one_encoding(frame.signature):
-        return _Fault(Reason.FORMAT_INVALID, "signature is not strict DER with a low S")
-    header = frame.header
-    if not route_allows(here, neighbour, from_=header.from_, to=header.to):
-        detail = f"link from {neighbour} may not bring {header.from_} to {header.to}"
-        return _Fault(Reason.ROUTE_FORBIDDEN, detail)
-    return None
+def _may_come_late(header: AnyObject) -> bool:
+    """Say whether a node that was away for long may sign an object with its ended key.
+
+    It must be able to greet, to say what it has taken, and to ask for its next certificate.
+    """
+    if isinstance(header, Request):
+        return header.what == "renew"
+    return not isinstance(header, Statement | Join)
+
+
+def check_signer(
+    found: CutObject,
+    address: str,
+    purpose: Purpose,
+    *,
+    trust: TrustStore,
+    now: Instant,
+    limits: Limits,
+) -> None:
+    """Raise FormatError unless `address` signed an object, and the body is the one it names.
+
+    The certificate may be at most the late limit past its end: what it signs here is no packet,
+    and a node whose key has ended must still be able to ask for another.
+    """
+    standing = trust.judge_neighbour(found.header.certificate, address, purpose, now, limits)
+    if isinstance(standing, Missing):
+        raise FormatError(Reason.SENDER_UNKNOWN, standing.detail)
+    if isinstance(standing, Untrusted):
+        raise FormatError(standing.reason, standing.detail)
+    assert isinstance(standing.public_key, ec.EllipticCurvePublicKey), "such keys are P-256"
+    reason = check_signature(standing.public_key, found.signature, found.signed)
+    if reason is not None:
+        raise FormatError(reason, "object: signature does not hold, or is not in its one encoding")
+    _check_body(found)
+
+
+def _check_ends(header: AnyObject, here: str, neighbour: str) -> None:
+    """Raise FormatError where an object is not between those that its kind is between."""
+    match header:
+        case Card():
+            fits = header.from_ == (parent_of(header.to) or header.to)
+        case Keys():
+            fits = header.from_ == header.to
+        case NoCard() | Request() | Grant() | Alarm():
+            fits = True  # whether the issuer may say it, the node's state decides
+        case _:
+            fits = (header.from_, header.to) == (neighbour, here)
+    if not fits:
+        detail = f"object of {header.from_} to {header.to} on the link from {neighbour}"
+        raise FormatError(Reason.ROUTE_FORBIDDEN, detail)
 
 
 def _check_payload(header: Header, payload: memoryview) -> _Fault | None:
@@ -187,25 +268,9 @@ def _sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def _neighbours_key(
-    trust: TrustStore,
-    fingerprint: str,
-    neighbour: str,
-    now: Instant,
-    limits: Limits,
-) -> ec.EllipticCurvePublicKey:
-    standing = trust.judge_neighbour(fingerprint, neighbour, Purpose.PACKET, now, limits)
-    if isinstance(standing, Missing):
-        raise FormatError(Reason.SENDER_UNKNOWN, standing.detail)
-    if isinstance(standing, Untrusted):
-        raise FormatError(standing.reason, standing.detail)
-    assert isinstance(standing.public_key, ec.EllipticCurvePublicKey), "packet keys are P-256"
-    return standing.public_key
-
-
 def _check_body(found: CutObject) -> None:
     header = found.header
-    if not isinstance(header, Bundle | Certificate | Crl):
+    if not isinstance(header, WithBody):
         if found.body:
             raise FormatError(Reason.FORMAT_INVALID, f"{len(found.body)} bytes behind the object")
         return

@@ -5,9 +5,11 @@ Who may ask for what is not decided here; the caller holds the keys and writes t
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -16,8 +18,8 @@ from cryptography.x509.oid import NameOID
 from schemas.addresses import DNS_SUFFIX, dns_name, is_within, label_of
 from schemas.moments import SECOND, Instant, as_datetime, from_datetime
 from signing.certificates import address_of_dns_name
-from signing.errors import IssueError
-from signing.keys import PrivateKey, fingerprint
+from signing.errors import IssueError, KeyFileDamagedError
+from signing.keys import PrivateKey, fingerprint, load_certificate, load_private_key
 from signing.paths import PublicKey
 from signing.profiles import (
     AUTHORITY_LIFE_US,
@@ -30,6 +32,7 @@ from signing.profiles import (
     Purpose,
     is_key_of,
     is_p256,
+    purpose_of_usages,
 )
 
 REASONS = tuple(
@@ -63,6 +66,17 @@ class Revoked(msgspec.Struct, frozen=True, gc=False):
     serial: int
     at: Instant
     reason: str = "unspecified"
+
+
+def load_issuer(key: Path, certificate: Path, passphrase: bytes | None = None) -> Issuer:
+    """Return an issuer from its files. Raises KeyFileError where they are no pair."""
+    loaded = load_private_key(key, passphrase)
+    parsed = x509.load_der_x509_certificate(load_certificate(certificate))
+    if not isinstance(loaded, ec.EllipticCurvePrivateKey):
+        raise KeyFileDamagedError(f"{key} holds no EC key: restore it from its backup")
+    if loaded.public_key() != parsed.public_key():
+        raise KeyFileDamagedError(f"{certificate} is not for the key in {key}: name the pair")
+    return Issuer(parsed, loaded)
 
 
 def make_root(
@@ -104,7 +118,7 @@ def issue_authority(
     return _sign(_name_issuer(builder, root), root.key)
 
 
-def issue_node(
+def issue_node(  # noqa: PLR0913 - what a certificate says
     authority: Issuer,
     address: str,
     purpose: Purpose,
@@ -112,8 +126,12 @@ def issue_node(
     now: Instant,
     *,
     serial: int | None = None,
+    life_us: int | None = None,
 ) -> x509.Certificate:
-    """Return a node's certificate for one purpose. Raises IssueError."""
+    """Return a node's certificate for one purpose; its life is the profile's where none is given.
+
+    Raises IssueError.
+    """
     subtree = authority.subtree
     if subtree is None or not is_within(address, subtree):
         raise IssueError(f"{address} is outside the authority's subtree {subtree}")
@@ -124,61 +142,103 @@ def issue_node(
         authority.certificate.subject,
         public_key,
         now,
-        _life_within(authority, now, NODE_LIFE_US[purpose]),
+        _life_within(authority, now, NODE_LIFE_US[purpose] if life_us is None else life_us),
         serial,
     )
     names = x509.SubjectAlternativeName([x509.DNSName(dns_name(address))])
-    usages = sorted(KEY_USAGES[purpose], key=lambda usage: usage.dotted_string)
     builder = builder.add_extension(
         x509.BasicConstraints(ca=False, path_length=None), critical=True
     )
     builder = builder.add_extension(_key_usage(issues=False), critical=True)
-    builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+    builder = builder.add_extension(_usages(purpose), critical=False)
     builder = builder.add_extension(names, critical=False)
     return _sign(_name_issuer(builder, authority), authority.key)
 
 
-def issue_crl(issuer: Issuer, revoked: Sequence[Revoked], number: int, now: Instant) -> bytes:
-    """Return the DER of a full CRL. `number` must be higher than any before."""
+def issue_crl(
+    issuer: Issuer,
+    revoked: Sequence[Revoked],
+    number: int,
+    now: Instant,
+    *,
+    before: bytes | None = None,
+) -> bytes:
+    """Return the DER of a full CRL. `number` must be higher than any before.
+
+    `before` is the issuer's last one: its entries stand on the new one too, as they are.
+    """
     life = ROOT_CRL_LIFE_US if issuer.subtree is None else CRL_LIFE_US
+    entries = [] if before is None else list(x509.load_der_x509_crl(before))
+    known = {entry.serial_number for entry in entries}
+    entries += [_entry(entry) for entry in revoked if entry.serial not in known]
     builder = (
-        x509.CertificateRevocationListBuilder()
+        x509.CertificateRevocationListBuilder(revoked_certificates=entries)
         .issuer_name(issuer.certificate.subject)
         .last_update(_moment(now - NOT_BEFORE_SLACK_US))
         .next_update(_moment(now + life))
         .add_extension(x509.CRLNumber(number), critical=False)
         .add_extension(_authority_key_id(issuer), critical=False)
     )
-    for entry in revoked:
-        builder = builder.add_revoked_certificate(_entry(entry))
     signed = builder.sign(issuer.key, _hash(issuer.key), ecdsa_deterministic=True)
     return signed.public_bytes(Encoding.DER)
 
 
-def public_key_of_request(pem: bytes) -> PublicKey:
-    """Return the key of a certificate request, which its own signature must prove.
+def public_key_of_request(request: bytes) -> PublicKey:
+    """Return the key of a certificate request (PEM or DER), which its own signature must prove.
 
     The request's names and extensions are not read: the authority decides them. Raises IssueError.
     """
     try:
-        request = x509.load_pem_x509_csr(pem)
-        key, holds = request.public_key(), request.is_signature_valid
-    except ValueError as error:
+        loaded = _load_request(request)
+        key, holds = loaded.public_key(), loaded.is_signature_valid
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise IssueError("certificate request cannot be read: make it again") from error
     if not holds or not isinstance(key, PublicKey):
         raise IssueError("certificate request is not signed by its own P-256 or Ed25519 key")
     return key
 
 
+def address_of_request(request: bytes) -> str | None:
+    """Return the one address that a certificate request (PEM or DER) names, or None."""
+    try:
+        names = _load_request(request).extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        )
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+        return None
+    found = list(names.value)
+    if len(found) != 1 or not isinstance(found[0], x509.DNSName):
+        return None
+    return address_of_dns_name(found[0].value)
+
+
+def purpose_of_request(request: bytes) -> Purpose | None:
+    """Return the purpose whose extended key usages a certificate request asks for, or None."""
+    try:
+        usages = _load_request(request).extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+        return None
+    return purpose_of_usages(usages.value)
+
+
+def _load_request(request: bytes) -> x509.CertificateSigningRequest:
+    if request.lstrip().startswith(b"-----BEGIN"):
+        return x509.load_pem_x509_csr(request)
+    return x509.load_der_x509_csr(request)
+
+
 def make_request(key: PrivateKey, address: str, purpose: Purpose) -> bytes:
-    """Return the PEM of a certificate request for a node's own key."""
+    """Return the PEM of a certificate request for a node's own key; the same one each time."""
     names = x509.SubjectAlternativeName([x509.DNSName(dns_name(address))])
     builder = (
         x509.CertificateSigningRequestBuilder()
         .subject_name(_name(f"{label_of(address)} {purpose}"))
         .add_extension(names, critical=False)
+        .add_extension(_usages(purpose), critical=False)
     )
-    return builder.sign(key, _hash(key)).public_bytes(Encoding.PEM)
+    deterministic = True if isinstance(key, ec.EllipticCurvePrivateKey) else None
+    signed = builder.sign(key, _hash(key), ecdsa_deterministic=deterministic)
+    return signed.public_bytes(Encoding.PEM)
 
 
 def authority_address(certificate: x509.Certificate) -> str | None:
@@ -256,6 +316,10 @@ def _key_usage(*, issues: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def _usages(purpose: Purpose) -> x509.ExtendedKeyUsage:
+    return x509.ExtendedKeyUsage(sorted(KEY_USAGES[purpose], key=lambda usage: usage.dotted_string))
 
 
 def _authority_key_id(issuer: Issuer) -> x509.AuthorityKeyIdentifier:

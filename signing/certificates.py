@@ -16,7 +16,14 @@ from schemas.addresses import DNS_SUFFIX, is_address
 from schemas.moments import Instant, from_datetime
 from schemas.reasons import Reason
 from signing.errors import CertificateError
-from signing.profiles import CERTIFICATE_BYTES_MAX, KEY_USAGES, Purpose, is_key_of, is_p256
+from signing.profiles import (
+    CERTIFICATE_BYTES_MAX,
+    KEY_USAGES,
+    Purpose,
+    is_key_of,
+    is_p256,
+    purpose_of_usages,
+)
 
 _MALFORMED = (
     ValueError,
@@ -67,6 +74,11 @@ def life_of(certificate: x509.Certificate) -> Life:
     )
 
 
+def life_of_der(der: bytes) -> Life:
+    """Return the validity of a certificate that has been loaded before, so that it can be read."""
+    return life_of(x509.load_der_x509_certificate(der))
+
+
 def subject_key_id(certificate: x509.Certificate) -> bytes | None:
     """Return the identifier of the certificate's own key, as it names it."""
     found = _find(certificate, x509.SubjectKeyIdentifier)
@@ -114,13 +126,18 @@ def check_authority(certificate: x509.Certificate, root: x509.Certificate) -> No
     basic = _find(certificate, x509.BasicConstraints)
     if basic is None or not basic.critical or not basic.value.ca or basic.value.path_length != 0:
         raise _untrusted("authority has no critical path length of 0")
-    usage = _find(certificate, x509.KeyUsage)
-    if usage is None or not (usage.value.key_cert_sign and usage.value.crl_sign):
-        raise _untrusted("authority key may not sign certificates and CRLs")
+    check_issuing(certificate)
     if subject_key_id(certificate) is None:
         raise _untrusted("authority has no subject key identifier")
     _check_constraints(_find(certificate, x509.NameConstraints))
     _check_critical(certificate, (*_KNOWN_CRITICAL, x509.NameConstraints))
+
+
+def check_issuing(certificate: x509.Certificate) -> None:
+    """Raise CertificateError unless the key may sign certificates and revocation lists."""
+    usage = _find(certificate, x509.KeyUsage)
+    if usage is None or not (usage.value.key_cert_sign and usage.value.crl_sign):
+        raise _untrusted("authority key may not sign certificates and CRLs")
 
 
 def check_node(certificate: x509.Certificate, purpose: Purpose) -> str:
@@ -144,6 +161,21 @@ def check_node(certificate: x509.Certificate, purpose: Purpose) -> str:
             f"certificate key is not of the kind for the purpose {purpose}",
         )
     return address
+
+
+def purpose_of(certificate: x509.Certificate) -> Purpose | None:
+    """Return what a certificate says it is for, judged by nothing yet; None for none of ours."""
+    usages = _find(certificate, x509.ExtendedKeyUsage)
+    return None if usages is None else purpose_of_usages(usages.value)
+
+
+def named_address(der: bytes) -> str | None:
+    """Return the address that a certificate names, not judged yet; None where it has none."""
+    certificate = parse_certificate(der)
+    try:
+        return None if certificate is None else _check_name(certificate)
+    except CertificateError:
+        return None
 
 
 def address_of_dns_name(name: str) -> str | None:

@@ -69,6 +69,8 @@ class CrlKnown(msgspec.Struct, frozen=True, gc=False):
 
     issuer: str
     number: int
+    current: int
+    """Number of the one that counts."""
 
 
 class CrlRefused(msgspec.Struct, frozen=True, gc=False):
@@ -225,6 +227,22 @@ class TrustStore:
             keys = [self._root.issuing_key, *self._issuing_keys.values()]
         return [key.crl.der for key in keys if key.crl is not None]
 
+    def crl_of(self, authority: x509.Certificate) -> Crl | None:
+        """Return the current CRL of an authority's key, or None."""
+        key = self._issuing_keys.get(paths.public_bytes(authority))
+        return None if key is None else key.crl
+
+    def crls_with_issuers(self) -> list[tuple[str, bytes]]:
+        """Return the current CRLs, each after the fingerprint of its issuer's certificate."""
+        with self._lock:
+            keys = [self._root.issuing_key, *self._issuing_keys.values()]
+        return [(key.fingerprint, key.crl.der) for key in keys if key.crl is not None]
+
+    def authorities(self) -> list[bytes]:
+        """Return the certificates of the authorities that count (DER)."""
+        with self._lock:
+            return [authority.der for authority in self._authorities.values()]
+
     def fingerprints(self) -> list[str]:
         """Return every certificate that counts as learned, authorities first."""
         with self._lock:
@@ -272,7 +290,7 @@ class TrustStore:
                 key_id = crl.issuer_key_id(parsed)
                 for issuer in (self._root, *self._authorities.values()):
                     if issuer.may_have_issued(parsed.issuer, key_id):
-                        fresh = crl.read_crl(parsed, issuer.certificate)
+                        fresh = crl.read_crl(parsed, issuer.certificate, der)
                         return _supersede(issuer.issuing_key, fresh)
             except FormatError as error:
                 return CrlRefused(error.detail)
@@ -340,7 +358,7 @@ def _supersede(key: IssuingKey, fresh: Crl) -> CrlLearned | CrlKnown:
     """Let a CRL count if its number is higher; what was revoked once stays so."""
     current = key.crl
     if current is not None and fresh.number <= current.number:
-        return CrlKnown(key.fingerprint, fresh.number)
+        return CrlKnown(key.fingerprint, fresh.number, current.number)
     before = current.revoked if current is not None else frozenset[int]()
     key.crl = msgspec.structs.replace(fresh, revoked=fresh.revoked | before)
     return CrlLearned(

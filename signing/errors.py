@@ -3,7 +3,9 @@
     FormatError
     └── CertificateError               a certificate does not count (becomes a refusal)
     Retryable
-    └── BucketKeyUnwritableError       a new at-rest key cannot be written now
+    ├── BucketKeyUnwritableError       a new at-rest key cannot be written now
+    ├── KeyFolderUnwritable            the next keys cannot be written now
+    └── TokenLost                      a PKCS#11 token does not answer
     Fatal
     ├── KeyFileError                   a key or certificate file cannot be used
     │   ├── KeyFileMissingError        no such file, or it may not be read            exit 66
@@ -61,6 +63,14 @@ class BucketKeyMissingError(Fatal):
 
 class BucketKeyUnwritableError(Retryable):
     """The key file of a new at-rest bucket cannot be written now: no room, or no right."""
+
+
+class KeyFolderUnwritable(Retryable):
+    """The key folder cannot be changed now: no room, or no right."""
+
+
+class TokenLost(Retryable):
+    """A PKCS#11 token does not answer: unplugged, or its session is over."""
 
 
 class BucketDamagedError(Fatal):

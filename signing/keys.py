@@ -6,6 +6,7 @@ certificate file, and writing a new key.
 
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Protocol
 
@@ -31,6 +32,8 @@ P256_HALF_ORDER = P256_ORDER // 2
 
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
+_OTHER_FORM = re.compile(rb"-----BEGIN (?!(ENCRYPTED )?PRIVATE KEY)[A-Z0-9 ]*PRIVATE KEY-----")
+"""A private key in another form than PKCS#8."""
 _DETERMINISTIC = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 
 
@@ -53,7 +56,10 @@ class Signer(Protocol):
 
 
 class PacketSigner:
-    """Signs frames and link objects: ECDSA P-256 SHA-256, deterministic, strict DER, low S."""
+    """Signs frames and link objects: ECDSA P-256 SHA-256, strict DER, low S.
+
+    Deterministic, unless a token holds the key: those choose their nonce themselves.
+    """
 
     def __init__(self, key: ec.EllipticCurvePrivateKey, certificate: bytes) -> None:
         """Join key and certificate. Raises KeyFileDamagedError where they are no pair."""
@@ -66,11 +72,7 @@ class PacketSigner:
 
     def sign(self, data: bytes) -> bytes:
         """Return the one low-S signature over `data`, in DER."""
-        signature = self._key.sign(data, _DETERMINISTIC)
-        r, s = decode_dss_signature(signature)
-        if s > P256_HALF_ORDER:
-            return encode_dss_signature(r, P256_ORDER - s)
-        return signature
+        return low_s(self._key.sign(data, _DETERMINISTIC))
 
 
 class JournalSigner:
@@ -89,6 +91,21 @@ class JournalSigner:
         return self._key.sign(data)
 
 
+def low_s(signature: bytes) -> bytes:
+    """Return an ECDSA P-256 signature (DER) in its one encoding: of two values of S the lower."""
+    r, s = decode_dss_signature(signature)
+    return signature if s <= P256_HALF_ORDER else encode_dss_signature(r, P256_ORDER - s)
+
+
+def key_digest(key: ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey) -> bytes:
+    """Return what a public key is known by: the SHA-256 of its SubjectPublicKeyInfo, DER."""
+    return hashlib.sha256(
+        key.public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    ).digest()
+
+
 def fingerprint(der: bytes) -> str:
     """Return what a certificate is known by: the SHA-256 of its DER, in hex."""
     return hashlib.sha256(der).hexdigest()
@@ -100,6 +117,10 @@ def load_private_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
     Raises KeyFileError, the wrong passphrase told apart from the missing file.
     """
     pem = _read(path, "key file")
+    if _OTHER_FORM.search(pem):
+        raise KeyFileDamagedError(
+            f"{path} is not PKCS#8: rewrite it with `openssl pkcs8 -topk8`, and remove this one"
+        )
     encrypted = b"ENCRYPTED" in pem
     if encrypted and passphrase is None:
         raise KeyPassphraseError(f"key file {path} has a passphrase: name the file that holds it")

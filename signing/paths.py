@@ -9,7 +9,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.verification import (
-    Criticality,
     ExtensionPolicy,
     PolicyBuilder,
     Store,
@@ -110,7 +109,7 @@ def follow(
         raise _untrusted("certificate, authority and root are never valid together")
     # All checks but those of time give one answer at every moment of the common life, so one
     # moment stands for all; the rest is compared for each packet.
-    _verify(certificate, authority, root, whole.until)
+    verify_chain(certificate, authority.certificate, root.certificate, whole.until)
     address = certificates.check_node(certificate, purpose)
     key = certificate.public_key()
     assert isinstance(key, PublicKey), "check_node asks for it"
@@ -125,26 +124,28 @@ def follow(
     )
 
 
-def _verify(node: x509.Certificate, authority: Authority, root: Authority, at: Instant) -> None:
-    """Raise CertificateError unless `cryptography` finds the chain good at a moment."""
-    any_usage = ExtensionPolicy.permit_all().require_present(
-        x509.ExtendedKeyUsage,
-        Criticality.AGNOSTIC,
-        None,
-    )
+def verify_chain(
+    node: x509.Certificate, authority: x509.Certificate, root: x509.Certificate, at: Instant
+) -> None:
+    """Raise CertificateError unless `cryptography` finds the chain good at a moment.
+
+    The node's own extensions are left to `signing.certificates.check_node`, which is stricter.
+    """
     verifier = (
         PolicyBuilder()
-        .store(Store([root.certificate]))
+        .store(Store([root]))
         .time(as_datetime(at))
         .max_chain_depth(1)
-        .extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=any_usage)
+        .extension_policies(
+            ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=ExtensionPolicy.permit_all()
+        )
         .build_client_verifier()
     )
     try:
-        chain = verifier.verify(node, [authority.certificate]).chain
+        chain = verifier.verify(node, [authority]).chain
     except VerificationError as error:
         raise _untrusted(f"chain: {_first_line(error)}") from error
-    if chain[1:] != [authority.certificate, root.certificate]:
+    if chain[1:] != [authority, root]:
         raise _untrusted("certificate does not chain to the root through one authority")
 
 

@@ -1,5 +1,12 @@
-"""Hypothesis: `fast` for the gate, `deep` by `--hypothesis-profile deep` and in slow tests."""
+"""For all tests: how hard hypothesis looks, and what two workers may share.
 
+Hypothesis: `fast` for the gate, `deep` by `--hypothesis-profile deep` and in slow tests. Tests that
+live on one network stay with one worker, so that it is set up once; the others go file by file.
+"""
+
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -13,3 +20,17 @@ settings.register_profile(
     "deep", settings.get_profile("fast"), max_examples=1000, stateful_step_count=100
 )
 settings.load_profile("fast")
+
+SHARED = ("e2e", "joining", "acceptance")
+"""Folders whose tests share services for the whole run."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Name for each test the group that one worker runs; what takes longest begins first."""
+    for item in items:
+        place = Path(str(item.path)).relative_to(Path(__file__).parent)
+        shared = place.parts[0] in SHARED
+        item.add_marker(pytest.mark.xdist_group(place.parts[0] if shared else str(place)))
+    order = {name: place for place, name in enumerate((*SHARED, "nodes", "exchange"))}
+    items.sort(key=lambda item: order.get(item.path.relative_to(Path(__file__).parent).parts[0], 9))

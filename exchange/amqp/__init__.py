@@ -3,6 +3,7 @@
 from exchange.amqp.connect import ClientTls, PlainLogin
 from exchange.amqp.endpoints import LocalEndpoint, OwnBrokerEndpoint, ParentEndpoint
 from exchange.amqp.probing import probe
+from exchange.amqp.trying import Attempt, try_forbidden
 from exchange.sessions import (
     DeadHandler,
     Delivery,
@@ -15,6 +16,7 @@ from exchange.sessions import (
 from exchange.supervisor import Backoff, LinkState, OnState
 
 __all__ = [
+    "Attempt",
     "Backoff",
     "ClientTls",
     "DeadHandler",
@@ -31,4 +33,5 @@ __all__ = [
     "PlainLogin",
     "Session",
     "probe",
+    "try_forbidden",
 ]

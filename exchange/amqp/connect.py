@@ -31,6 +31,9 @@ class ClientTls(msgspec.Struct, frozen=True):
     key: Path
     key_password: bytes | None = None
 
+    def __repr__(self) -> str:
+        return f"ClientTls(certificate={str(self.certificate)!r})"
+
     def context(self) -> ssl.SSLContext:
         """Return a new context that wants TLS 1.2 or later and a name that the root vouches for."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -15,7 +15,8 @@ from exchange.amqp.connect import ClientTls, PlainLogin, Target
 from exchange.amqp.pairs import Pair, Route, pair_of_connections, serve, until_ended
 from exchange.sessions import DeadHandler, Handler, LocalHandler
 from exchange.supervisor import Backoff, OnState, supervise
-from schemas.addresses import dns_name, label_of, parent_of
+from exchange.topology import link_key
+from schemas.addresses import dns_name, parent_of
 
 PARENT_PREFETCH = 8
 CHILD_PREFETCH = 4
@@ -28,8 +29,9 @@ DEAD = "dead"
 class ParentEndpoint:
     """The child's side of the link to its parent: TLS, EXTERNAL, the parent's name checked.
 
-    It publishes to `up` under its own label and consumes `down.<label>`; it declares nothing.
-    After each failure comes the next url.
+    It publishes to `up` under its own link key and consumes `down.<key>`; it declares nothing.
+    `parent` is the neighbour that it hangs under, where that is not its parent by name; `user` who
+    logs in, where that is not the address: an invitation. After each failure comes the next url.
     """
 
     def __init__(  # noqa: PLR0913 - each is one value of the configuration
@@ -38,15 +40,18 @@ class ParentEndpoint:
         address: str,
         urls: Sequence[str],
         tls: ClientTls,
+        parent: str | None = None,
+        user: str | None = None,
         vhost: str = "bbaj",
         heartbeat_s: int = HEARTBEAT_S,
         prefetch: int = PARENT_PREFETCH,
         backoff: Backoff | None = None,
     ) -> None:
-        parent = parent_of(address)
+        parent = parent or parent_of(address)
         assert parent is not None, f"{address} is the root and has no parent"
         assert urls, "a link needs a url"
         self._address = address
+        self._user = user or dns_name(address)
         self._parent = parent
         self._prefetch = prefetch
         self._backoff = backoff
@@ -67,16 +72,16 @@ class ParentEndpoint:
 
         Raises Fatal, and whatever unexpected `handler` raises.
         """
-        label = label_of(self._address)
+        key = link_key(self._parent, self._address)
 
         async def work(publisher: Publisher, consumer: Consumer) -> None:
-            await handler(LinkCarrier(self._parent, publisher, consumer, ("up", label)))
+            await handler(LinkCarrier(self._parent, publisher, consumer, ("up", key)))
 
-        route = Route(self._parent, f"down.{label}", self._prefetch, work)
+        route = Route(self._parent, f"down.{key}", self._prefetch, work)
 
         async def life(attempt: int, opened: Callable[[], None]) -> None:
             target = self._targets[attempt % len(self._targets)]
-            async with pair_of_connections(target, dns_name(self._address)) as pair:
+            async with pair_of_connections(target, self._user) as pair:
                 await until_ended(pair.ending, serve(pair, route, opened))
 
         await supervise(
@@ -181,8 +186,8 @@ def _dead_route(on_dead: DeadHandler) -> Route:
 class OwnBrokerEndpoint(_OwnEndpoint):
     """The parent's side of the links to its children, at its own broker over loopback.
 
-    Each child has a consuming channel of its own on `up.<label>`; what is published goes to
-    `down` under the child's label. `dead` is consumed too.
+    Each child has a consuming channel of its own on `up.<key>`; what is published goes to `down`
+    under the child's link key. `dead` is consumed too. Children come and go while it runs.
     """
 
     def __init__(
@@ -201,22 +206,22 @@ class OwnBrokerEndpoint(_OwnEndpoint):
     async def run(
         self, children: Mapping[str, Handler], on_dead: DeadHandler, on_state: OnState
     ) -> NoReturn:
-        """Keep both connections up and run each child's handler; states go by the child's label.
+        """Keep both connections up and run each child's handler; states go by its link key.
 
         Raises Fatal, and whatever unexpected a handler raises.
         """
-        for label, handler in children.items():
-            self.admit(label, handler)
+        for key, handler in children.items():
+            self.admit(key, handler)
         self._add(_dead_route(on_dead))
         await self._run(on_state)
 
-    def admit(self, label: str, handler: Handler) -> None:
-        """Serve one more child, from now on if running."""
+    def admit(self, key: str, handler: Handler) -> None:
+        """Serve one more child, by its link key; from now on if running."""
 
         async def work(publisher: Publisher, consumer: Consumer) -> None:
-            await handler(LinkCarrier(label, publisher, consumer, ("down", label)))
+            await handler(LinkCarrier(key, publisher, consumer, ("down", key)))
 
-        self._add(Route(label, f"up.{label}", self._prefetch, work))
+        self._add(Route(key, f"up.{key}", self._prefetch, work))
 
 
 class LocalEndpoint(_OwnEndpoint):

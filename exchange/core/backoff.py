@@ -19,3 +19,10 @@ def receipt_deadline(lane: Lane, sent: Instant, limits: Limits) -> Instant:
     """Return when a packet without a receipt becomes overdue."""
     fast = lane == "fast"
     return sent + (limits.receipt_overdue_fast_us if fast else limits.receipt_overdue_bulk_us)
+
+
+def next_ask(asking: bytes, asked: int, now: Instant, limits: Limits) -> Instant:
+    """Return when to ask, or state, again what has been said `asked` times, by its SHA-256."""
+    wait = min(limits.ask_every_us << min(asked - 1, 20), limits.resend_most_us)
+    jitter = int.from_bytes(asking[:4]) % max(1, wait // 4)
+    return now + wait + jitter

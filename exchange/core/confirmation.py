@@ -27,7 +27,7 @@ from schemas.header import Header
 from schemas.leaves import LeafKind, read_leaf
 from schemas.moments import Instant
 from schemas.reasons import Reason
-from schemas.records import Trail
+from schemas.records import PacketRow, Trail
 
 
 def verdict_of(trail: Trail) -> str:
@@ -112,9 +112,18 @@ def _find_receipt_fault(  # noqa: PLR0911 - one return for each fault
             return "accepted by a node that is not the recipient"
         if not same_frame:
             return "frame digest is not that of the packet"
-    elif same_head and not is_on_tree_path(header.from_, packet.sender, packet.recipient):
+    elif same_head and not _is_on_way(header.from_, packet, rules):
         return "refused by a node that is not on the way"
     return None
+
+
+def _is_on_way(node: str, packet: PacketRow, rules: Rules) -> bool:
+    """Say whether a node may refuse a packet: by the cards at hand, or by names alone.
+
+    Where one of the ends has moved, its parent by name still speaks for it.
+    """
+    ends = (packet.sender, packet.recipient)
+    return is_on_tree_path(node, *ends) or rules.registry.is_on_way(node, *ends)
 
 
 def refuse_answer(header: Header, detail: str) -> Step:

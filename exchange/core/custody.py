@@ -7,7 +7,7 @@ here, in this order: replay, time window, standing, expiry; then the duty that f
 import msgspec
 
 from exchange.core.confirmation import take_closing, take_receipt
-from exchange.core.rules import Finding, Rules, find_standing_fault, lane_of
+from exchange.core.rules import Finding, Rules, find_end, find_standing_fault, lane_of
 from exchange.core.steps import (
     AnswerAgain,
     Effect,
@@ -148,11 +148,17 @@ def _answer_again(trail: Trail, rules: Rules) -> Step:
         if packet.type == CLOSING:
             return ()
         return (AnswerAgain(packet, by=rules.here, otherwise_forward=False),)
+    end = None if packet.type in ANSWERS else find_end(packet.recipient, rules)
+    if end is not None:
+        by = packet.recipient
+        return (
+            AnswerAgain(packet, by, otherwise_forward=False, ended=end.reason, detail=end.detail),
+        )
     return (AnswerAgain(packet, by=packet.recipient, otherwise_forward=True),)
 
 
 def _relay(header: Header, rules: Rules) -> Step:
-    hop = rules.next_hop(header.to)
+    hop = rules.registry.next_hop(header.to)
     assert hop is not None, "find_fault has found a way"
     return (Keep(LeafKind.RELAYED), Forward(hop, lane_of(header)))
 

@@ -1,31 +1,16 @@
 """The rules a node decides by: its place in the tree, what it vouches for, and its limits."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 import msgspec
 
-from schemas.addresses import Address, Label, child_towards, is_within, label_of, parent_of
+from exchange.core.registry import Registry
 from schemas.answers import ANSWERS
-from schemas.codes import Tier
+from schemas.cards import CardFacts
 from schemas.header import Header
 from schemas.limits import Limits
 from schemas.objects import Lane
 from schemas.reasons import Reason
-
-Standing = Literal["active", "suspended", "closed"]
-
-
-class Child(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """What a parent vouches for about one child; the seed of its card."""
-
-    label: Label
-    standing: Standing = "active"
-    successor: Address | None = None
-    """Where packets for a closed child should go: the reason `recipient-moved` names it."""
-    types: tuple[str, ...] = ()
-    """Types that the child may send; empty: all."""
-    tier: Tier | None = None
 
 
 class Finding(msgspec.Struct, frozen=True, gc=False):
@@ -39,8 +24,7 @@ class Rules(msgspec.Struct, frozen=True):
     """Everything `decide` may know besides state and event."""
 
     here: str
-    children: Mapping[str, Child]
-    """By label."""
+    registry: Registry
     limits: Limits
     types: frozenset[str]
     """The packet types of our code list."""
@@ -50,17 +34,9 @@ class Rules(msgspec.Struct, frozen=True):
 
     @property
     def neighbours(self) -> tuple[str, ...]:
-        """Parent first, then the children, as addresses."""
-        parent = parent_of(self.here)
-        below = tuple(f"{self.here}.{label}" for label in self.children)
-        return below if parent is None else (parent, *below)
-
-    def next_hop(self, to: str) -> str | None:
-        """Return the neighbour towards `to`; None where there is none (or it is ourselves)."""
-        if is_within(to, self.here):
-            hop = child_towards(self.here, to) if to != self.here else None
-            return hop if hop is not None and label_of(hop) in self.children else None
-        return parent_of(self.here)
+        """The uplink first, then the children, as addresses."""
+        uplink = self.registry.uplink
+        return self.registry.children if uplink is None else (uplink, *self.registry.children)
 
     def system_for(self, type_name: str) -> str:
         """Return the local system whose inbox takes packets of this type."""
@@ -77,26 +53,45 @@ def lane_of(header: Header) -> Lane:
 
 def find_standing_fault(header: Header, rules: Rules) -> Finding | None:
     """Judge standing, addresses and rights where this node is responsible for a party."""
-    if parent_of(header.from_) == rules.here:
-        fault = _find_sender_fault(header, rules.children.get(label_of(header.from_)))
+    registry = rules.registry
+    if registry.is_responsible_for(header.from_):
+        card = registry.card(header.from_)
+        fault = _find_sender_fault(header, None if card is None else card.facts)
         if fault is not None:
             return fault
     if header.to == rules.here:
         return None
-    if rules.next_hop(header.to) is None:
+    if registry.is_responsible_for(header.to):
+        card = registry.card(header.to)
+        fault = _find_recipient_fault(header.to, None if card is None else card.facts)
+        if fault is not None:
+            return fault
+    if registry.next_hop(header.to) is None:
         return Finding(Reason.RECIPIENT_UNKNOWN, f"no way to {header.to}")
-    if parent_of(header.to) == rules.here:
-        child = rules.children[label_of(header.to)]
-        if child.standing == "closed" and child.successor is not None:
-            return Finding(Reason.RECIPIENT_MOVED, f"successor {child.successor}")
-        if child.standing == "closed":
-            return Finding(Reason.RECIPIENT_UNKNOWN, f"{header.to} is closed")
     return None
 
 
-def _find_sender_fault(header: Header, child: Child | None) -> Finding | None:
-    if child is None or child.standing != "active":
+def find_end(to: str, rules: Rules) -> Finding | None:
+    """Return why a node that we answer for takes nothing any more; None where it may yet."""
+    card = rules.registry.card(to)
+    if card is None or card.facts.standing != "closed" or not rules.registry.is_responsible_for(to):
+        return None
+    return _find_recipient_fault(to, card.facts)
+
+
+def _find_sender_fault(header: Header, card: CardFacts | None) -> Finding | None:
+    if card is None or card.standing != "active":
         return Finding(Reason.SENDER_SUSPENDED, f"{header.from_} is not in active standing")
-    if child.types and header.type not in child.types and header.type not in ANSWERS:
+    if card.types and header.type not in card.types and header.type not in ANSWERS:
         return Finding(Reason.TYPE_NOT_ALLOWED, f"{header.from_} may not send {header.type}")
+    return None
+
+
+def _find_recipient_fault(to: str, card: CardFacts | None) -> Finding | None:
+    if card is None:
+        return Finding(Reason.RECIPIENT_UNKNOWN, f"{to} has no card here")
+    if card.standing == "closed" and card.successor is not None:
+        return Finding(Reason.RECIPIENT_MOVED, f"successor {card.successor}")
+    if card.standing == "closed":
+        return Finding(Reason.RECIPIENT_UNKNOWN, f"{to} is closed")
     return None

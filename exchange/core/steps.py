@@ -52,6 +52,9 @@ class AnswerAgain(msgspec.Struct, frozen=True, gc=False):
     by: str
     """Only answers that this node signed count."""
     otherwise_forward: bool
+    ended: Reason | None = None
+    """Why its recipient, for whom we answer, takes nothing any more: then we say so."""
+    detail: str = ""
 
 
 class Release(msgspec.Struct, frozen=True, gc=False):

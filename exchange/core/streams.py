@@ -92,10 +92,11 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
         """Return the state of a new connection: on from the cursor."""
         return Outgoing(self.cursor, self.cursor, self.cursor, -1, self.single)
 
-    def after_note(self, up_to: int, seen: int, *, may_lower: bool) -> "Outgoing":
-        """Return the state after a note; only one with our latest nonce may lower the cursor."""
-        if up_to < self.cursor and not may_lower:
-            return self
+    def after_note(self, up_to: int, seen: int) -> "Outgoing":
+        """Return the state after a note that echoes our latest nonce; no other counts.
+
+        An older one may speak of what the neighbour has lost since: it must not even raise.
+        """
         moved = up_to != self.cursor
         gap = seen > max(up_to, self.known)
         stands = not moved and self.sent > up_to != self.rewound_at

@@ -2,9 +2,10 @@
 
 import msgspec
 
-from exchange.core.rules import Child
+from exchange.core.registry import Registry
 from exchange.errors import AdministrationFailed
 from exchange.provision import Administration
+from nodes.cli.registries import tree_at_hand
 from nodes.cli.shapes import Topology, TreeNode
 from nodes.config import Broker, Config
 from nodes.errors import ConfigurationFault, JudgementFailed
@@ -13,25 +14,28 @@ from schemas.addresses import parent_of
 from schemas.codes import Tier
 
 
-def compare(config: Config, *, apply: bool) -> Topology:
+async def compare(config: Config, *, apply: bool) -> Topology:
     """Return the tree and where the broker departs from the plan, after applying it if asked.
 
     Raises ConfigurationFault where a leaf is to be applied.
     """
     differences: list[str] = []
     unanswered: str | None = None
+    tree = await tree_at_hand(config)
     if config.broker is not None:
-        _, planned = broker_plan(config)
+        planned = broker_plan(config, tree.registry, tree.guests)
         administration = Administration(config.broker.ctl)
         work = administration.apply if apply else administration.check
         try:
+            if apply and tree.recorded:
+                administration.withdraw_guests(tree.gone)
             differences = work(planned)
         except AdministrationFailed as error:
             unanswered = str(error)
     elif apply:
         raise _no_broker()
     return Topology(
-        tree=tree_of(config),
+        tree=tree_of(config, tree.registry),
         systems=[system.name for system in config.systems],
         broker=_name_of(config.broker) if config.broker else None,
         applied=apply and unanswered is None,
@@ -40,37 +44,34 @@ def compare(config: Config, *, apply: bool) -> Topology:
     )
 
 
-def definitions_of(config: Config) -> bytes:
+async def definitions_of(config: Config) -> bytes:
     """Return the broker's definitions as JSON, ready to be imported. Raises ConfigurationFault."""
     if config.broker is None:
         raise _no_broker()
-    _, planned = broker_plan(config)
+    tree = await tree_at_hand(config)
+    planned = broker_plan(config, tree.registry, tree.guests)
     return msgspec.json.format(msgspec.json.encode(planned), indent=2) + b"\n"
 
 
-def tree_of(config: Config) -> list[TreeNode]:
-    """Return the bodies that this node knows: those above, itself, its children."""
-    above: list[str] = []
-    parent = parent_of(config.address)
-    while parent is not None:
-        above.insert(0, parent)
-        parent = parent_of(parent)
-    nodes = [
-        TreeNode(address=each, tier=_tier_of(each), standing="active", here=False) for each in above
+def tree_of(config: Config, registry: Registry) -> list[TreeNode]:
+    """Return the bodies round a node: those above, itself, what hangs or hung under it."""
+    above = [] if config.uplink is None else [*registry.way_up(config.uplink)][::-1]
+    below = [
+        card.facts.address
+        for card in registry.cards()
+        if registry.hangs_under(card.facts.address) == config.address
     ]
-    nodes.append(
-        TreeNode(
-            address=config.address,
-            tier=_tier_of(config.address, config),
-            standing="active",
-            here=True,
-        )
-    )
-    for child in config.children:
-        address = f"{config.address}.{child.label}"
-        tier = _tier_of(address, child)
-        nodes.append(TreeNode(address=address, tier=tier, standing=child.standing, here=False))
-    return nodes
+    return [_node_of(config, registry, each) for each in (*above, config.address, *below)]
+
+
+def _node_of(config: Config, registry: Registry, address: str) -> TreeNode:
+    card = registry.card(address)
+    here = address == config.address
+    tier = card.facts.tier if card is not None else config.tier if here else None
+    if tier is None and parent_of(address) is None:
+        tier = Tier.REPUBLIC
+    standing = card.facts.standing if card is not None else "active"
+    return TreeNode(address=address, tier=tier, standing=standing, here=here)
 
 
 def judge(shown: Topology, *, strict: bool) -> None:
@@ -82,14 +83,6 @@ def judge(shown: Topology, *, strict: bool) -> None:
             f"broker {shown.broker} departs from the plan in {len(shown.differences)} places: "
             "run `bbaj topology --apply`"
         )
-
-
-def _tier_of(address: str, said_by: Config | Child | None = None) -> str | None:
-    """Return a tier as the configuration says it; by itself an address tells only the root's."""
-    said = getattr(said_by, "tier", None)
-    if said is None and parent_of(address) is None:
-        return Tier.REPUBLIC
-    return said
 
 
 def _name_of(broker: Broker) -> str:

@@ -4,10 +4,12 @@
       root.pem  root.key  root.json                    the root; take root.key off line
       authorities/<address>/{cert.pem,key.pem,index.json}
       crls/root.pem  crls/<address>.pem                current revocation lists
+      genesis.txt  genesis.sig                         what the network began with
       nodes/<address>/{packet,journal,link}.{pem,key}  and witness.{pem,key} with children,
-                      authority.pem  root.pem
+                      encryption.key  keys.statement  authority.pem  root.pem
+      cards/<address>.{card,pem}                       what parents vouch for, to begin with
 
-The work is done by `nodes.authority_files`; here words become calls and results become text.
+The work is done by `nodes.ceremony`; here words become calls and results become text.
 """
 
 from collections.abc import Iterator
@@ -18,7 +20,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from nodes.authority_files import AuthorityFiles
+    from nodes.ceremony import Ceremony
+    from schemas.codes import Tier
     from schemas.moments import Instant
 
 app = typer.Typer(
@@ -57,13 +60,44 @@ def init(folder: Folder, passphrase_file: PassphraseFile = None, json: Json = Fa
 def authority(
     folder: Folder,
     address: Address,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace", help="Revoke the authority there is, whose key is lost or stolen."
+        ),
+    ] = False,
     passphrase_file: PassphraseFile = None,
     json: Json = False,
 ) -> None:
     """Make the issuing authority of an address's subtree."""
     with _reported(json):
-        path = _files(folder, passphrase_file).issue_authority(address, _now())
+        files = _files(folder, passphrase_file)
+        make = files.replace_authority if replace else files.issue_authority
+        path = make(address, _now())
         _show(json, [path], _unencrypted(passphrase_file, "the authority's key"))
+
+
+@app.command()
+def hand_over(
+    folder: Folder,
+    address: Address,
+    passphrase_file: PassphraseFile = None,
+    node_passphrase_file: NodePassphraseFile = None,
+    json: Json = False,
+) -> None:
+    """Put an authority on line: its key goes into the folder of its node."""
+    with _reported(json):
+        files, own = _files(folder, passphrase_file), _read(node_passphrase_file)
+        path = files.hand_over(address, own)
+        _show(json, [path], _unencrypted(node_passphrase_file, "the authority's key"))
+
+
+@app.command()
+def genesis(folder: Folder, passphrase_file: PassphraseFile = None, json: Json = False) -> None:
+    """Write which certificates the network began with, signed by the root."""
+    with _reported(json):
+        path = _files(folder, passphrase_file).write_genesis()
+        _show(json, [path, path.with_suffix(".sig")], [])
 
 
 @app.command()
@@ -71,15 +105,20 @@ def node(
     folder: Folder,
     address: Address,
     with_children: Annotated[bool, typer.Option(help="Add a witness key.")] = False,
+    tier: Annotated[
+        str | None,
+        typer.Option(help="republic, oblast, city, district or school; else as deep as it lies."),
+    ] = None,
     passphrase_file: PassphraseFile = None,
     node_passphrase_file: NodePassphraseFile = None,
     json: Json = False,
 ) -> None:
-    """Make a node's keys and certificates."""
+    """Make a node's keys and certificates, and its card where its parent's key lies here."""
     with _reported(json):
         files, own = _files(folder, passphrase_file), _read(node_passphrase_file)
-        path = files.issue_node(address, _now(), with_children, own)
-        _show(json, [path], _unencrypted(node_passphrase_file, "the node's keys"))
+        path = files.issue_node(address, _now(), with_children, own, _tier(tier))
+        notes = _unencrypted(node_passphrase_file, "the node's keys")
+        _show(json, [path], [*notes, *_without_card(folder, address)])
 
 
 @app.command()
@@ -108,10 +147,10 @@ def crl(folder: Folder, passphrase_file: PassphraseFile = None, json: Json = Fal
         _show(json, written, _without_root(folder))
 
 
-def _files(folder: Path, passphrase_file: Path | None) -> "AuthorityFiles":
-    from nodes.authority_files import AuthorityFiles  # noqa: PLC0415 - keeps the command quick
+def _files(folder: Path, passphrase_file: Path | None) -> "Ceremony":
+    from nodes.ceremony import Ceremony  # noqa: PLC0415 - keeps the command quick
 
-    return AuthorityFiles(folder, _read(passphrase_file))
+    return Ceremony(folder, _read(passphrase_file))
 
 
 def _now() -> "Instant":
@@ -121,24 +160,30 @@ def _now() -> "Instant":
 
 
 def _read(passphrase_file: Path | None) -> bytes | None:
-    """Return the passphrase in a file, its last line end left out."""
-    from signing.errors import KeyFileMissingError, KeyPassphraseError  # noqa: PLC0415
+    """Return the passphrase in a file of mode 0600."""
+    from nodes.passphrases import read_passphrase_file  # noqa: PLC0415 - keeps the command quick
 
-    if passphrase_file is None:
-        return None
-    try:
-        passphrase = passphrase_file.read_bytes().rstrip(b"\r\n")
-    except OSError as error:
-        raise KeyFileMissingError(
-            f"passphrase file {passphrase_file} cannot be read ({error.strerror}): name another",
-        ) from error
-    if not passphrase:
-        raise KeyPassphraseError(f"passphrase file {passphrase_file} is empty: write one into it")
-    return passphrase
+    return None if passphrase_file is None else read_passphrase_file(passphrase_file)
 
 
 def _unencrypted(passphrase_file: Path | None, what: str) -> list[str]:
     return [] if passphrase_file else [f"no passphrase: {what} unencrypted, mode 0600"]
+
+
+def _tier(text: str | None) -> "Tier | None":
+    from schemas.codes import Tier  # noqa: PLC0415 - keeps the command quick
+    from signing.errors import IssueError  # noqa: PLC0415
+
+    if text is None:
+        return None
+    if text not in set(Tier):
+        raise IssueError(f"--tier {text} is unknown: use one of {', '.join(Tier)}")
+    return Tier(text)
+
+
+def _without_card(folder: Path, address: str) -> list[str]:
+    missing = not (folder / "cards" / f"{address}.card").exists()
+    return ["no card: the parent's packet key is not here, or does not open"] if missing else []
 
 
 def _without_root(folder: Path) -> list[str]:

@@ -11,14 +11,17 @@ from cryptography import x509
 
 from exchange.amqp import ClientTls, probe
 from exchange.amqp.connect import Target, connection
+from exchange.renewal import when_due
 from exchange.topology import read_local_queues, read_queues
 from nodes.cli.moments import duration
+from nodes.cli.registries import tree_at_hand
 from nodes.cli.shapes import Check, NodeCheck
 from nodes.clock import now
-from nodes.config import Config, load_config, read_secret
+from nodes.config import Config, load_config
 from nodes.errors import ConfigurationFault, JudgementFailed
-from nodes.wiring import database_url, load_crls, login_of, open_trust, open_vault
-from schemas.addresses import dns_name, parent_of
+from nodes.passphrases import passphrase_of
+from nodes.wiring import child_keys, database_url, load_crls, login_of, open_trust, open_vault
+from schemas.addresses import dns_name
 from schemas.codes import RetentionClass
 from schemas.errors import BbajError
 from schemas.limits import Limits
@@ -26,7 +29,7 @@ from schemas.moments import DAY, SECOND, Instant, format_instant, from_datetime
 from signing.chain import Trusted, TrustStore
 from signing.crl import parse_crl
 from signing.keys import fingerprint, load_certificate, load_journal_signer, load_private_key
-from signing.profiles import RENEW_LEFT_US, Purpose
+from signing.profiles import Purpose
 from store.faults import Faults
 from store.migrations import SCHEMA_VERSION
 from store.postgres.position import check_database, load_position
@@ -34,6 +37,8 @@ from store.postgres.session import session
 from store.verify_payloads import PayloadCheck
 
 HEALTH_S = 3.0
+RENEWAL_LATE_US = 7 * DAY
+"""So long after its day a renewal is late."""
 
 Finder = Callable[[Config], AsyncIterator[Check]]
 
@@ -66,13 +71,13 @@ async def _check_keys(config: Config) -> AsyncIterator[Check]:
     """Load every key as the daemon does, the link's too."""
     try:
         vault = open_vault(config)
-        passphrase = _passphrase(config)
+        passphrase = passphrase_of(config.keys)
         link = load_private_key(config.keys.folder / "link.key", passphrase)
     except BbajError as error:
         yield _fault("keys", error)
         return
     yield _ok("keys", f"packet key {vault.gate.fingerprint[:16]}…, journal and link keys load")
-    if config.children:
+    if (await tree_at_hand(config)).registry.children:
         yield _check_witness(config, passphrase)
     certificate = x509.load_der_x509_certificate(_certificate(config, Purpose.LINK))
     if certificate.public_key() != link.public_key():
@@ -121,8 +126,8 @@ def _judge_certificate(config: Config, trust: TrustStore, purpose: Purpose) -> C
         return _check(name, "fault", f"{verdict.detail}: have it issued again, or fetch CRLs")
     until = from_datetime(parsed.not_valid_after_utc)
     text = f"valid until {format_instant(until)[:10]}, {duration((until - moment) / SECOND)} left"
-    if purpose is not Purpose.LINK and until - moment < RENEW_LEFT_US:
-        return _check(name, "warning", f"{text}: have it renewed")
+    if moment > when_due(config.address, purpose, der) + RENEWAL_LATE_US:
+        return _check(name, "warning", f"{text}, and not renewed: see `bbaj incidents`")
     return _ok(name, text)
 
 
@@ -204,10 +209,8 @@ async def _check_broker(config: Config) -> AsyncIterator[Check]:
     if broker is None:
         yield _check("broker", "skipped", "none: a leaf needs none")
         return
-    labels = [child.label for child in config.children if child.standing == "active"]
-    hosts = {}
-    if config.children:
-        hosts[broker.vhost] = read_queues(labels)
+    children = child_keys((await tree_at_hand(config)).registry)
+    hosts = {broker.vhost: read_queues(children)}
     if config.systems:
         hosts[broker.local_vhost] = read_local_queues(system.name for system in config.systems)
     for vhost, queues in hosts.items():
@@ -272,7 +275,7 @@ def _ask_daemon(config: Config) -> _Health | None:
 async def _try_parent(config: Config, url: str) -> Check:
     """Connect to the parent's broker once, as the link does."""
     assert config.parent is not None
-    parent = parent_of(config.address)
+    parent = config.uplink
     assert parent is not None, "a node with a parent is not the root"
     folder = config.keys.folder
     target = Target(
@@ -284,7 +287,7 @@ async def _try_parent(config: Config, url: str) -> Check:
             config.keys.root,
             folder / "link.pem",
             folder / "link.key",
-            _passphrase(config),
+            passphrase_of(config.keys),
         ),
         broker_name=dns_name(parent),
     )
@@ -302,11 +305,6 @@ FINDERS: tuple[Finder, ...] = (
     _check_broker,
     _check_daemon,
 )
-
-
-def _passphrase(config: Config) -> bytes | None:
-    secret = read_secret(config.keys.passphrase_file)
-    return None if secret is None else secret.encode()
 
 
 def _certificate(config: Config, purpose: Purpose) -> bytes:

@@ -5,7 +5,9 @@ Fatal
 ├── DocumentFault        a document that its type does not allow                 exit 67
 ├── PacketRefused        the packet waited for was refused, or has expired       exit 68
 ├── FileFault            a file cannot be read or written                        exit 71
-└── WrongUser            the node's data belong to another user                  exit 77
+├── WrongUser            the node's data belong to another user                  exit 77
+├── StillWaiting         the daemon has not done yet what it was told            exit 79
+└── NotDone              the daemon has declined what it was told                exit 80
 """
 
 from schemas.errors import Fatal
@@ -39,3 +41,15 @@ class WrongUser(Fatal):
     """The command would leave files that the daemon's user cannot read."""
 
     exit_code = 77
+
+
+class StillWaiting(Fatal):
+    """The wait ended before the daemon had done what it was told; it will, once it runs."""
+
+    exit_code = 79
+
+
+class NotDone(Fatal):
+    """The daemon has declined what it was told, and says why."""
+
+    exit_code = 80

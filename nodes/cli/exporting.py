@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nodes.cli.opening import find, reading
 from nodes.cli.shapes import EvidenceFile
-from nodes.cli.shelf import Shelf, content_of
+from nodes.cli.shelf import Shelf
 from nodes.config import Config
 from nodes.evidence import (
     Dossier,
@@ -18,6 +18,7 @@ from nodes.evidence import (
 from nodes.evidence_text import PACKET_FOLDER
 from schemas.answers import CLOSING, RECEIPT
 from schemas.errors import FormatError
+from schemas.limits import SALT_BYTES
 from schemas.records import LeafMark, PacketRow
 from signing.errors import BucketKeyMissingError
 from signing.keys import load_certificate
@@ -75,14 +76,22 @@ async def _frame(
         raw = None  # destroyed with its class; the head and the leaves stay
     marks = (await desk.trail_of_frame([packet.frame]))[packet.frame].marks
     leaves = [await _leaf(desk, mark, size) for mark in marks]
-    return FrameEvidence(folder, packet, raw, _content(raw), leaves)
+    content, clear = _opened(shelf, raw)
+    return FrameEvidence(folder, packet, raw, content, leaves, clear)
 
 
-def _content(raw: bytes | None) -> bytes | None:
+def _opened(shelf: Shelf, raw: bytes | None) -> tuple[bytes | None, bytes | None]:
+    """Return content, and salt with content of an encrypted frame; None where it can't be opened.
+
+    A relay can't: it holds frames that are encrypted to others.
+    """
     try:
-        return None if raw is None else content_of(raw)
+        if raw is None:
+            return None, None
+        clear = shelf.clear_of(raw)
+        return (shelf.content_of(raw), None) if clear is None else (clear[SALT_BYTES:], clear)
     except FormatError:
-        return None
+        return None, None
 
 
 async def _leaf(desk: Reading, mark: LeafMark, size: int) -> ProvenLeaf:

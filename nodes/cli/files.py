@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from exchange.gate import CONTENT_BYTES_MAX
+from exchange.sealing import CONTENT_BYTES_MAX
 from nodes.cli.errors import DocumentFault, FileFault
 
 STANDARD_INPUT = Path("-")

@@ -11,12 +11,14 @@ from collections.abc import Callable
 
 import msgspec
 
+from exchange.core.registry import Registry
 from exchange.drops import Drop, check_drop
 from exchange.identity import new_packet_id
 from nodes.cli.errors import DocumentFault, PacketRefused, UsageFault
 from nodes.cli.opening import find, reading
+from nodes.cli.registries import read_tree
 from nodes.cli.shapes import Sending
-from nodes.cli.shelf import Shelf, document_of
+from nodes.cli.shelf import Shelf
 from nodes.clock import now
 from nodes.config import Config
 from nodes.errors import NotDelivered, NotFound
@@ -32,7 +34,7 @@ from schemas.limits import PAYLOAD_BYTES_MAX
 from schemas.moments import format_instant
 from schemas.reasons import NEXT_STEP, Reason
 from schemas.records import DropOutcome, PacketRow, PendingDrop
-from signing.payload import make_payload
+from signing.payload import travelling_bytes
 from store.reading import ListedPacket, Reading
 from store.standing import State
 
@@ -40,6 +42,8 @@ SYSTEM = "command"
 """The local system that commands hand over for."""
 POLL_S = 0.3
 HANDED_OVER = "handed over"
+WAITING = "waiting"
+"""For what its recipient's card says."""
 FAULT = "fault"
 
 Watch = Callable[[Sending], None]
@@ -50,7 +54,7 @@ async def send(config: Config, drop: Drop, wait_s: float | None, watch: Watch) -
 
     Raises DocumentFault, WrongUser and what the store does.
     """
-    packet_type = check(config, drop)
+    packet_type = check(config, (await read_tree(config)).registry, drop)
     moment = now()
     shelf = Shelf(config)
     sealed = shelf.seal_body(drop.system, drop.drop_id, packet_type.retention, moment, drop.body)
@@ -75,17 +79,17 @@ async def send(config: Config, drop: Drop, wait_s: float | None, watch: Watch) -
         return await _wait(desk, drop, first, wait_s, watch)
 
 
-def check(config: Config, drop: Drop) -> PacketType:
+def check(config: Config, registry: Registry, drop: Drop) -> PacketType:
     """Return the type of a document that may be handed over. Raises DocumentFault."""
     source = SourceRef(kind="register", issuer=config.address, number=drop.drop_id[:100] or "-")
     try:
-        packet_type = check_drop(drop, rules_of(config))
+        packet_type = check_drop(drop, rules_of(config, registry))
         content, _ = make_content(
             drop.type, drop.body, title=drop.title, media_type=drop.media_type, source=source
         )
     except DocumentError as error:
         raise DocumentFault(str(error)) from error
-    size = len(make_payload(content, bytes(16))[0])
+    size = travelling_bytes(content, encrypted=packet_type.personal, padded=packet_type.padded)
     if size > PAYLOAD_BYTES_MAX:
         problem = f"body: {size} bytes as it would travel, limit {PAYLOAD_BYTES_MAX}"
         raise DocumentFault(f"{problem}: split the document")
@@ -141,10 +145,11 @@ async def again(config: Config, packet_id: str) -> Drop:
                 f"{packet_id} ({packet.type}) is {line.standing.state}: only a document of ours "
                 "that was refused or has expired is sealed again; the node repeats the others"
             )
-        kept = await Shelf(config).fetch(desk, packet.frame)
+        shelf = Shelf(config)
+        kept = await shelf.fetch(desk, packet.frame)
     if kept.raw is None:
         raise NotFound(f"content of {packet_id} is not here, {kept.absent}: drop the document anew")
-    document = document_of(kept.raw)
+    document = shelf.document_of(kept.raw)
     return Drop(
         system=SYSTEM,
         drop_id=f"resend-{packet.id}",
@@ -198,16 +203,21 @@ async def _look(desk: Reading, drop: Drop, *, known_before: bool) -> Sending:
     """Return what has become of a drop by now."""
     outcome = await desk.drop_outcome(drop.system, drop.drop_id)
     if outcome is None or outcome.frame is None:
-        return _undelivered(drop, outcome, known_before=known_before)
+        awaits = None if outcome else await desk.awaited_by(drop.system, drop.drop_id)
+        return _undelivered(drop, outcome, awaits, known_before=known_before)
     packet = (await desk.trail_of_frame([outcome.frame]))[outcome.frame].packet
     return _sending(drop, await find(desk, packet.id, sender=packet.sender), known_before)
 
 
-def _undelivered(drop: Drop, outcome: DropOutcome | None, *, known_before: bool) -> Sending:
+def _undelivered(
+    drop: Drop, outcome: DropOutcome | None, awaits: str | None, *, known_before: bool
+) -> Sending:
     step = "the daemon seals it once it has greeted a neighbour: see `bbaj node check`"
+    if awaits is not None:
+        step = f"the daemon seals it once the {awaits} of {drop.to} has come"
     return Sending(
         drop_id=drop.drop_id,
-        state=FAULT if outcome else HANDED_OVER,
+        state=FAULT if outcome else WAITING if awaits else HANDED_OVER,
         known_before=known_before,
         type_=drop.type,
         to=drop.to,

@@ -18,7 +18,7 @@ from nodes.cli.errors import FileFault, UsageFault
 from nodes.cli.opening import find, reading
 from nodes.cli.output import write_bytes
 from nodes.cli.shapes import InboxLine, TakenDocument
-from nodes.cli.shelf import Shelf, document_of
+from nodes.cli.shelf import Shelf
 from nodes.clock import now
 from nodes.config import Config
 from nodes.errors import NotFound
@@ -127,7 +127,7 @@ async def _take_one(
         if taking.packet is None:
             return None
         raise NotFound(f"content of {item.packet.id} is not here: {kept.absent}")
-    document = document_of(kept.raw)
+    document = shelf.document_of(kept.raw)
     name = item.packet.id + SUFFIXES.get(document.media_type, ".bin")
     token = secrets.token_hex(8)
     if taking.folder is None:

@@ -2,24 +2,25 @@
 
 from nodes.cli.errors import UsageFault
 from nodes.cli.opening import reading
+from nodes.cli.registries import read_tree
 from nodes.cli.shapes import LinkStanding
 from nodes.clock import now
 from nodes.config import Config
-from nodes.wiring import rules_of
 from schemas.moments import format_instant
 from schemas.records import LinkMark
 
 
 async def list_links(config: Config) -> list[LinkStanding]:
     """Return every neighbour with the newest mark of its link."""
+    neighbours = await _neighbours(config)
     async with reading(config) as desk:
         marks = await desk.link_marks()
-    return [_standing(each, marks.get(each)) for each in rules_of(config).neighbours]
+    return [_standing(each, marks.get(each)) for each in neighbours]
 
 
 async def mark_link(config: Config, neighbour: str, action: str, why: str) -> LinkStanding:
     """Suspend or lift a link. Raises UsageFault for an address that is no neighbour."""
-    neighbours = rules_of(config).neighbours
+    neighbours = await _neighbours(config)
     if neighbour not in neighbours:
         known = ", ".join(neighbours)
         raise UsageFault(f"{neighbour} is no neighbour of {config.address}: name one of {known}")
@@ -27,6 +28,11 @@ async def mark_link(config: Config, neighbour: str, action: str, why: str) -> Li
     async with reading(config) as desk:
         await desk.mark_link(mark)
     return _standing(neighbour, mark)
+
+
+async def _neighbours(config: Config) -> list[str]:
+    children = (await read_tree(config)).registry.children
+    return [*children] if config.uplink is None else [config.uplink, *children]
 
 
 def _standing(neighbour: str, mark: LinkMark | None) -> LinkStanding:

@@ -8,7 +8,21 @@ import typer
 from typer.exceptions import TyperException
 
 from nodes.cli import ca, demo
-from nodes.cli.commands import bench, broker, documents, evidence, link, looking, node, store
+from nodes.cli.commands import (
+    bench,
+    broker,
+    child,
+    documents,
+    evidence,
+    joining,
+    keys,
+    link,
+    looking,
+    node,
+    rights,
+    store,
+)
+from nodes.cli.guarding import guard
 from nodes.cli.options import ConfigOption, JsonOption, spell_out, take_to_all
 
 PROGRAM = "bbaj"
@@ -28,6 +42,13 @@ looking.add_to(app)
 app.add_typer(looking.quarantine)
 app.add_typer(evidence.app)
 app.add_typer(link.app)
+joining.add_to(app)
+app.add_typer(joining.app)
+app.add_typer(child.app)
+child.add_to(app)
+app.add_typer(keys.app)
+app.add_typer(rights.app)
+rights.add_to(app)
 app.add_typer(node.app)
 broker.add_to(app)
 app.add_typer(store.app)
@@ -35,6 +56,7 @@ app.add_typer(ca.app)
 demo.add_commands(app)
 app.add_typer(bench.app)
 node.add_to(app)
+guard(app)
 
 
 def _say_version(wanted: bool) -> None:

@@ -20,6 +20,24 @@ JsonOption = Annotated[
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")]
 PacketArgument = Annotated[str, typer.Argument(metavar="ID", help="A packet's id.")]
 
+KazakhName = Annotated[
+    str | None, typer.Option("--kk", "--name-kk", help="Its name in Kazakh; give all three.")
+]
+RussianName = Annotated[str | None, typer.Option("--ru", "--name-ru", help="In Russian.")]
+EnglishName = Annotated[str | None, typer.Option("--en", "--name-en", help="In English.")]
+KatoOption = Annotated[
+    str | None, typer.Option("--kato", metavar="CODE", help="Its place by KATO.")
+]
+KatoEdition = Annotated[
+    str | None,
+    typer.Option("--kato-edition", metavar="YYYY-MM", help="The edition that it is read by."),
+]
+BinOption = Annotated[str | None, typer.Option("--bin", help="Its business number.")]
+TypesOption = Annotated[
+    list[str] | None,
+    typer.Option("--type", help="A type that it may send; may be given again. Else all."),
+]
+
 WAIT = "--wait"
 WAIT_S = 300
 WaitOption = Annotated[

@@ -17,7 +17,7 @@ from nodes.cli.shapes import (
     Quarantined,
     Story,
 )
-from nodes.cli.shelf import Shelf, content_of
+from nodes.cli.shelf import Shelf
 from nodes.clock import now
 from nodes.config import Config
 from nodes.errors import NotFound
@@ -130,7 +130,7 @@ async def _received_by_addressees(
         if row.type == RECEIPT and row.re is not None and row.sender == addressees[row.re]:
             try:
                 kept = await shelf.fetch(desk, row.frame)
-                receipt = decode_receipt(content_of(kept.raw)) if kept.raw else None
+                receipt = decode_receipt(shelf.content_of(kept.raw)) if kept.raw else None
             except (FormatError, BucketKeyMissingError):
                 continue
             if receipt is not None and receipt.verdict == "accepted":

@@ -1,19 +1,22 @@
 """What the record keeps encrypted: opened, and drops sealed, without any signing key."""
 
 import os
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
 
-from exchange.gate import CONTENT_BYTES_MAX
+from exchange.sealing import CONTENT_BYTES_MAX, read_payload
 from nodes.cli.errors import WrongUser
 from nodes.config import Config
+from nodes.wiring import load_encryption
 from schemas.documents.contents import Delivered, read_content
 from schemas.frame import cut
 from schemas.moments import Instant, format_instant
 from schemas.records import PacketRow, QuarantineRow
 from signing.at_rest import AtRest
-from signing.payload import open_payload
+from signing.encryption import EncryptionKeyring
+from signing.payload import clear_payload
 from store.reading import Reading
 
 
@@ -28,10 +31,11 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Shelf:
-    """The at-rest keyring of a node, as its commands use it."""
+    """The at-rest and encryption keyrings of a node, as its commands use them."""
 
     def __init__(self, config: Config) -> None:
-        """Use the key files below the node's data folder."""
+        """Use the key files of the node; encryption keys are loaded when first needed."""
+        self._config = config
         self._folder = config.data / "at-rest"
         self._at_rest = AtRest(self._folder)
 
@@ -60,17 +64,30 @@ class Shelf:
             opened = packet.head + opened
         return Kept(packet, quarantined, opened)
 
+    def content_of(self, raw: bytes) -> bytes:
+        """Return the content of a whole frame. Raises FormatError where it can't be undone."""
+        frame = cut(raw)
+        keys = self._encryption if frame.header.payload.is_encrypted else None
+        return read_payload(frame, keys)
 
-def content_of(raw: bytes) -> bytes:
-    """Return the content of a whole frame. Raises FormatError where it can't be undone."""
-    frame = cut(raw)
-    return open_payload(frame.payload, frame.header.payload.coding, CONTENT_BYTES_MAX)
+    def clear_of(self, raw: bytes) -> bytes | None:
+        """Return salt and content of an encrypted frame; None of a clear one.
 
+        Raises FormatError where it can't be undone.
+        """
+        frame = cut(raw)
+        if not frame.header.payload.is_encrypted:
+            return None
+        return clear_payload(frame.header, frame.payload, self._encryption, CONTENT_BYTES_MAX)
 
-def document_of(raw: bytes) -> Delivered:
-    """Return the document in a whole frame. Raises FormatError or DocumentError."""
-    header = cut(raw).header
-    return read_content(header.type, content_of(raw), header.payload.media_type)
+    def document_of(self, raw: bytes) -> Delivered:
+        """Return the document in a whole frame. Raises FormatError or DocumentError."""
+        header = cut(raw).header
+        return read_content(header.type, self.content_of(raw), header.payload.media_type)
+
+    @cached_property
+    def _encryption(self) -> EncryptionKeyring:
+        return load_encryption(self._config)
 
 
 def check_user(folder: Path) -> None:

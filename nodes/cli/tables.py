@@ -7,6 +7,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from nodes.cli.drawing import facts_table as _facts
+from nodes.cli.drawing import new_table as _table
 from nodes.cli.moments import duration, utc_and_local, utc_over_local
 from nodes.cli.shapes import (
     Check,
@@ -386,19 +388,3 @@ def exits(rows: Sequence[Exit]) -> Iterator[RenderableType]:
     for row in rows:
         table.add_row(str(row.code), row.name, row.meaning, row.next_step)
     yield table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _facts(pairs: Iterable[tuple[str, str]]) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in pairs:
-        table.add_row(name, value)
-    return table

@@ -14,19 +14,19 @@ import aio_pika
 import aio_pika.abc
 import msgspec
 
-from exchange.gate import CONTENT_BYTES_MAX
+from exchange.sealing import read_payload
 from nodes.clock import now
 from nodes.config import load_config
 from nodes.demo.book import Left, Told
 from nodes.demo.documents import Prepared
 from nodes.demo.messages import Box
-from nodes.wiring import DEFAULT_SYSTEM, database_url
+from nodes.wiring import DEFAULT_SYSTEM, database_url, load_encryption
 from schemas.documents.contents import read_content
 from schemas.documents.registry import find_type
+from schemas.frame import cut
 from schemas.moments import format_instant
 from schemas.records import PendingDrop
 from signing.at_rest import AtRest
-from signing.payload import open_payload
 from store.postgres import Desk
 
 AGAIN_S = 0.3
@@ -161,6 +161,7 @@ class RecordBox:
         self._address = box.address
         self._book = book
         self._at_rest = AtRest(config.data / "at-rest")
+        self._encryption = load_encryption(config)
         self._desk = Desk(database_url(config))
         self._started = asyncio.Event()
         self._heard = 0
@@ -181,7 +182,7 @@ class RecordBox:
             assert bucket is not None
             assert sealed is not None
             payload = self._at_rest.open(bucket, packet.frame_sha256, sealed)
-            content = open_payload(payload, packet.coding, CONTENT_BYTES_MAX)  # type: ignore[arg-type]
+            content = read_payload(cut(packet.head + payload), self._encryption)
             document = read_content(packet.type, content, packet.media_type)
             if await self._desk.take(packet.frame, "demo", now()):
                 sha256 = hashlib.sha256(document.body).hexdigest()

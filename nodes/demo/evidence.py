@@ -9,16 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from nodes.config import Config, load_config
 from nodes.demo.judgement import StoreReport
 from nodes.wiring import database_url
 from schemas.answers import ANSWERS
+from schemas.documents.registry import TYPES
 from schemas.errors import BbajError, FormatError
 from schemas.leaves import LeafKind, read_leaf
 from schemas.moments import parse_instant
 from signing.at_rest import AtRest
-from signing.keys import load_journal_signer
+from signing.certificates import named_address, parse_certificate, purpose_of
 from signing.notes import KeyType, VerifierKey, open_note, origin, read_checkpoint
+from signing.profiles import Purpose
 from store.postgres.session import Connection, session
 from store.verify import verify
 
@@ -41,6 +45,9 @@ SELECT frame_sha256 FROM packet UNION SELECT sha256 FROM quarantine UNION SELECT
 
 _PACKETS = "SELECT count(*) FROM packet"
 
+_CODINGS = "SELECT id, coding FROM packet WHERE type = ANY ($1::text[])"
+PERSONAL = [name for name, each in TYPES.items() if each.personal]
+
 
 async def gather(stores: Mapping[str, str]) -> dict[str, StoreReport]:
     """Return the report of every store, by address."""
@@ -61,6 +68,9 @@ async def report(config_path: Path) -> StoreReport:
         found.quarantine = {row["sha256"].hex(): row["reason"] for row in rows}
         found.frames = {row[0].hex() for row in await connection.fetch(_FRAMES)}
         found.packets = await connection.fetchval(_PACKETS)
+        for row in await connection.fetch(_CODINGS, PERSONAL):
+            kind = found.encrypted if row["coding"].endswith("+hpke") else found.clear
+            kind.add(row["id"])
     return found
 
 
@@ -100,18 +110,33 @@ async def _read_leaves(connection: Connection, found: StoreReport) -> None:
 async def _read_checkpoints(connection: Connection, config: Config, found: StoreReport) -> None:
     """Check every checkpoint's signature; its root was checked with the journal."""
     rows: list[Any] = await connection.fetch(_CHECKPOINTS)
-    folder = config.keys.folder
-    signer = load_journal_signer(folder / "journal.key", folder / "journal.pem", None)
-    key = VerifierKey(origin(config.address, 1), KeyType.ED25519, signer.public_bytes)
+    name = origin(config.address, 1)
+    keys = [
+        VerifierKey(name, KeyType.ED25519, public)
+        for public in await _journal_keys(connection, config.address)
+    ]
     for row in rows:
         try:
-            checkpoint = read_checkpoint(open_note(row["note"], [key]).text)
+            checkpoint = read_checkpoint(open_note(row["note"], keys).text)
         except FormatError as error:
             found.faults.append(f"checkpoint {row['size']}: {error}")
             continue
-        if (checkpoint.origin, checkpoint.size) != (key.name, row["size"]):
+        if (checkpoint.origin, checkpoint.size) != (name, row["size"]):
             found.faults.append(f"checkpoint {row['size']}: names {checkpoint.size}")
     found.checkpoints = len(rows)
     found.leaves = await connection.fetchval("SELECT count(*) FROM leaf")
     if not rows:
         found.faults.append("journal: no checkpoint was ever signed")
+
+
+async def _journal_keys(connection: Connection, address: str) -> list[bytes]:
+    """Return the public keys that were ever certified for a node's journal."""
+    found = []
+    for row in await connection.fetch("SELECT der FROM certificate"):
+        parsed = parse_certificate(row["der"])
+        is_own = parsed is not None and named_address(row["der"]) == address
+        if parsed is not None and is_own and purpose_of(parsed) is Purpose.JOURNAL:
+            key = parsed.public_key()
+            assert isinstance(key, Ed25519PublicKey), "the profile asks for it"
+            found.append(key.public_bytes_raw())
+    return found

@@ -38,6 +38,10 @@ class StoreReport(msgspec.Struct):
     """When each packet was sealed, passed on or received here, by packet id."""
     ends: dict[str, int] = {}
     """When each packet sealed here was confirmed."""
+    encrypted: set[str] = set()
+    """Packets of personal types that passed here closed to all but their two ends, by id."""
+    clear: set[str] = set()
+    """Packets of personal types that passed here open."""
     quarantine: dict[str, str] = {}
     """Reason by SHA-256 of the whole refused frame."""
     frames: set[str] = set()
@@ -127,6 +131,9 @@ def judge_stores(reports: Mapping[str, StoreReport]) -> Verdict:
     verdict = Verdict(findings=[])
     for address, report in reports.items():
         verdict.findings += [f"store of {address}: {fault}" for fault in report.faults]
+        verdict.findings += [
+            f"personal data: packet {packet} is open at {address}" for packet in report.clear
+        ]
         for packet, times in report.released.items():
             if times > 1:
                 verdict.doubled += times - 1

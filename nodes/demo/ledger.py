@@ -176,6 +176,7 @@ class Ledger:
             "lost": documents.lost,
             "doubled": documents.doubled + stores.doubled,
             "undropped": documents.undropped,
+            "encrypted": len(set().union(*(one.encrypted for one in reports.values()))),
             "stores_verified": not any(one.faults for one in reports.values()),
             "flows": {
                 name: {

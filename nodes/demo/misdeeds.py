@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+from cryptography import x509
 
 from exchange.amqp import ClientTls
+from exchange.core.registry import Registry
 from exchange.gate import Gate
 from exchange.identity import new_packet_id
 from nodes import samples
@@ -16,6 +18,7 @@ from nodes.authority_files import AuthorityFiles
 from nodes.clock import now
 from nodes.config import Config
 from nodes.demo.beside import beside
+from nodes.demo.commands import bbaj
 from nodes.demo.messages import Expect, RogueCase
 from nodes.demo.network import DemoNetwork, lost_keys
 from nodes.demo.places import DISTRICT, INTACT, OBLAST, ROGUE, SCHOOL
@@ -31,7 +34,8 @@ from schemas.limits import Limits
 from schemas.moments import format_instant
 from schemas.reasons import Reason
 from signing.at_rest import AtRest
-from signing.keys import load_certificate, load_packet_signer
+from signing.encryption import EncryptionKeyring
+from signing.keys import load_certificate, load_journal_signer, load_packet_signer
 from store.postgres import Desk
 
 ANSWER_S = 40.0
@@ -121,19 +125,22 @@ class Misdeeds:
         """Seal with a key of its own that has been revoked meanwhile."""
         lost = lost_keys(self._network, ROGUE)
         self._view.say("rogue: one of its keys is revoked; the new list goes round")
-        files = self._network.authority
-        await asyncio.to_thread(files.revoke, lost.fingerprint, "keyCompromise", now())
-        await asyncio.to_thread(files.write_crls, now())
-        await self._lists_came()
+        district = str(self._network.nodes.nodes[DISTRICT].config_path)
+        words = ("revoke", lost.fingerprint, "--reason", "keyCompromise", "--config", district)
+        await bbaj(*words)
+        der = load_certificate(lost.folder / "packet.pem")
+        await self._list_came(x509.load_der_x509_certificate(der).serial_number)
         raw, _ = self._seal(self._gate_with(lost.folder), 3)
-        brought = (load_certificate(lost.folder / "packet.pem"),)
-        return await self._refused("sealed with a revoked key", raw, Reason.KEY_REVOKED, brought)
+        return await self._refused("sealed with a revoked key", raw, Reason.KEY_REVOKED, (der,))
 
-    async def _lists_came(self) -> None:
-        """Wait until the district's record holds a second list of every issuer."""
+    async def _list_came(self, serial: int) -> None:
+        """Wait until the district's record holds a list with a serial number."""
         config = self._network.nodes.nodes[DISTRICT].config()
         async with Desk(database_url(config)) as desk, asyncio.timeout(ANSWER_S):
-            while any(row.number < 2 for row in await desk.crls()):  # noqa: ASYNC110 - polls a database
+            while not any(  # noqa: ASYNC110 - polls a database
+                x509.load_der_x509_crl(row.der).get_revoked_certificate_by_serial_number(serial)
+                for row in await desk.crls()
+            ):
                 await asyncio.sleep(POLL_S)
 
     async def _repeat(self, intact: bytes, header: Header, first: Answer) -> RogueCase:
@@ -162,7 +169,8 @@ class Misdeeds:
         draft = msgspec.structs.replace(self._draft(), from_=from_)
         if id_ is not None:
             draft = msgspec.structs.replace(draft, id=id_)
-        return gate.seal_packet(draft, content, now()).frame.raw, content
+        reader = EncryptionKeyring.load(self._network.nodes.keys_of(OBLAST)).newest.public
+        return gate.seal_packet(draft, content, now(), reader).frame.raw, content
 
     def _draft(self) -> Header:
         self._seq += 1
@@ -198,8 +206,11 @@ def make_gate(network: DemoNetwork, keys: Path) -> Gate:
         epoch=1,
         trust=trust,
         signer=load_packet_signer(keys / "packet.key", keys / "packet.pem", None),
+        journal=load_journal_signer(keys / "journal.key", keys / "journal.pem", None),
+        encryption=EncryptionKeyring.load(keys),
         at_rest=AtRest(network.folder / "rogue"),
         limits=Limits(),
+        registry=Registry(ROGUE),
     )
 
 

@@ -9,7 +9,7 @@ import contextlib
 import shutil
 import tempfile
 import urllib.parse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -103,13 +103,25 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     authorities: tuple[str, ...]
     also_children: tuple[str, ...] = ()
     """Addresses with a login and keys, one set of them lost before, but no node of ours."""
+    joining: tuple[str, ...] = ()
+    """Of the nodes, those that have no files yet: they join by commands, once the rest is up."""
     cuttable: tuple[str, ...] = ()
-    """Nodes that reach their parent through a proxy."""
+    """Nodes that reach their parent through a proxy; they are among those that join."""
     share_broker: bool = False
 
-    def children_of(self, address: str) -> list[str]:
-        """Return the addresses right below one."""
+    @property
+    def declared(self) -> list[NodeSpec]:
+        """The nodes whose files are made beforehand."""
+        return [spec for spec in self.specs if spec.address not in self.joining]
+
+    def has_children(self, address: str) -> bool:
+        """Say whether somebody is right below an address."""
         addresses = (*(spec.address for spec in self.specs), *self.also_children)
+        return any(parent_of(each) == address for each in addresses)
+
+    def declared_below(self, address: str) -> list[str]:
+        """Return the addresses right below one whose files are made beforehand."""
+        addresses = (*(spec.address for spec in self.declared), *self.also_children)
         return [each for each in addresses if parent_of(each) == address]
 
 
@@ -129,8 +141,10 @@ async def demo_network(layout: Layout, view: View, logs: Path) -> AsyncIterator[
             await _start_services(network, layout, view)
             for address in layout.cuttable:
                 await _put_proxy_before(network, address, stack)
-            view.say(f"starting {len(layout.specs)} daemons")
-            await _start_daemons(network, view)
+            for address in layout.authorities:
+                _bring_on_line(network, address)
+            view.say(f"starting {len(layout.declared)} daemons")
+            await start_daemons(network, layout.declared, view)
             yield network
     except Exception:
         _keep_logs(folder, logs)
@@ -155,12 +169,17 @@ def _plan(folder: Path, layout: Layout) -> DemoNetwork:
         issued = authority.issue_authority(address, now())
         shutil.copyfile(issued / "cert.pem", known / f"{address}.pem")
     with_broker = [
-        spec.address for spec in layout.specs if spec.systems or layout.children_of(spec.address)
+        spec.address for spec in layout.specs if spec.systems or layout.has_children(spec.address)
     ]
-    groups = {address.replace(".", "-"): [address] for address in with_broker}
+    own = [address for address in with_broker if address not in layout.joining]
+    groups = {address.replace(".", "-"): [address] for address in own}
     if layout.share_broker:
         groups = {"shared": with_broker}
     brokers = make_brokers(authority, folder, groups, schedulers=1)
+    for address in layout.joining:
+        if address in with_broker:
+            name = address.replace(".", "-")
+            brokers[address] = PrivateBroker(folder / "brokers" / name, name=name)
     postgres = PrivatePostgres(folder / "postgres")
     tiers = {spec.address: spec.tier for spec in layout.specs if spec.tier}
     nodes = PrivateNetwork(folder, postgres=postgres, brokers=brokers, limits=LIMITS, tiers=tiers)
@@ -179,34 +198,47 @@ async def _start_services(network: DemoNetwork, layout: Layout, view: View) -> N
         database.set()
 
     async def start(broker: PrivateBroker | None) -> None:
-        own = [spec for spec in layout.specs if network.brokers.get(spec.address) is broker]
-        for spec in own:
-            view.node(spec.address, "broker starting" if broker else "starting")
+        served = [spec for spec in layout.specs if network.brokers.get(spec.address) is broker]
+        for spec in served:
+            view.node(spec.address, "broker starting" if broker else "waiting")
         if broker is not None:
             async with few:
                 await broker.start()
         await database.wait()
-        for spec in own:
+        for spec in served:
+            if spec.address in layout.joining:
+                view.node(spec.address, "waiting to join")
+                continue
             view.node(spec.address, "provisioning")
-            below = layout.children_of(spec.address)
+            below = layout.declared_below(spec.address)
             await network.nodes.add_nodes([spec], also_children=below)
             view.node(spec.address, "provisioned")
 
     await asyncio.gather(start_database(), start(None), *(start(broker) for broker in brokers))
 
 
-async def _start_daemons(network: DemoNetwork, view: View) -> None:
+async def start_daemons(network: DemoNetwork, specs: Sequence[NodeSpec], view: View) -> None:
+    """Start the daemons of nodes, and return once all are ready."""
+
     async def start(address: str) -> None:
         view.node(address, "starting")
         await network.nodes.start(address)
         view.node(address, "up")
 
-    await asyncio.gather(*(start(address) for address in network.nodes.nodes))
+    await asyncio.gather(*(start(spec.address) for spec in specs))
+
+
+def _bring_on_line(network: DemoNetwork, address: str) -> None:
+    """Give a node the key of its subtree's authority."""
+    key = network.folder / "ca" / "authorities" / address / "key.pem"
+    shutil.copy(key, network.nodes.keys_of(address) / "authority.key")
 
 
 def _issue_and_lose(network: DemoNetwork, address: str) -> None:
     """Give an address keys and put them aside: those that it gets next are its current ones."""
     issued = network.authority.issue_node(address, now())
+    known = network.folder / "ca" / "known" / f"{address}-lost.pem"
+    shutil.copyfile(issued / "packet.pem", known)
     shutil.move(issued, network.folder / "lost" / address)
 
 
@@ -222,11 +254,7 @@ async def _put_proxy_before(
     parent = parent_of(address)
     assert parent is not None
     port = network.brokers[parent].amqps_port
-    proxy = await stack.enter_async_context(Proxy(port))
-    network.proxies[address] = proxy
-    path = network.nodes.nodes[address].config_path
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace(f':{port}"', f':{proxy.port}"'), encoding="utf-8")
+    network.proxies[address] = await stack.enter_async_context(Proxy(port))
 
 
 async def _stop(network: DemoNetwork, view: View) -> None:

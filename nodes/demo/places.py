@@ -32,19 +32,6 @@ TIERS = {
     DISTRICT: "district",
     SCHOOL: "school",
     LEAF: "school",
-    ROGUE: "school",
-    OTHER_OBLAST: "oblast",
-    OTHER_DISTRICT: "district",
-    OTHER_SCHOOL: "school",
-}
-
-TIERS = {
-    REPUBLIC: "republic",
-    OBLAST: "oblast",
-    CITY: "city",
-    DISTRICT: "district",
-    SCHOOL: "school",
-    LEAF: "school",
     OTHER_OBLAST: "oblast",
     OTHER_DISTRICT: "district",
     OTHER_SCHOOL: "school",
@@ -76,6 +63,9 @@ class Flow(msgspec.Struct, frozen=True):
     every_s: float
 
 
+JOINING = (SCHOOL, LEAF, OTHER_SCHOOL)
+"""Schools that join by invitation once the nodes above them are up."""
+
 RETURNED = "a document returned for its content"
 INTACT = "intact frame after a damaged copy"
 
@@ -92,6 +82,9 @@ FLOWS = (
     Flow("order, republic to Burabay", REPUBLIC, OTHER_SCHOOL, ADMIN_ORDER, 4, 6.0),
     Flow("file, school to school in the other oblast", SCHOOL, OTHER_SCHOOL, DOCUMENT_FILE, 6, 5.0),
     Flow("file, school in the other oblast to leaf", OTHER_SCHOOL, LEAF, DOCUMENT_FILE, 4, 6.0),
-    Flow("file, to an address that nobody has", SCHOOL, NOBODY, DOCUMENT_FILE, 1, 1.0),
+    Flow("order, to an address that nobody has", REPUBLIC, NOBODY, ADMIN_ORDER, 1, 1.0),
 )
 """The day's traffic: about a hundred documents, spread so that every fault meets some."""
+
+WHILE_SUSPENDED = Flow("file, from a suspended school", LEAF, OBLAST, DOCUMENT_FILE, 1, 0.1)
+REINSTATED = Flow("file, once it is reinstated", LEAF, OBLAST, DOCUMENT_FILE, 1, 0.1)

@@ -12,16 +12,20 @@ from pathlib import Path
 from rich.console import Console
 
 from nodes.demo import places
+from nodes.demo.joining import join
 from nodes.demo.messages import Judged
-from nodes.demo.network import DemoNetwork, Layout, demo_network
+from nodes.demo.network import DemoNetwork, Layout, demo_network, start_daemons
 from nodes.demo.outcome import show, show_what_next, show_what_to_try
 from nodes.demo.story import Story, ledger_process
 from nodes.demo.view import View, open_view
+from nodes.sandbox.network import NodeSpec
+from schemas.reasons import Reason
 
 LAYOUT = Layout(
     specs=places.SPECS,
     authorities=places.AUTHORITIES,
     also_children=(places.ROGUE,),
+    joining=places.JOINING,
     cuttable=(places.SCHOOL,),
 )
 FAULTS = (
@@ -29,6 +33,8 @@ FAULTS = (
     "the district's daemon was killed with SIGKILL and started again",
     "the oblast's broker was restarted while traffic flowed",
     "a rogue child with a valid login sent bad frames",
+    "a school renewed its keys while its documents flowed",
+    "a school was suspended, and reinstated",
 )
 
 
@@ -66,7 +72,22 @@ def prepare_folder(folder: Path) -> None:
     shutil.rmtree(folder / "logs", ignore_errors=True)
 
 
+async def _join_all(network: DemoNetwork, view: View) -> dict[str, float]:
+    """Let the schools join, and start them; return how long each took (s)."""
+
+    async def admit(spec: NodeSpec) -> float:
+        view.node(spec.address, "joins by invitation")
+        took_s = await join(network, spec)
+        await start_daemons(network, [spec], view)
+        return took_s
+
+    joining = [spec for spec in LAYOUT.specs if spec.address in LAYOUT.joining]
+    took = await asyncio.gather(*map(admit, joining))
+    return {spec.address: took_s for spec, took_s in zip(joining, took, strict=True)}
+
+
 async def _tell_and_judge(network: DemoNetwork, folder: Path, view: View, began: float) -> Judged:
+    joined = await _join_all(network, view)
     set_up_s = round(time.monotonic() - began, 1)
     async with ledger_process(network, folder, view, places.DISTRICT) as ledger:
         story = Story(network, ledger, view)
@@ -74,6 +95,11 @@ async def _tell_and_judge(network: DemoNetwork, folder: Path, view: View, began:
         view.say("every record is re-hashed and held against the ledger's book")
         facts = {
             "settled": settled,
+            "joined": len(joined),
+            "joining_s": joined,
+            "suspended": len(story.suspended),
+            "renewed": len(story.renewed),
+            "revoked": sum(case.reason == Reason.KEY_REVOKED for case in story.rogue),
             "set_up_s": set_up_s,
             "took_s": round(time.monotonic() - began, 1),
             "faults": list(FAULTS),

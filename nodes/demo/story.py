@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from nodes.demo.beside import beside
+from nodes.demo.commands import bbaj
 from nodes.demo.messages import (
     Command,
     Event,
@@ -26,12 +27,25 @@ from nodes.demo.messages import (
 )
 from nodes.demo.misdeeds import Misdeeds, rogue_link
 from nodes.demo.network import DemoNetwork
-from nodes.demo.places import DISTRICT, FLOWS, OBLAST, RETURNED, ROGUE, SCHOOL, TIERS
+from nodes.demo.places import (
+    DISTRICT,
+    FLOWS,
+    LEAF,
+    OBLAST,
+    REINSTATED,
+    RETURNED,
+    ROGUE,
+    SCHOOL,
+    TIERS,
+    WHILE_SUSPENDED,
+)
 from nodes.demo.view import View, sum_up
 from nodes.errors import JudgementFailed
 
 SETTLE_S = 120.0
 JUDGE_S = 120.0
+RENEW_S = 60.0
+SUSPENDED_S = 60.0
 LINE_BYTES_MAX = 4 * 1024 * 1024
 RUN = "from nodes.demo.ledger import main; main()"
 
@@ -44,6 +58,8 @@ class LedgerProcess:
         self.flows: Mapping[str, Tally] = {}
         self.exit_code = -1
         self._process = process
+        self._named: set[str] = set()
+        """Flows that it was told of; it says so itself a moment later."""
         self._view = view
         self._judged: Judged | None = None
         self._moved = asyncio.Event()
@@ -66,6 +82,13 @@ class LedgerProcess:
 
     async def tell(self, command: Command) -> None:
         """Give a command."""
+        match command:
+            case Send(flow=flow):
+                self._named.add(flow.name)
+            case Expect(flow=name) | Return(flow=name):
+                self._named.add(name)
+            case Judge():
+                pass
         assert self._process.stdin is not None
         self._process.stdin.write(msgspec.json.encode(command) + b"\n")
         await self._process.stdin.drain()
@@ -81,7 +104,9 @@ class LedgerProcess:
     async def _until(self, holds: Callable[[Tally], bool], timeout_s: float) -> bool:
         try:
             async with asyncio.timeout(timeout_s):
-                while not self.flows or not all(holds(flow) for flow in self.flows.values()):
+                while not (
+                    self._named <= self.flows.keys() and all(map(holds, self.flows.values()))
+                ):
                     self._moved.clear()
                     await self._moved.wait()
         except TimeoutError:
@@ -140,6 +165,9 @@ class Story:
         self._ledger = ledger
         self._view = view
         self.rogue: list[RogueCase] = []
+        self.suspended: list[str] = []
+        self.renewed: list[str] = []
+        """Purposes of the keys that were renewed."""
 
     async def tell(self) -> bool:
         """Run the whole story; say whether everything settled in time."""
@@ -151,12 +179,48 @@ class Story:
         await self._kill_district()
         await self._restart_broker()
         await self._let_school_in()
+        await self._renew_keys()
         await self._ledger.tell(Return(RETURNED, FLOWS[0].name))
         await self._meet_rogue()
         self._view.say("waiting until every document has arrived or was refused")
-        done = await self._ledger.settled(SETTLE_S)
+        done = await self._ledger.settled(SETTLE_S) and await self._suspend_leaf()
         self._view.say(sum_up(self._ledger.flows))
         return done
+
+    async def _renew_keys(self) -> None:
+        """Have a school renew its keys while its documents flow."""
+        config = self._config_of(SCHOOL)
+        self._view.say(f"{SCHOOL}: renews its keys while documents flow")
+        before = await self._keys_in_use(config)
+        asked = await bbaj("keys", "renew", "--config", config)
+        purposes = {str(each) for each in asked["purposes"]}
+        async with asyncio.timeout(RENEW_S):
+            while purposes & {  # noqa: ASYNC110 - polls a command
+                each for each, _ in before & await self._keys_in_use(config)
+            }:
+                await asyncio.sleep(0.5)
+        self.renewed = sorted(purposes)
+
+    @staticmethod
+    async def _keys_in_use(config: str) -> set[tuple[str, str]]:
+        lines = await bbaj("keys", "list", "--config", config)
+        return {(each["purpose"], each["id"]) for each in lines if each["state"] == "in use"}
+
+    async def _suspend_leaf(self) -> bool:
+        """Suspend a school, see its document refused, and let it in again; say whether in time."""
+        config = self._config_of(DISTRICT)
+        await bbaj("child", "suspend", LEAF, "--config", config)
+        self.suspended.append(LEAF)
+        self._view.node(LEAF, "suspended by its district")
+        await self._ledger.tell(Send(WHILE_SUSPENDED))
+        refused = await self._ledger.settled(SUSPENDED_S)
+        await bbaj("child", "reinstate", LEAF, "--config", config)
+        self._view.node(LEAF, "up")
+        await self._ledger.tell(Send(REINSTATED))
+        return refused and await self._ledger.settled(SUSPENDED_S)
+
+    def _config_of(self, address: str) -> str:
+        return str(self._network.nodes.nodes[address].config_path)
 
     async def _cut_school_off(self) -> None:
         self._network.proxies[SCHOOL].cut()

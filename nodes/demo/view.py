@@ -18,6 +18,8 @@ PLAIN_EVERY_S = 5.0
 STYLES = {
     "up": "green",
     "starting": "yellow",
+    "waiting": "yellow",
+    "waiting to join": "yellow",
     "broker starting": "yellow",
     "provisioning": "yellow",
     "provisioned": "yellow",

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,14 +18,18 @@ from pathlib import Path
 import msgspec
 
 from exchange.provision import Administration
+from exchange.topology import link_key, plan_child
 from nodes.authority_files import AuthorityFiles
+from nodes.card_files import registry_from, statements_in
+from nodes.ceremony import Ceremony
 from nodes.clock import now
 from nodes.config import Config, load_config
 from nodes.errors import ServiceDown
 from nodes.sandbox.postgres import PrivatePostgres
 from nodes.sandbox.rabbitmq import BrokerTls, PrivateBroker
-from nodes.wiring import broker_plan
-from schemas.addresses import dns_name, label_of, parent_of
+from nodes.wiring import broker_names, broker_plan
+from schemas.addresses import dns_name, parent_of
+from schemas.codes import Tier
 
 RUN = """
 import sys
@@ -93,7 +98,10 @@ class PrivateNetwork:
         """
         self.folder = folder
         self.nodes: dict[str, RunningNode] = {}
-        self.authority = AuthorityFiles(folder / "ca")
+        self.authority = Ceremony(folder / "ca")
+        self.cards = folder / "cards"
+        """What every node takes: cards of all that are declared, and certificates they need."""
+        self.cards.mkdir(exist_ok=True)
         self._postgres = postgres
         self._brokers = brokers
         self._limits = dict(limits or {})
@@ -104,19 +112,14 @@ class PrivateNetwork:
     ) -> None:
         """Write the files of nodes, their databases and virtual hosts; start nothing.
 
-        `also_children` are addresses that get a login and keys but no node of ours.
+        `also_children` are addresses that get a login, keys and a card but no node of ours.
         """
-        addresses = [spec.address for spec in specs]
+        addresses = [*(spec.address for spec in specs), *also_children]
         self._tiers |= {spec.address: spec.tier for spec in specs if spec.tier}
+        for address in addresses:
+            self._declare(address)
         for spec in specs:
-            below = [
-                address
-                for address in (*addresses, *also_children)
-                if parent_of(address) == spec.address
-            ]
-            await self._add(spec, below)
-        for address in also_children:
-            self.keys_of(address)
+            await self._add(spec, [each for each in addresses if parent_of(each) == spec.address])
 
     def keys_of(self, address: str) -> Path:
         """Return the folder of an address's keys, making them at first use."""
@@ -124,6 +127,46 @@ class PrivateNetwork:
         if not folder.exists():
             self.authority.issue_node(address, now(), with_children=True)
         return folder
+
+    def put_on_line(self, address: str) -> None:
+        """Hand the authority of an address over to its node, which is not running."""
+        self.keys_of(address)
+        self.authority.hand_over(address)
+
+    def _declare(self, address: str) -> None:
+        """Let every node have the card of an address, and those of all above it."""
+        parent = parent_of(address)
+        if (self.cards / f"{address}.card").exists():
+            return
+        if parent is not None:
+            self._declare(parent)
+        self.keys_of(address)
+        tier = self._tiers.get(address)
+        self.vouch(address, **({} if tier is None else {"tier": Tier(tier)}))
+
+    def vouch(self, address: str, **changes: object) -> None:
+        """Let the parent of an address say something else on its card; nodes take it as it comes.
+
+        `changes` are fields of `schemas.cards.CardFacts`.
+        """
+        card = self.authority.issue_card(address, now(), changes)
+        certificate = card.with_suffix(".pem")
+        for path in (certificate, card):  # the certificate first: the card needs it
+            draft = self.cards / f".{path.name}.new"
+            shutil.copyfile(path, draft)
+            draft.replace(self.cards / path.name)
+
+    async def admit(self, address: str) -> None:
+        """Give an address keys, a card and a login at its parent, whose daemon may be running."""
+        parent = self.nodes[parent_of(address) or address]
+        self._declare(address)
+        config = parent.config()
+        assert config.broker is not None, f"{parent.address} has no broker for children"
+        planned = plan_child(broker_names(config), link_key(parent.address, address))
+        administration = Administration(config.broker.ctl)
+        faults = await asyncio.to_thread(administration.apply, planned)
+        if faults:
+            raise ServiceDown(f"broker of {parent.address}: {faults[0]}")
 
     async def _add(self, spec: NodeSpec, children: Sequence[str]) -> None:
         folder = self.folder / "nodes" / spec.address
@@ -141,7 +184,8 @@ class PrivateNetwork:
             await self._provision(node, broker)
 
     async def _provision(self, node: RunningNode, broker: PrivateBroker) -> None:
-        _, planned = broker_plan(node.config())
+        registry = registry_from(node.address, statements_in(self.cards))
+        planned = broker_plan(node.config(), registry)
         administration = Administration(_administration_command(broker))
         faults = await asyncio.to_thread(administration.apply, planned)
         if faults:
@@ -160,6 +204,7 @@ class PrivateNetwork:
             f'root = "{keys / "root.pem"}"',
             f'authorities = "{self.folder / "ca" / "known"}"',
             f'crls = "{self.folder / "ca" / "crls"}"',
+            f'cards = "{self.cards}"',
             "",
             "[database]",
             f'url = "{url}"',
@@ -177,9 +222,8 @@ class PrivateNetwork:
                 f'url = "amqp://127.0.0.1:{broker.amqp_port}"',
                 f'user = "{user_of(spec.address)}"',
                 'password_file = "broker.password"',
-                f'vhost = "{vhost_of(spec.address)}"',
-                f'local_vhost = "{vhost_of(spec.address)}-local"',
-                f"ctl = {json.dumps(_administration_command(broker))}",
+                *broker_lines(spec.address, broker),
+                f'public_urls = ["amqps://127.0.0.1:{broker.amqps_port}"]',
             ]
         if parent is not None:
             port = self._brokers[parent].amqps_port
@@ -189,10 +233,12 @@ class PrivateNetwork:
                 f'urls = ["amqps://127.0.0.1:{port}"]',
                 f'vhost = "{vhost_of(parent)}"',
             ]
-        for address in children:
-            lines += ["", "[[children]]", f'label = "{label_of(address)}"']
-            if tier := self._tiers.get(address):
-                lines.append(f'tier = "{tier}"')
+        lines += self.last_lines(spec)
+        return "\n".join(lines) + "\n"
+
+    def last_lines(self, spec: NodeSpec) -> list[str]:
+        """Return what every node's configuration ends with: local systems and limits."""
+        lines = []
         for system in spec.systems:
             types = ", ".join(f'"{name}"' for name in spec.system_types.get(system, ()))
             lines += [
@@ -208,16 +254,7 @@ class PrivateNetwork:
                 "[limits]",
                 *(f"{name} = {value}" for name, value in self._limits.items()),
             ]
-        return "\n".join(lines) + "\n"
-
-    def suspend(self, address: str, child: str, standing: str) -> None:
-        """Change what a parent's configuration says of a child; the daemon reads it at start."""
-        path = self.nodes[address].config_path
-        before = f'label = "{label_of(child)}"\n'
-        text = path.read_text(encoding="utf-8")
-        path.write_text(
-            text.replace(before, f'{before}standing = "{standing}"\n'), encoding="utf-8"
-        )
+        return lines
 
     # --- daemons ------------------------------------------------------------------------------
 
@@ -303,6 +340,16 @@ def tls_of(authority: AuthorityFiles, folder: Path, address: str) -> BrokerTls:
     if not keys.exists():
         authority.issue_node(address, now(), with_children=True)
     return BrokerTls(ca=keys / "root.pem", certificate=keys / "link.pem", key=keys / "link.key")
+
+
+def broker_lines(address: str, broker: PrivateBroker) -> list[str]:
+    """Return what a configuration says of a private broker that several nodes may share."""
+    return [
+        f'vhost = "{vhost_of(address)}"',
+        f'local_vhost = "{vhost_of(address)}-local"',
+        f'crls = "{broker.crls}"',
+        f"ctl = {json.dumps(_administration_command(broker))}",
+    ]
 
 
 def _administration_command(broker: PrivateBroker) -> list[str]:

@@ -156,10 +156,10 @@ class PrivatePostgres:
         """Return the server's settings as it runs by them."""
         return {name: (await self._psql(f"SHOW {name}")).strip() for name in names}
 
-    async def stop(self) -> None:
-        """Shut down fast: connections end, what was committed stays."""
+    async def stop(self, *, at_once: bool = False) -> None:
+        """Shut down: connections end, what was committed stays; `at_once` makes no checkpoint."""
         if self._process is not None:
-            await end(self._process, signal.SIGINT)
+            await end(self._process, signal.SIGQUIT if at_once else signal.SIGINT)
             self._process = None
 
     async def kill(self) -> None:

@@ -48,11 +48,11 @@ class PrivateBroker:
         folder: Path,
         *,
         name: str,
-        tls: BrokerTls,
+        tls: BrokerTls | None = None,
         sni: Mapping[str, BrokerTls] | None = None,
         schedulers: int = 1,
     ) -> None:
-        """Stand by to run in `folder`."""
+        """Stand by to run in `folder`; without `tls` nobody is let in but from this machine."""
         self.folder = folder
         self.name = name
         self._tls = tls
@@ -61,6 +61,8 @@ class PrivateBroker:
         self._programs = programs_folder(BINARIES, "rabbitmq-server")
         self._process: asyncio.subprocess.Process | None = None
         self._port_mapper: asyncio.subprocess.Process | None = None
+        self.crls = folder / "crls"
+        """Where it looks for revocation lists; the nodes that it serves write them."""
         self._ports = kept_ports(folder / "ports", 4)
         self.amqp_port, self.amqps_port, self._distribution, self._epmd = self._ports
 
@@ -172,16 +174,18 @@ class PrivateBroker:
             cookie.chmod(0o400)
             keep_ports(folder / "ports", self._ports)
             link_programs(self._programs, folder / "programs")
+        self.crls.mkdir(exist_ok=True)
+        self.crls.chmod(0o755)
         (folder / "plugins").write_text(f"[{','.join(PLUGINS)}].\n", encoding="ascii")
         (folder / "rabbitmq.conf").write_text(self._conf(), encoding="ascii")
         (folder / "advanced.config").write_text(self._advanced(), encoding="ascii")
         give(folder)
 
     def _conf(self) -> str:
+        secure = f"listeners.ssl.1 = 127.0.0.1:{self.amqps_port}\n" if self._tls else ""
         return f"""\
 listeners.tcp.1 = 127.0.0.1:{self.amqp_port}
-listeners.ssl.1 = 127.0.0.1:{self.amqps_port}
-auth_mechanisms.1 = EXTERNAL
+{secure}auth_mechanisms.1 = EXTERNAL
 auth_mechanisms.2 = PLAIN
 ssl_cert_login_from = subject_alternative_name
 ssl_cert_login_san_type = dns
@@ -195,6 +199,8 @@ log.file.level = info
 
     def _advanced(self) -> str:
         """TLS stands here, whole: `sni_hosts` has no place in rabbitmq.conf."""
+        if self._tls is None:
+            return "[].\n"
         ca = copy_for_service(self._tls.ca, self.folder / "tls" / "root.pem")
         own = self._pair(self._tls, "server")
         hosts = ", ".join(
@@ -204,7 +210,9 @@ log.file.level = info
 [{{rabbit, [{{ssl_options, [
   {{cacertfile, "{ca}"}}, {own},
   {{verify, verify_peer}}, {{fail_if_no_peer_cert, true}},
-  {{versions, ['tlsv1.3', 'tlsv1.2']}},
+  {{versions, ['tlsv1.3', 'tlsv1.2']}}, {{reuse_sessions, false}},
+  {{crl_check, best_effort}},
+  {{crl_cache, {{ssl_crl_hash_dir, {{internal, [{{dir, "{self.crls}"}}]}}}}}},
   {{sni_hosts, [{hosts}]}}
 ]}}]}}].
 """

@@ -51,6 +51,8 @@ class PacketType(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     retention: RetentionClass
     personal: bool
     """Holds personal data, so it must be encrypted end to end."""
+    padded: bool = False
+    """Padded before it is encrypted: its size alone would tell something about persons."""
     inherits: bool = False
     """Section and retention class are those of the packet it answers; else the ones given here."""
     droppable: bool = True
@@ -78,6 +80,7 @@ _BUILT_IN_TYPES = (
         flow=Flow.RESULT,
         retention=RetentionClass.R5,
         personal=True,
+        padded=True,  # its size is the number of absent pupils
         periods=attendance.PERIODS,
         struct=AttendanceDaily,
     ),
@@ -94,6 +97,7 @@ _BUILT_IN_TYPES = (
         flow=Flow.RESULT,
         retention=RetentionClass.R50,
         personal=True,
+        padded=True,  # its size is the number of pupils and of marks
         periods=performance.PERIODS,
         struct=PerformancePeriod,
     ),

@@ -8,8 +8,9 @@ from typing import Any
 from schemas.records import Changes, Committed, Position
 from store.errors import LockHeld, OutcomeUnknown, StoreFault
 from store.merkle import Tree
-from store.postgres.desk import DROP_CHANNEL, Desk, when_dropped
+from store.postgres.desk import DROP_CHANNEL, when_dropped
 from store.postgres.position import check_database, load_position
+from store.postgres.registrar import Registrar
 from store.postgres.session import (
     ERRORS,
     POINT_READS,
@@ -37,7 +38,7 @@ _SESSION = {
 }
 
 
-class PostgresArchive(Desk):
+class PostgresArchive(Registrar):
     """The record of one node, as its daemon uses it.
 
     `open` takes the lock on the very connection that commits: losing it is losing the right to

@@ -14,7 +14,7 @@ from store.postgres.session import Connection
 DROP_CHANNEL = "bbaj_drop"
 
 _DROP = """
-INSERT INTO drop_pending VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+INSERT INTO drop_pending VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT DO NOTHING RETURNING true
 """
 

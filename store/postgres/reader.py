@@ -121,8 +121,13 @@ _PENDING = """
 SELECT d.* FROM drop_pending AS d
 WHERE NOT EXISTS (
     SELECT FROM drop_outcome AS o WHERE o.system = d.system AND o.drop_id = d.drop_id)
+    AND (d.awaits IS NULL OR d.recipient = ANY ($2::text[]))
 ORDER BY d.dropped LIMIT $1
 """
+
+_AWAITED = "SELECT DISTINCT recipient FROM drop_pending WHERE awaits IS NOT NULL"
+
+_AWAITS = "SELECT awaits FROM drop_pending WHERE system = $1 AND drop_id = $2"
 
 _DROPS_OF = "SELECT * FROM drop_outcome WHERE frame = ANY($1::bigint[])"
 
@@ -259,9 +264,21 @@ class Reader(Access):
         sealed = (await self._sealed(bucket, [frame])).get(frame) if bucket else None
         return packet, quarantined[0] if quarantined else None, bucket, sealed
 
-    async def pending_drops(self, limit: int) -> list[PendingDrop]:
-        """Return documents handed over by command and not decided yet, oldest first."""
-        return read_all(PendingDrop, await self._rows(_PENDING, limit))
+    async def pending_drops(self, limit: int, ready: Sequence[str] = ()) -> list[PendingDrop]:
+        """Return documents handed over and not decided yet, oldest first.
+
+        Those that wait for their recipient's card are left out unless it is among `ready`.
+        """
+        return read_all(PendingDrop, await self._rows(_PENDING, limit, list(ready)))
+
+    async def awaited_recipients(self) -> list[str]:
+        """Return the addresses whose cards documents wait for."""
+        return [row["recipient"] for row in await self._rows(_AWAITED)]
+
+    async def awaited_by(self, system: str, drop_id: str) -> str | None:
+        """Return what a document waits for; None where it waits for nothing, or not any more."""
+        row = await self._row(_AWAITS, system, drop_id)
+        return None if row is None else row["awaits"]
 
     async def drop_outcome(self, system: str, drop_id: str) -> DropOutcome | None:
         """Return what became of a drop."""

@@ -18,6 +18,11 @@ DELETE FROM drop_pending AS d USING unnest($1::text[], $2::text[]) AS o (system,
 WHERE d.system = o.system AND d.drop_id = o.drop_id
 """
 
+_WAIT = """
+INSERT INTO drop_pending VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+ON CONFLICT (system, drop_id) DO UPDATE SET awaits = excluded.awaits
+"""
+
 _CLOSE = "DELETE FROM open_exchange WHERE about = ANY ($1::bigint[])"
 
 _OPEN = """
@@ -41,7 +46,10 @@ ON CONFLICT (frame) DO UPDATE SET
         excluded.number)
 """
 
-# Certificates and CRLs are named by their digest: the same one again is no conflict.
+# Keys, certificates and CRLs are named by their digest: the same one again is no conflict.
+_OWN_KEY = """
+INSERT INTO own_key (sha256, purpose, made) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
+"""
 _LEARN_CERTIFICATE = """
 INSERT INTO certificate (sha256, der, learned) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
 """
@@ -71,6 +79,17 @@ async def _write_record(connection: Connection, changes: Changes) -> None:
         changes.drops,
         changes.released,
         changes.link_marks,
+        changes.cards,
+        changes.outcomes,
+        changes.invitations,
+        changes.invitation_uses,
+        changes.requests,
+        changes.grants,
+        changes.issued,
+        changes.issued_heads,
+        changes.alarms,
+        changes.certified,
+        changes.revoked,
     )
     for rows in tables:
         await _copy(connection, rows)
@@ -95,6 +114,8 @@ async def _write_journal(connection: Connection, leaves: list[LeafRow], tree: Tr
 
 
 async def _write_learned(connection: Connection, changes: Changes) -> None:
+    for key in changes.own_keys:
+        await connection.execute(_OWN_KEY, *msgspec.structs.astuple(key))
     for certificate in changes.certificates:
         await connection.execute(_LEARN_CERTIFICATE, *msgspec.structs.astuple(certificate))
     for crl in changes.crls:
@@ -105,6 +126,8 @@ async def _write_derived(connection: Connection, changes: Changes) -> None:
     if changes.drops:
         names = _turned((drop.system, drop.drop_id) for drop in changes.drops)
         await connection.execute(_FORGET_DROPS, *names)
+    for drop in changes.waiting:
+        await connection.execute(_WAIT, *msgspec.structs.astuple(drop))
     if changes.closed:
         await connection.execute(_CLOSE, changes.closed)
     if changes.open:

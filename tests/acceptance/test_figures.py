@@ -3,8 +3,10 @@
 import pytest
 
 from nodes.bench.backlog import run_backlog
+from nodes.bench.cycle import run_cycle
 from nodes.bench.hop import run_hop
 from nodes.bench.idle import run_idle
+from nodes.bench.sealing import run_seal
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -27,3 +29,16 @@ async def test_idle_hop():
     measured = await run_idle(packets=100)
     assert measured.median_ms < 50
     assert measured.leaf_resident_mb < 150
+
+
+def test_sealing_and_opening():
+    """Encrypting and sealing 10 KB costs less than a millisecond of CPU, and so does opening."""
+    measured = run_seal(content_bytes=10_000, packets=300)
+    assert measured.seal_encrypted_ms < 1
+    assert measured.open_encrypted_ms < 1
+
+
+async def test_cycle():
+    """Whole exchanges with encrypted payloads lose less than 30 % against clear ones."""
+    measured = await run_cycle(packets=400, content_bytes=10_000, rounds=3)
+    assert measured.ratio > 0.7

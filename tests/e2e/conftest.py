@@ -3,8 +3,11 @@
     kz ── kz.zhambyl ──┬── taraz     sends, by its local system
                        ├── shu       receives, by its local system
                        ├── spare     whose daemon starts only where a test wants it
+                       ├── again     likewise; its database is restored from an old copy
                        ├── mute      suspended, narrow: one type only, old: closed, has moved
+                       ├── karatau   a leaf without a broker, started where a test wants it
                        └── r01 ...   rogues: a login, and no daemon
+    kz ── kz.turkestan ── otrar      a relay and such a leaf, likewise
     kz.abai ── semey                 a real child whose parent is a rogue
 
 Tests come in any order and share all of it: each takes a rogue of its own, or undoes what it did.
@@ -22,17 +25,19 @@ from harness.watch import Watch
 from nodes import samples
 from nodes.sandbox.network import NodeSpec, PrivateNetwork
 from nodes.upkeep import prepare_database
-from schemas.addresses import label_of
+from schemas.moments import DAY
 
 ROOT, RELAY, SENDER, RECIPIENT = "kz", "kz.zhambyl", "kz.zhambyl.taraz", "kz.zhambyl.shu"
 ABOVE, BELOW = "kz.abai", "kz.abai.semey"
-SPARE = "kz.zhambyl.spare"
+SPARE, AGAIN = "kz.zhambyl.spare", "kz.zhambyl.again"
+NEAR, FAR_RELAY, FAR = "kz.zhambyl.karatau", "kz.turkestan", "kz.turkestan.otrar"
 MUTE, NARROW, OLD = "kz.zhambyl.mute", "kz.zhambyl.narrow", "kz.zhambyl.old"
 ROGUES = [f"kz.zhambyl.r{number:02}" for number in range(1, 81)]
 
 HOLD_LIMIT_S = 2.5
 OVERDUE_S = 2.0
 ANSWERS_A_MINUTE = 100
+LATE_LIMIT_US = 20 * DAY
 HELD_BYTES = 4 * 1024 * 1024
 REFUSED_BYTES = 8 * 1024 * 1024
 
@@ -64,7 +69,8 @@ class Country:
     async def lasting_rogue(self, name: str) -> Rogue:
         """Return one rogue for many tests, which stays on the line between them.
 
-        Named by an address, it is that child, or the one parent there is.
+        Named by an address, it is that child, or the one parent there is; named `above`, it is
+        that parent as a child of the root.
         """
         if name not in self._lasting:
             found = self._make_lasting(name)
@@ -76,6 +82,8 @@ class Country:
     def _make_lasting(self, name: str) -> Rogue:
         if name == ABOVE:
             return rogue_parent(self.network, ABOVE, BELOW)
+        if name == "above":
+            return rogue_child(self.network, ABOVE)
         return rogue_child(self.network, name if "." in name else next(self._free))
 
     async def silent_rogue(self) -> Rogue:
@@ -125,14 +133,6 @@ class Country:
             await eyes.close()
 
 
-def vouch(network: PrivateNetwork, child: str, lines: str) -> None:
-    """Let a parent's configuration say more about a child; its daemon reads it at start."""
-    path = network.nodes[RELAY].config_path
-    before = f'label = "{label_of(child)}"\n'
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace(before, f"{before}{lines}\n"), encoding="utf-8")
-
-
 def limit(network: PrivateNetwork, address: str, lines: str) -> None:
     """Give one node limits of its own; its daemon reads them at start."""
     path = network.nodes[address].config_path
@@ -147,6 +147,10 @@ async def country() -> AsyncIterator[Country]:
         NodeSpec(SENDER, systems=("sis-taraz",)),
         NodeSpec(RECIPIENT, systems=("sis-shu",)),
         NodeSpec(SPARE, systems=("sis-spare",)),
+        NodeSpec(AGAIN, systems=("sis-again",)),
+        NodeSpec(NEAR),
+        NodeSpec(FAR_RELAY),
+        NodeSpec(FAR),
         NodeSpec(ABOVE),
         NodeSpec(BELOW),
     ]
@@ -154,13 +158,14 @@ async def country() -> AsyncIterator[Country]:
     limits = {"hold_limit_us": round(HOLD_LIMIT_S * 1e6)}
     async with private_network(specs, also_children=others, limits=limits) as network:
         await prepare_database(network.nodes[SPARE].config())  # whatever test meets it first
-        network.suspend(RELAY, MUTE, "suspended")
-        vouch(network, NARROW, 'types = ["admin.order/1"]')
-        vouch(network, OLD, f'standing = "closed"\nsuccessor = "{RECIPIENT}"')
+        network.vouch(MUTE, standing="suspended")
+        network.vouch(NARROW, types=("admin.order/1",))
+        network.vouch(OLD, standing="closed", successor=RECIPIENT)
         limit(
             network,
             RELAY,
             f"answers_per_minute_per_link = {ANSWERS_A_MINUTE}\n"
+            f"late_limit_us = {LATE_LIMIT_US}\n"
             f"held_bytes_per_link = {HELD_BYTES}\n"
             f"refused_bytes_kept_per_link = {REFUSED_BYTES}",
         )

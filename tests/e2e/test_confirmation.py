@@ -10,6 +10,7 @@ from schemas.answers import RECEIPT, PacketName
 from schemas.frame import cut
 from schemas.moments import SECOND, format_instant, parse_instant
 from schemas.objects import cut_object, unpack_bundle_body
+from signing.encryption import EncryptionKeyring
 
 ROOT, RELAY, SENDER, RECIPIENT = "kz", "kz.zhambyl", "kz.zhambyl.taraz", "kz.zhambyl.shu"
 
@@ -305,7 +306,8 @@ async def test_a_duplicate_frame_is_released_once(country):
     rogue = await country.rogue()
     document = country.document()
     facts = {"type": "attendance.daily/1", "section": "S15", "class_": "R5", "flow": "result"}
-    frame = rogue.packet(RECIPIENT, document, **facts)
+    reader = EncryptionKeyring.load(country.network.keys_of(RECIPIENT)).newest.public
+    frame = rogue.encrypted(RECIPIENT, document, reader, **facts)
     for _ in range(4):
         await rogue.send(frame, lane="fast")
     await rogue.until_noted(4, "fast")

@@ -6,7 +6,7 @@ import pytest
 
 from harness.rogue import LANES, chain_over, sha256, signer_of
 from nodes.clock import now
-from schemas.objects import CustodyNote, Hello, Void, cut_object
+from schemas.objects import CustodyNote, Hello, StreamPosition, Void, cut_object
 from schemas.records import LinkMark
 from signing.seal import sign_object
 
@@ -29,6 +29,18 @@ async def send_and_close(rogue, *frames):
     """Send frames and return once each has its recipient's receipt."""
     await rogue.send(*frames)
     return [(await rogue.receipt_on(frame))[1].verdict for frame in frames]
+
+
+def is_fast(bundle):
+    """Say whether a bundle's bytes are one of the fast stream."""
+    return cut_object(bundle).header.lane == "fast"
+
+
+async def stands_at(country, rogue, cursors):
+    """Say whether these are the cursors that the fast stream to a rogue has had."""
+    query = "SELECT up_to FROM note WHERE stream = $1 ORDER BY place"
+    rows = await country.at[RELAY].rows(query, f"{rogue.address}/fast")
+    return [row["up_to"] for row in rows] == cursors
 
 
 # --- bundles --------------------------------------------------------------------------------------
@@ -171,9 +183,25 @@ async def test_a_note_with_another_chain_suspends_that_link(country):
     frame = rogue.packet(ROOT)
     await rogue.send(frame)
     await country.at[ROOT].until(lambda: is_there(country, frame))
-    await rogue.until(lambda: any(cut_object(raw).header.lane == "fast" for raw in bundles(rogue)))
+    await rogue.until(lambda: any(map(is_fast, bundles(rogue))))
     await rogue.note("fast", up_to=1, chain=WRONG.hex(), seen=1)
     assert await until_incident(country, "link_suspended", rogue)
+
+
+async def test_an_old_note_is_dropped(country):
+    """A note of an earlier connection moves no cursor, whatever it says: it may be lost since."""
+    rogue = await country.rogue()
+    rogue.takes = False
+    await rogue.send(frame := rogue.packet(ROOT))
+    await country.at[ROOT].until(lambda: is_there(country, frame))
+    raw = await rogue.until(lambda: next(filter(is_fast, bundles(rogue)), None))
+    chain = cut_object(raw).header.chain
+    for nonce, cursors in ((rogue.shake.nonce, []), (rogue.shake.heard, [1])):
+        position = StreamPosition("fast", 1, 1, chain, 1)
+        await rogue.say(CustodyNote(**rogue.stamp(), position=position, hello=nonce))
+        await country.at[RELAY].until(lambda cursors=cursors: stands_at(country, rogue, cursors))
+        await asyncio.sleep(0.5)
+        assert await stands_at(country, rogue, cursors)
 
 
 async def test_beyond_a_gap_nothing_is_taken_and_the_note_says_so(country):

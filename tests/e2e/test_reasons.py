@@ -17,13 +17,15 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from harness.network import ROOT_AGE_US
+from harness.pki import Departures, issue_bad
 from harness.rogue import Rogue, sha256, signer_of
 from nodes import samples
 from nodes.clock import now
 from schemas.frame import cut, join_head, signed_bytes
 from schemas.header import encode_header
 from schemas.limits import PAYLOAD_BYTES_MAX
-from schemas.moments import DAY, HOUR, format_instant
+from schemas.moments import DAY, HOUR, Instant, format_instant
 from schemas.objects import Refusal
 from schemas.records import QuarantineRow
 from signing.authority import Issuer, der_of, issue_authority, issue_node, make_root
@@ -180,6 +182,19 @@ async def sent_before_the_keys_life(country):
     return Bad(rogue, rogue.packet(ROOT, sent=format_instant(now() - 10 * DAY)))
 
 
+@case("key-expired", "entry")
+async def by_a_key_that_ended_before_the_late_limit(country):
+    rogue = await rogue_of(country)
+    address = f"{rogue.address}.late"
+    limit_us = country.at[RELAY].node.config().limits.late_limit_us
+    too_late, late = now() - limit_us - DAY, now() - limit_us + DAY
+    signer, certificates = signer_that_ended(country, address, too_late)
+    entry = packet_before(rogue, address, signer, too_late)
+    signer, sound_certificates = signer_that_ended(country, address, late)
+    sound = packet_before(rogue, address, signer, late)
+    return Bad(rogue, entry, certificates, sound, sound_certificates)
+
+
 @case("key-revoked", "entry")
 async def on_a_revocation_list(country):
     rogue = await rogue_of(country)
@@ -296,6 +311,25 @@ def signer_under(root: Issuer, subtree: str, address: str) -> tuple[PacketSigner
     issuer = Issuer(authority, authority_key)
     certificate = issue_node(issuer, address, Purpose.PACKET, key.public_key(), now())
     return PacketSigner(key, der_of(certificate)), [der_of(certificate), der_of(authority)]
+
+
+def signer_that_ended(country, address: str, ended: Instant) -> tuple[PacketSigner, list[bytes]]:
+    """Return a packet signer whose key has ended, and the certificates it needs.
+
+    Its authority is the network's own, under an older certificate of the same key.
+    """
+    root, authority = (country.network.authority._issuer(name) for name in ("root", ROOT))
+    public_key = authority.key.public_key()
+    older = issue_authority(root, ROOT, public_key, now() - ROOT_AGE_US + DAY)
+    life = Departures(since=ended - 10 * DAY, until=ended)
+    certificate, key = issue_bad(Issuer(older, authority.key), address, now(), life)
+    return PacketSigner(key, certificate), [certificate, der_of(older)]
+
+
+def packet_before(rogue: Rogue, address: str, signer: PacketSigner, ended: Instant) -> bytes:
+    """Return a packet sent while its key still lived."""
+    sent = format_instant(ended - HOUR)
+    return rogue.packet(ROOT, from_=address, signer=signer, sent=sent)
 
 
 async def crls_at(country, address) -> int:

@@ -1,12 +1,19 @@
 """Provisioning a real broker, and being told where it departs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
-from exchange.amqp import PlainLogin, probe
+from exchange.amqp import ParentEndpoint, PlainLogin, probe
 from exchange.amqp.probing import check_version
 from exchange.errors import AdministrationFailed, BrokerUnsupported, LoginRefused
 from exchange.provision import Administration
-from exchange.topology import read_local_queues, read_queues
+from exchange.topology import link_key, plan_child, read_local_queues, read_queues
+from harness import link_pki
+from harness.link_broker import ADDRESS, FAST
+from harness.links import Lives, States, nothing_dead, running, soon
+from schemas.addresses import dns_name
 
 
 def test_a_provisioned_broker_has_no_differences(broker):
@@ -38,6 +45,102 @@ def test_withdrawing_a_child_takes_user_and_empty_queues(broker, child):
     assert kept == []
     assert f"user {broker.names.child_user(child.label)} is missing" in found
     assert f"queue bbaj / up.{child.label} is missing" in found
+
+
+MOVED = "kz.abai.school-9"
+"""Hangs under the broker's node, and is called otherwise."""
+
+
+@contextmanager
+def newcomer(broker, address: str) -> Iterator[str]:
+    """Provision one more child beside all others, and withdraw it after the block."""
+    key = link_key(ADDRESS, address)
+    assert broker.administration.apply(plan_child(broker.names, key)) == []
+    try:
+        yield key
+    finally:
+        assert broker.administration.withdraw_child(broker.names, key) == []
+
+
+def endpoint_of(broker, tmp_path, address: str) -> ParentEndpoint:
+    """Return the endpoint of a node that hangs under the broker's, whatever it is called."""
+    authority = link_pki.make_authority(broker.root, "kz.bbaj.internal", address)
+    files = link_pki.issue(tmp_path / address, authority, dns=(dns_name(address),))
+    return ParentEndpoint(
+        address=address,
+        urls=[broker.tls_url],
+        tls=broker.client_tls(files),
+        parent=ADDRESS,
+        backoff=FAST,
+    )
+
+
+def test_one_child_is_provisioned_beside_the_others(broker):
+    """A child's plan makes its user, rights and queues, changes nothing else, and can be undone."""
+    before = broker.administration.export()
+    with newcomer(broker, f"{ADDRESS}.newcomer"):
+        during = broker.administration.export()
+    after = broker.administration.export()
+    added = {user["name"] for user in during["users"]} - {user["name"] for user in before["users"]}
+    assert added == {dns_name(f"{ADDRESS}.newcomer")}
+    assert broker.administration.check(broker.planned) == []
+    assert {user["name"] for user in after["users"]} == {user["name"] for user in before["users"]}
+
+
+async def test_a_newcomer_is_served_while_the_others_are(broker, child, tmp_path):
+    """A child provisioned and admitted while its parent runs speaks at once, beside a sibling."""
+    lives, states = Lives(), States()
+    own, address = broker.own_endpoint(), f"{ADDRESS}.late"
+    async with running(own.run({child.label: lives.handle}, nothing_dead, states)):
+        sibling = await lives.next()
+        with newcomer(broker, address) as key:
+            own.admit(key, lives.handle)
+            receiver, below = await lives.next(), Lives()
+            async with running(endpoint_of(broker, tmp_path, address).run(below.handle, States())):
+                await (await below.next()).publish(b"first word")
+                delivery = await soon(receiver)
+                await receiver.settle_through(delivery)
+            own.dismiss(key)
+            await states.until("down", peer=key, text="stopped")
+        async with running(broker.parent_endpoint(child).run((own_ := Lives()).handle, States())):
+            await (await own_.next()).publish(b"as ever")
+            again = await soon(sibling)
+            await sibling.settle_through(again)
+    assert (delivery.body, again.body) == (b"first word", b"as ever")
+
+
+async def test_a_moved_child_speaks_under_its_whole_address(broker, tmp_path):
+    """Both directions of the link of a node that hangs elsewhere than its name says."""
+    above, below, own = Lives(), Lives(), broker.own_endpoint()
+    with newcomer(broker, MOVED) as key:
+        child = endpoint_of(broker, tmp_path, MOVED)
+        async with running(
+            own.run({key: above.handle}, nothing_dead, States()), child.run(below.handle, States())
+        ):
+            up, down = await below.next(), await above.next()
+            await up.publish(b"up")
+            await down.publish(b"down")
+            received = await soon(down), await soon(up)
+            await down.settle_through(received[0])
+            await up.settle_through(received[1])
+    assert [each.body for each in received] == [b"up", b"down"]
+    assert received[0].user_id == dns_name(MOVED)
+
+
+async def test_a_withdrawn_user_is_cut_off_and_its_queues_stay(broker, child):
+    """Without its user a child is off at once; what waits for it is still there afterwards."""
+    lives, states = Lives(), States()
+    user = broker.names.child_user(child.label)
+    async with running(broker.parent_endpoint(child).run(lives.handle, states)):
+        await lives.next()
+        broker.administration.withdraw_user(user)
+        broker.administration.withdraw_user(user)  # harmless where there is none
+        await states.until("down")
+        found = broker.administration.check(broker.planned)
+        assert broker.administration.apply(plan_child(broker.names, child.label)) == []
+        await lives.next()
+    assert f"user {user} is missing" in found
+    assert not any(f"{child.label} is missing" in fault for fault in found if "queue" in fault)
 
 
 def test_a_command_that_fails_says_why():

@@ -1,6 +1,7 @@
 """What a child's certificate opens at its parent's broker, and all that it must not."""
 
 import asyncio
+import functools
 import ssl
 from contextlib import asynccontextmanager
 
@@ -141,9 +142,10 @@ async def test_plain_as_a_child_is_refused(broker, child):
                 pass
 
 
-async def test_a_third_connection_is_refused(broker, child):
-    """A child has two connections, and no third."""
-    async with channel_of(broker, child), channel_of(broker, child):
+async def test_a_fourth_connection_is_refused(broker, child):
+    """A child has two connections for its link and one for its doctor, and no fourth."""
+    login = functools.partial(channel_of, broker, child)
+    async with login(), login(), login():
         with pytest.raises(aiormq_errors.AMQPError):
             async with channel_of(broker, child):
                 pass

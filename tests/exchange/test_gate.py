@@ -18,6 +18,7 @@ from exchange.gate import (
     digest_of_head,
     sha256_of,
 )
+from harness.cards import registry_of
 from harness.drafts import ANSWER_ID, DISTRICT, NOW, OBLAST, PACKET_ID, SCHOOL, draft
 from harness.pki import make_network
 from schemas import wire
@@ -30,10 +31,25 @@ from schemas.objects import CustodyNote, CutObject, Refusal, StreamPosition, Voi
 from schemas.reasons import Reason
 from signing.at_rest import AtRest
 from signing.authenticate import Accepted, Held, Refused
+from signing.encryption import EncryptionKeyring, HybridKey, public_bytes
+from signing.payload import payload_facts
+from signing.seal import seal as seal_frame
+from signing.wrapping import overhead_bytes
 
 FITS = PAYLOAD_BYTES_MAX - SALT_BYTES
 MOMENT = format_instant(NOW)
 SIBLING = f"{DISTRICT}.school-8"
+CLEAR = "admin.order/1"
+PERSONAL = "attendance.daily/1"
+RECEIPT_ON = Receipt(
+    packet=PacketName(SCHOOL, 1, PACKET_ID),
+    head_sha256="ab" * 32,
+    frame_sha256="cd" * 32,
+    verdict="accepted",
+    received=MOMENT,
+    epoch=1,
+    index=0,
+)
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +67,11 @@ def gates(network, tmp_path_factory):
             epoch=1,
             trust=trust or network.trust(),
             signer=network.nodes[address].packet,
+            journal=network.nodes[address].journal,
+            encryption=network.nodes[address].encryption,
             at_rest=AtRest(tmp_path_factory.mktemp("at-rest")),
             limits=Limits(),
+            registry=registry_of(address, *network.nodes),
         )
 
     return make
@@ -68,8 +87,9 @@ def district(gates):
     return gates(DISTRICT)
 
 
-def seal(gate, content=b'{"absent":3}', **facts):
-    return gate.seal_packet(draft(**{"from_": gate.here, **facts}), content, NOW)
+def seal(gate, content=b'{"absent":3}', reader=None, **facts):
+    given = {"from_": gate.here, "type": CLEAR, **facts}
+    return gate.seal_packet(draft(**given), content, NOW, reader)
 
 
 def bundle(gate, entries, to=DISTRICT, certificates=()):
@@ -109,7 +129,7 @@ def test_sealing_fills_in_certificate_and_payload(school):
         "application/json",
     )
     kept = msgspec.structs.replace(header, payload=draft().payload, certificate="ab" * 32)
-    assert kept == draft()
+    assert kept == draft(type=CLEAR)
 
 
 def test_equal_contents_do_not_show(school):
@@ -133,17 +153,111 @@ def test_content_must_fit_one_packet(school, size, fits):
     """What does not deflate may have a mebibyte less its salt."""
     content = os.urandom(size)
     if fits:
-        school.check_size(content)
+        school.check_size(CLEAR, content)
         assert len(seal(school, content).frame.payload) == PAYLOAD_BYTES_MAX
     else:
         with pytest.raises(FormatError) as refused:
-            school.check_size(content)
+            school.check_size(CLEAR, content)
         assert refused.value.reason is Reason.TOO_LARGE
 
 
 def test_what_deflates_may_be_larger(school):
     """The limit is about what travels."""
-    school.check_size(b"absent " * 1_000_000)
+    school.check_size(CLEAR, b"absent " * 1_000_000)
+
+
+# ------------------------------------------------------------------ encrypted
+
+
+@pytest.fixture(scope="module")
+def reader(network):
+    """Return the district's public key."""
+    return network.nodes[DISTRICT].encryption.newest.public
+
+
+def test_a_personal_type_opens_at_both_ends_and_at_no_other(network, school, district, gates):
+    """The recipient and the sender's own archive read it; a relay accepts it, and cannot."""
+    reader = network.nodes[OBLAST].encryption.newest.public
+    sealed = seal(school, reader=reader, type=PERSONAL)
+    relayed = district.judge(sealed.frame.raw, SCHOOL, NOW)
+    assert isinstance(relayed.verdict, Accepted)
+    assert relayed.content is None
+    with pytest.raises(FormatError) as refused:
+        district.open_content(sealed.frame)
+    assert refused.value.reason is Reason.DECRYPT_FAILED
+    for gate in (school, gates(OBLAST)):
+        assert gate.open_content(sealed.frame) == b'{"absent":3}'
+
+
+def test_a_personal_type_is_padded_where_its_size_tells_something(school, reader):
+    """Attendance is padded, a notice is not."""
+    codings = [
+        seal(school, reader=reader, to=DISTRICT, type=type_).frame.header.payload.coding
+        for type_ in (PERSONAL, "notice.returned/1")
+    ]
+    assert codings == ["salt+pad+hpke", "salt+hpke"]
+
+
+def test_a_personal_type_is_never_sealed_in_clear(school):
+    """Whoever forgets the key has a fault of his own, and no packet."""
+    with pytest.raises(AssertionError, match="in clear"):
+        seal(school, type=PERSONAL)
+
+
+def test_a_personal_type_in_clear_is_refused_at_its_recipient(school, district):
+    """A relay passes it on, its recipient says `encryption-required`."""
+    here, elsewhere = (
+        msgspec.structs.replace(seal(school, to=to).frame.header, type=PERSONAL)
+        for to in (DISTRICT, OBLAST)
+    )
+    payload = bytes(16) + b"{}"
+    entries = [
+        district.judge(seal_by_hand(header, payload, school), SCHOOL, NOW)
+        for header in (here, elsewhere)
+    ]
+    assert [type(entry.verdict) for entry in entries] == [Accepted, Accepted]
+    assert entries[0].content.reason is Reason.ENCRYPTION_REQUIRED
+    assert entries[1].content is None
+
+
+def seal_by_hand(header, payload, gate):
+    facts = payload_facts(payload, "application/json", "salt")
+    return seal_frame(msgspec.structs.replace(header, payload=facts), payload, gate._signer)
+
+
+def test_a_payload_moved_under_another_header_is_refused(school, district, reader):
+    """Sealed anew by its own sender, it does not open: the header is bound to it."""
+    sealed = seal(school, reader=reader, to=DISTRICT, type=PERSONAL)
+    moved = msgspec.structs.replace(sealed.frame.header, id=ANSWER_ID)
+    raw = seal_frame(moved, sealed.frame.payload, school._signer)
+    assert district.judge(raw, SCHOOL, NOW).content.reason is Reason.DECRYPT_FAILED
+
+
+def test_an_encrypted_receipt_is_read(school, district, reader):
+    """Any type may be encrypted; what its recipient does with it is the same."""
+    sealed = seal(school, wire.encode(RECEIPT_ON), reader, to=DISTRICT, type=RECEIPT)
+    assert district.judge(sealed.frame.raw, SCHOOL, NOW).content == RECEIPT_ON
+
+
+@pytest.mark.parametrize("padded_to", [1, 0, -1])
+def test_encrypted_content_must_fit_one_packet(school, reader, padded_to):
+    """What the wrapped keys take is counted."""
+    content = os.urandom(PAYLOAD_BYTES_MAX - overhead_bytes(2) - 16 - 1 + padded_to)
+    if padded_to <= 0:
+        school.check_size(PERSONAL, content)
+        sealed = seal(school, content, reader, to=DISTRICT, type=PERSONAL)
+        assert len(sealed.frame.payload) == PAYLOAD_BYTES_MAX
+    else:
+        with pytest.raises(FormatError, match="limit 1048576"):
+            school.check_size(PERSONAL, content)
+
+
+def test_what_a_node_says_of_its_keys(network, school):
+    """Both certificates' digests, and the newest encryption key first."""
+    facts, own = school.key_facts(), network.nodes[SCHOOL]
+    assert facts.packet == own.packet.fingerprint
+    assert facts.journal == own.journal.fingerprint
+    assert public_bytes(facts.encryption[0]) == own.encryption.newest.public
 
 
 # ------------------------------------------------------------------ bundles
@@ -316,18 +430,9 @@ def receipt_frame(gate, content):
 
 def test_a_receipt_to_us_is_read(school, district):
     """What a receipt says comes with its verdict; a relay does not look into it."""
-    receipt = Receipt(
-        packet=PacketName(SCHOOL, 1, PACKET_ID),
-        head_sha256="ab" * 32,
-        frame_sha256="cd" * 32,
-        verdict="accepted",
-        received=MOMENT,
-        epoch=1,
-        index=0,
-    )
-    raw = receipt_frame(district, wire.encode(receipt))
-    assert school.judge(raw, DISTRICT, NOW).content == receipt
-    passing = seal(school, wire.encode(receipt), to=OBLAST, type=RECEIPT).frame.raw
+    raw = receipt_frame(district, wire.encode(RECEIPT_ON))
+    assert school.judge(raw, DISTRICT, NOW).content == RECEIPT_ON
+    passing = seal(school, wire.encode(RECEIPT_ON), to=OBLAST, type=RECEIPT).frame.raw
     assert district.judge(passing, SCHOOL, NOW).content is None
 
 
@@ -354,3 +459,12 @@ def test_objects_are_of_the_neighbour_and_the_epoch(school):
     header = cut_object(raw).header
     assert (header.from_, header.to, header.epoch) == (SCHOOL, DISTRICT, 1)
     assert header.certificate == school.fingerprint
+
+
+def test_a_card_states_few_keys(network, gates):
+    """However often a node renews, its card stays small: the newest key first, three of before."""
+    gate, own = gates(SCHOOL), network.nodes[SCHOOL]
+    keyring = EncryptionKeyring(HybridKey.generate(), [HybridKey.generate() for _ in range(9)])
+    gate.use_packet_key(own.packet, keyring)
+    stated = gate.key_facts().encryption
+    assert (len(stated), stated[0]) == (4, keyring.newest.facts)

@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from harness.drafts import DISTRICT, SCHOOL
+from harness.drafts import DISTRICT, OBLAST, SCHOOL
 from harness.pki import make_network
 from harness.service_node import Node, new_link, new_record, private_server
 from nodes.clock import now
@@ -22,7 +22,7 @@ async def server():
 
 @pytest.fixture(scope="module")
 def network():
-    return make_network([DISTRICT, SCHOOL], now())
+    return make_network(["kz", OBLAST, DISTRICT, SCHOOL], now())
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from exchange.gate import JudgedEntry, OpenedBundle, Unreadable, digest_in_chain
 from exchange.links import LinkMessage
 from exchange.own_fault import blamed, split_message
 from exchange.sessions import Delivery
-from harness.drafts import DISTRICT, SCHOOL
+from harness.drafts import DISTRICT, OBLAST, SCHOOL
 from harness.pki import make_network
 from harness.service_node import Node, new_link, new_record, private_server
 from nodes.clock import now
@@ -157,7 +157,7 @@ async def server():
 
 @pytest.fixture(scope="module")
 def network():
-    return make_network([DISTRICT, SCHOOL], now())
+    return make_network(["kz", OBLAST, DISTRICT, SCHOOL], now())
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.quotas import Quotas
+from exchange.quotas import HourlyQuota, Quotas
 from harness.drafts import NOW
 from schemas.limits import Limits
-from schemas.moments import MINUTE, SECOND
+from schemas.moments import HOUR, MINUTE, SECOND
 
 LIMITS = Limits(refused_bytes_kept_per_link=1000, answers_per_minute_per_link=3)
 
@@ -67,3 +67,18 @@ def test_siblings_do_not_feel_it():
         quotas.keep_refused("a", 900)
     assert quotas.answer("b", NOW)
     assert quotas.keep_refused("b", 900)
+
+
+def test_an_hour_later_there_is_room_again():
+    """Each neighbour has its own hour, which begins with what it does first."""
+    quota = HourlyQuota(2)
+    taken = [quota.take("a", NOW + minute * MINUTE) for minute in (0, 30, 59)]
+    assert (taken, quota.take("b", NOW + 59 * MINUTE)) == ([0, 1, 2], 0)
+    assert quota.take("a", NOW + HOUR) == 0
+
+
+def test_a_clock_set_back_only_forgives():
+    """An hour that has not begun is over."""
+    quota = HourlyQuota(2)
+    quota.take("a", NOW)
+    assert quota.take("a", NOW - SECOND) == 0

@@ -4,7 +4,8 @@ import copy
 
 import pytest
 
-from exchange.topology import Names, differences, hash_password, plan, read_queues
+from exchange.departures import differences
+from exchange.topology import Names, hash_password, link_key, plan, plan_child, read_queues
 
 NAMES = Names(address="kz.akmola.burabay", daemon_user="daemon")
 DNS = "school-7.burabay.akmola.kz.bbaj.internal"
@@ -23,7 +24,7 @@ def test_child_logs_in_by_dns_name_without_password():
     """A child's user is its certificate's DNS name, has no password, and is limited."""
     (user,) = rows(make_plan(), "users", name=DNS)
     assert user["password_hash"] == ""
-    assert user["limits"] == {"max-connections": 2, "max-channels": 4}
+    assert user["limits"] == {"max-connections": 3, "max-channels": 6}
 
 
 def test_child_rights_are_literal():
@@ -131,6 +132,60 @@ def test_what_the_probe_asks_for():
     assert read_queues(["school-7"]) == ["up.school-7", "dead"]
 
 
+MOVED = "kz.abai.school-9"
+MOVED_DNS = "school-9.abai.kz.bbaj.internal"
+
+
+def test_a_childs_key_is_its_label_unless_it_has_moved():
+    """Queues and routing key bear the label; a node that hangs elsewhere its whole address."""
+    assert link_key(NAMES.address, f"{NAMES.address}.school-7") == "school-7"
+    assert link_key(NAMES.address, MOVED) == MOVED
+
+
+def test_a_moved_child_is_named_by_its_address():
+    """Its rights, queues and bindings bear the address whole, and match nothing else."""
+    definitions = make_plan(children=(MOVED,))
+    (right,) = rows(definitions, "permissions", user=MOVED_DNS)
+    (topic,) = rows(definitions, "topic_permissions", user=MOVED_DNS)
+    bound = {(row["destination"], row["routing_key"]) for row in definitions["bindings"]}
+    assert (right["write"], right["read"]) == ("^up$", r"^down\.kz\.abai\.school-9$")
+    assert (topic["exchange"], topic["write"]) == ("up", r"^kz\.abai\.school-9$")
+    assert {(f"up.{MOVED}", MOVED), (f"down.{MOVED}", MOVED)} <= bound
+
+
+def test_a_guest_may_use_the_link_of_the_child_it_is_to_become():
+    """An invitation's user writes and reads what the child will, and has no queue of its own."""
+    guest = "a1.enrolment.burabay.akmola.kz.bbaj.internal"
+    hashed = hash_password("daemon", "secret")
+    planned = plan(NAMES, ["school-7"], {}, daemon_password_hash=hashed, guests={guest: "school-7"})
+    (right,) = rows(planned, "permissions", user=guest)
+    (topic,) = rows(planned, "topic_permissions", user=guest)
+    assert (right["read"], topic["write"]) == (r"^down\.school-7$", "^school-7$")
+    assert planned["queues"] == make_plan(children=("school-7",), systems=())["queues"]
+
+
+def test_one_childs_plan_is_its_part_of_the_whole():
+    """What is imported for one child is what the whole plan has for it, and nothing else."""
+    whole, part = make_plan(), plan_child(NAMES, "school-7")
+    without = make_plan(children=("school-8",))
+    added = {
+        section: [row for row in whole[section] if row not in without[section]] for section in whole
+    }
+    assert part == added
+
+
+def test_one_childs_plan_departs_from_nothing_beside_it():
+    """A broker with more than the one child has no differences from that child's plan."""
+    assert differences(plan_child(NAMES, "school-7"), make_plan()) == []
+
+
+@pytest.mark.parametrize("key", ["school.*", "kz..x", "", "#"])
+def test_what_is_no_link_key_is_planned_for_nobody(key):
+    """What could widen a pattern is refused in the plan for one child, too."""
+    with pytest.raises(ValueError, match="is no label"):
+        plan_child(NAMES, key)
+
+
 def test_no_differences_to_itself():
     """A broker that has the plan has no differences."""
     assert differences(make_plan(), make_plan()) == []
@@ -152,7 +207,7 @@ DEPARTURES = {
     ),
     "limits lifted": (
         lambda d: rows(d, "users", name=DNS)[0].update(limits={}),
-        f"user {DNS} has limits {{}}, planned {{'max-connections': 2, 'max-channels': 4}}",
+        f"user {DNS} has limits {{}}, planned {{'max-connections': 3, 'max-channels': 6}}",
     ),
     "policy loosened": (
         lambda d: rows(d, "policies", name="links")[0].update(pattern="^up"),

@@ -9,11 +9,14 @@ from pathlib import Path
 import msgspec
 
 from exchange.batch import header_facts
-from exchange.gate import Gate, SealedFrame
+from exchange.core.registry import Registry
+from exchange.gate import Gate
 from exchange.identity import new_packet_id
+from exchange.sealing import SealedFrame
 from harness.pki import DISTRICT, NOW, SCHOOL, Network, make_network
 from nodes.evidence import Dossier, FrameEvidence, JournalHead, ProvenLeaf, Trust
 from schemas.answers import CLOSING, RECEIPT, Closing, PacketName, Receipt
+from schemas.documents.registry import TYPES
 from schemas.header import Header, PayloadFacts
 from schemas.leaves import LeafKind, leaf_record
 from schemas.limits import Limits
@@ -22,7 +25,7 @@ from schemas.records import PacketRow
 from signing.at_rest import AtRest
 from signing.keys import fingerprint
 from signing.notes import origin, sign_checkpoint
-from signing.payload import open_payload
+from signing.payload import clear_payload
 from store.merkle import Tree, inclusion_proof, leaf_hash
 
 DOCUMENT = b'{"pupils":[' + b",".join(b'{"number":%d}' % n for n in range(200)) + b"]}"
@@ -45,8 +48,11 @@ class Exchange:
             epoch=1,
             trust=self.network.trust(),
             signer=self.network.nodes[address].packet,
+            journal=self.network.nodes[address].journal,
+            encryption=self.network.nodes[address].encryption,
             at_rest=AtRest(folder / address),
             limits=Limits(),
+            registry=Registry(address),
         )
 
     def send(
@@ -71,7 +77,9 @@ class Exchange:
             certificate=gate.fingerprint,
             payload=PayloadFacts("0" * 64, "0" * 128, 0, "application/json", "salt"),
         )
-        sealed = gate.seal_packet(draft, content, self.now)
+        personal = TYPES[type_].personal
+        reader = self.network.nodes[to].encryption.newest.public if personal else None
+        sealed = gate.seal_packet(draft, content, self.now, reader)
         marks: list[tuple[int, str]] = []
         self.frames.append((folder, sealed, marks))
         self.mark(sealed, LeafKind.SENT if by == SCHOOL else LeafKind.RECEIVED)
@@ -117,6 +125,12 @@ class Exchange:
         body = msgspec.json.encode(receipt)
         return self.send("receipt", RECEIPT, body, by=DISTRICT, re=packet.frame.header.id)
 
+    def _clear_of(self, sealed: SealedFrame) -> bytes | None:
+        header, payload = sealed.frame.header, sealed.frame.payload
+        if not header.payload.is_encrypted:
+            return None
+        return clear_payload(header, payload, self.network.nodes[SCHOOL].encryption, 1 << 24)
+
     def dossier(self, *, covered: int | None = None, destroyed: bool = False) -> Dossier:
         """Return what an export gathers; the checkpoint covers the first `covered` leaves."""
         hashes = [leaf_hash(record) for record in self.records]
@@ -142,8 +156,9 @@ class Exchange:
                     folder,
                     row_of(sealed, number),
                     None if destroyed else sealed.frame.raw,
-                    None if destroyed else content_of(sealed),
+                    None if destroyed else self.gates[SCHOOL].open_content(sealed.frame),
                     [leaf(*mark) for mark in marks],
+                    None if destroyed else self._clear_of(sealed),
                 )
                 for number, (folder, sealed, marks) in enumerate(self.frames, 1)
             ],
@@ -157,11 +172,6 @@ class Exchange:
 def name_of(sealed: SealedFrame) -> PacketName:
     header = sealed.frame.header
     return PacketName(header.from_, header.epoch, header.id)
-
-
-def content_of(sealed: SealedFrame) -> bytes:
-    header = sealed.frame.header
-    return open_payload(sealed.frame.payload, header.payload.coding, 1 << 24)
 
 
 def row_of(sealed: SealedFrame, number: int) -> PacketRow:

@@ -1,6 +1,7 @@
 """A private network for end-to-end tests: one PostgreSQL, one broker that all nodes share."""
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -10,7 +11,9 @@ from nodes.authority_files import AuthorityFiles
 from nodes.clock import now
 from nodes.sandbox.network import NodeSpec, PrivateNetwork, make_brokers
 from nodes.sandbox.postgres import PrivatePostgres
+from schemas.addresses import parent_of
 from schemas.moments import DAY
+from signing.profiles import Purpose
 
 QUICK = {
     "sweep_every_us": 300_000,
@@ -30,10 +33,16 @@ async def private_network(
     specs: Sequence[NodeSpec],
     *,
     authorities: Sequence[str] = ("kz",),
+    on_line: Sequence[str] = (),
     also_children: Sequence[str] = (),
     limits: Mapping[str, int] | None = None,
+    lives: Mapping[str, Mapping[Purpose, int]] | None = None,
 ) -> AsyncIterator[PrivateNetwork]:
-    """Set a network up, its daemons not started; tear it down whatever happens."""
+    """Set a network up, its daemons not started; tear it down whatever happens.
+
+    Nodes named `on_line` hold the key of their subtree's authority; `lives` are those of nodes'
+    first certificates (microseconds) that are not as usual.
+    """
     with tempfile.TemporaryDirectory(prefix="bbaj-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o711)
@@ -44,6 +53,11 @@ async def private_network(
         (folder / "ca" / "known").mkdir()
         for path in (folder / "ca" / "authorities").glob("*/cert.pem"):
             (folder / "ca" / "known" / f"{path.parent.name}.pem").write_bytes(path.read_bytes())
+        for address, short in (lives or {}).items():
+            make_keys_above(authority, folder / "ca", address)
+            AuthorityFiles(folder / "ca", lives=short).issue_node(
+                address, now(), with_children=True
+            )
         postgres = PrivatePostgres(folder / "postgres")
         addresses = [spec.address for spec in specs]
         brokers = make_brokers(authority, folder, {"shared": addresses}, schedulers=2)
@@ -54,8 +68,19 @@ async def private_network(
         try:
             await asyncio.gather(postgres.start(), broker.start())
             await network.add_nodes(specs, also_children=also_children)
+            for address in on_line:
+                key = folder / "ca" / "authorities" / address / "key.pem"
+                shutil.copyfile(key, network.keys_of(address) / "authority.key")
             yield network
         finally:
             await network.stop_all()
-            await broker.stop()
-            await postgres.stop()
+            # The database needs no last checkpoint: its folder goes with it.
+            await asyncio.gather(broker.stop(), postgres.stop(at_once=True))
+
+
+def make_keys_above(authority: AuthorityFiles, folder: Path, address: str) -> None:
+    """Make the keys of all ancestors that have none: each vouches for the next."""
+    parent = parent_of(address)
+    if parent is not None and not (folder / "nodes" / parent).exists():
+        make_keys_above(authority, folder, parent)
+        authority.issue_node(parent, now(), with_children=True)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
 from schemas.addresses import dns_name
+from schemas.cards import enrolment_address
 from schemas.moments import DAY, MINUTE, Instant, as_datetime, parse_instant
 from signing.authority import (
     Issuer,
@@ -25,13 +26,18 @@ from signing.authority import (
     make_root,
 )
 from signing.chain import CrlLearned, TrustStore
+from signing.encryption import EncryptionKeyring, HybridKey
 from signing.keys import JournalSigner, PacketSigner
+from signing.paths import PublicKey
 from signing.profiles import KEY_USAGES, Purpose
 
 NOW = parse_instant("2026-11-23T03:32:06.000000Z")
 OBLAST = "kz.akmola"
 DISTRICT = "kz.akmola.burabay"
 SCHOOL = "kz.akmola.burabay.school-7"
+NODE_PURPOSES = (Purpose.PACKET, Purpose.JOURNAL, Purpose.WITNESS, Purpose.LINK)
+"""What a node has certificates for, in the order of `Identity.certificates`."""
+INVITATION = "one"
 
 
 @dataclass(frozen=True)
@@ -47,10 +53,22 @@ class Identity:
     packet_key: ec.EllipticCurvePrivateKey
     journal_key: ed25519.Ed25519PrivateKey
     witness_key: ed25519.Ed25519PrivateKey
+    encryption: EncryptionKeyring
+    enrolment: PacketSigner
+    """Of the invitation `INVITATION` that this node gave to somebody."""
+    enrolment_key: ec.EllipticCurvePrivateKey
+
+    @property
+    def public_keys(self) -> list[PublicKey]:
+        """The public halves of its own keys, the enrolment key's included."""
+        private = (
+            self.packet_key, self.journal_key, self.witness_key, self.link_key, self.enrolment_key
+        )  # fmt: skip
+        return [key.public_key() for key in private]
 
     @property
     def certificates(self) -> list[bytes]:
-        """The DER of all four certificates."""
+        """The DER of its own four certificates."""
         return [
             self.packet.certificate,
             self.journal.certificate,
@@ -69,6 +87,7 @@ class Network:
     nodes: dict[str, Identity] = field(default_factory=dict)
     revoked: dict[str, list[Revoked]] = field(default_factory=dict)
     crl_number: int = 0
+    current: tuple[tuple[int, int], list[bytes]] | None = None
 
     def authority_for(self, address: str) -> Issuer:
         """Return the issuing authority of an address: its oblast's, or the republic's own."""
@@ -83,11 +102,11 @@ class Network:
         """Make keys and certificates for an address; again for a known one: a renewal."""
         now = self.now if now is None else now
         authority = self.authority_for(address)
-        packet, link = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+        packet, link, enrolment = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
         journal, witness = (ed25519.Ed25519PrivateKey.generate() for _ in range(2))
 
-        def issue(purpose, key):
-            return der_of(issue_node(authority, address, purpose, key.public_key(), now))
+        def issue(purpose, key, name=address):
+            return der_of(issue_node(authority, name, purpose, key.public_key(), now))
 
         self.nodes[address] = Identity(
             address=address,
@@ -99,6 +118,12 @@ class Network:
             packet_key=packet,
             journal_key=journal,
             witness_key=witness,
+            encryption=EncryptionKeyring(HybridKey.generate()),
+            enrolment=PacketSigner(
+                enrolment,
+                issue(Purpose.ENROLMENT, enrolment, enrolment_address(address, INVITATION)),
+            ),
+            enrolment_key=enrolment,
         )
         return self.nodes[address]
 
@@ -130,9 +155,22 @@ class Network:
         else:
             store.add_certificates([issuer.der for issuer in self.authorities.values()])
         if crls:
-            for crl in self.crls():
+            for crl in self.current_crls():
                 assert isinstance(store.add_crl(crl), CrlLearned)
         return store
+
+    def current_crls(self) -> list[bytes]:
+        """Return the CRLs that count: the same ones until an authority or a revocation is new."""
+        known = (len(self.authorities), sum(map(len, self.revoked.values())))
+        if self.current is None or self.current[0] != known:
+            self.current = (known, self.crls())
+        return self.current[1]
+
+    @property
+    def current_number(self) -> int:
+        """The number of the CRLs that count."""
+        parsed = x509.load_der_x509_crl(self.current_crls()[0])
+        return parsed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
 
 
 def make_network(addresses: Iterable[str], now: Instant) -> Network:
@@ -213,3 +251,36 @@ def key_usage(departures: Departures) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def issue_bad_authority(
+    network: Network,
+    constraint: tuple[x509.NameConstraints, bool] | None,
+    *,
+    path_length: int | None = 0,
+    key: object | None = None,
+    digest: hashes.HashAlgorithm | None = None,
+) -> Issuer:
+    """Issue an oblast's authority that departs from the profile; `constraint` says if critical."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    root = network.root
+    usage = root.certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(network.authorities[OBLAST].certificate.subject)
+        .issuer_name(root.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(root.certificate.not_valid_before_utc)
+        .not_valid_after(root.certificate.not_valid_after_utc)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(root.key.public_key()),
+            critical=False,
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+        .add_extension(usage, critical=True)
+    )
+    if constraint is not None:
+        builder = builder.add_extension(constraint[0], critical=constraint[1])
+    return Issuer(builder.sign(root.key, digest or hashes.SHA384()), key)

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,16 +16,17 @@ import msgspec
 from exchange.amqp import Backoff, ClientTls, Handler, OwnBrokerEndpoint, ParentEndpoint
 from exchange.core.handshake import Handshake, hear
 from exchange.core.streams import CHAIN_START, Incoming, chain_after
-from exchange.gate import body_of
 from exchange.identity import new_nonce, new_packet_id
 from exchange.sessions import Session
+from exchange.signing_desk import body_of
+from harness.cards import registry_of
 from nodes.clock import now
 from nodes.sandbox.network import PrivateNetwork, vhost_of
 from nodes.wiring import login_of
 from schemas.addresses import label_of, parent_of
 from schemas.answers import CLOSING, RECEIPT, Closing, PacketName, Receipt, decode_receipt
 from schemas.frame import ECDSA_P256_SHA256, MAGIC, VERSION, Frame, cut, join_head
-from schemas.header import Header
+from schemas.header import Header, PayloadFacts
 from schemas.limits import Limits
 from schemas.moments import format_instant
 from schemas.objects import (
@@ -49,14 +51,16 @@ from schemas.objects import (
 )
 from signing.authenticate import Accepted, authenticate, check_object
 from signing.chain import TrustStore
+from signing.encryption import HybridKey
 from signing.keys import PacketSigner, load_certificate, load_crl, load_packet_signer
-from signing.payload import make_payload, open_payload, payload_facts
+from signing.payload import encrypt_content, make_payload, open_payload, payload_facts
 from signing.seal import seal, sign_object
 
 LANES: tuple[Lane, ...] = ("fast", "bulk")
 PATIENCE_S = 15.0
 JSON = "application/json"
 SALT = bytes(range(16))
+OWN_ARCHIVE = HybridKey.generate()
 
 T = TypeVar("T")
 
@@ -354,6 +358,27 @@ class Rogue:
             self._seqs[sender, to] = fields["seq"] = seq
         return Header(**{**fields, **changes}), payload
 
+    def encrypted(
+        self,
+        to: str,
+        content: bytes,
+        reader: bytes,
+        *,
+        padded: bool = False,
+        **changes: object,
+    ) -> bytes:
+        """Return a sealed frame whose payload is encrypted to a public key, and to one of ours."""
+        header, _ = self.draft(to, content, **changes)
+        readers = (reader, OWN_ARCHIVE.public)
+        payload, facts = encrypt_content(header, content, SALT, readers, padded=padded)
+        return self.seal_as(header, payload, facts)
+
+    def seal_as(self, header: Header, payload: bytes, facts: PayloadFacts) -> bytes:
+        """Return a sealed frame of any payload; digests and size are made to fit."""
+        fitting = payload_facts(payload, facts.media_type, facts.coding)
+        named = msgspec.structs.replace(fitting, clear_sha256=facts.clear_sha256)
+        return seal(msgspec.structs.replace(header, payload=named), payload, self.signer)
+
     def receipt(
         self,
         frame: Frame,
@@ -475,7 +500,7 @@ class Rogue:
         verdict = authenticate(
             frame.raw,
             trust=self.trust,
-            here=self.address,
+            routes=registry_of(self.address, self.neighbour),
             neighbour=self.neighbour,
             now=now(),
             limits=Limits(),
@@ -483,10 +508,13 @@ class Rogue:
         return isinstance(verdict, Accepted)
 
     async def asked(self) -> Ask:
-        """Return the neighbour's newest ask."""
-        return await self.until(
-            lambda: next((one for one in self.objects[::-1] if isinstance(one, Ask)), None)
-        )
+        """Return the neighbour's newest ask for what a frame lacks: not that of its greeting."""
+
+        def look() -> Ask | None:
+            asks = (one for one in self.objects[::-1] if isinstance(one, Ask))
+            return next((one for one in asks if one.what in {"certificate", "crls"}), None)
+
+        return await self.until(look)
 
     def forget(self) -> None:
         """Forget what came so far, for a test that begins now."""
@@ -510,26 +538,28 @@ def rogue_child(network: PrivateNetwork, address: str) -> Rogue:
     """Return a rogue with the keys and the link login of a child in the network."""
     parent = parent_of(address)
     assert parent is not None
+    url = f"amqps://127.0.0.1:{network._brokers[parent].amqps_port}"
     keys = network.keys_of(address)
-    port = network._brokers[parent].amqps_port
+    return caller(address, keys, [url], vhost_of(parent), trust_of(network))
+
+
+def caller(address: str, keys: Path, urls: Sequence[str], vhost: str, trust: TrustStore) -> Rogue:
+    """Return a rogue that calls its parent's broker with the keys of a folder."""
+    parent = parent_of(address)
+    assert parent is not None
     endpoint = ParentEndpoint(
         address=address,
-        urls=[f"amqps://127.0.0.1:{port}"],
+        urls=urls,
         tls=ClientTls(keys / "root.pem", keys / "link.pem", keys / "link.key"),
-        vhost=vhost_of(parent),
+        vhost=vhost,
         backoff=Backoff(most_s=1.0),
     )
 
     async def connect(handler: Handler) -> None:
         await endpoint.run(handler, lambda _: None)
 
-    return Rogue(
-        address,
-        parent,
-        signer=signer_of(network, address),
-        trust=trust_of(network),
-        connect=connect,
-    )
+    signer = load_packet_signer(keys / "packet.key", keys / "packet.pem", None)
+    return Rogue(address, parent, signer=signer, trust=trust, connect=connect)
 
 
 def rogue_parent(network: PrivateNetwork, address: str, child: str) -> Rogue:

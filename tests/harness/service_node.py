@@ -8,31 +8,41 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from exchange.core.rules import Child, Rules
+from exchange.core.registry import Registry
+from exchange.core.rules import Rules
 from exchange.drops import Drop
 from exchange.gate import Gate
+from exchange.issuer_gate import IssuerGate
+from exchange.jobs import Introduced, Swept
 from exchange.links import Link
-from exchange.service import Service, Swept
+from exchange.service import Service
+from harness.cards import make_cards
 from harness.memory_link import MemoryLink
 from harness.pki import Network
 from nodes import samples
 from nodes.clock import now
+from nodes.keyring import KeyFolder
 from nodes.sandbox.postgres import PrivatePostgres
-from schemas.addresses import label_of, parent_of
+from schemas.addresses import parent_of
 from schemas.codes import RetentionClass
 from schemas.documents.registry import TYPES
 from schemas.leaves import read_leaf
 from schemas.limits import Limits
-from schemas.moments import SECOND, format_instant
-from schemas.records import Changes, Trail
+from schemas.moments import SECOND, Instant, format_instant
+from schemas.records import Changes, OwnKey, Trail
 from signing.at_rest import AtRest
+from signing.authority import Issuer
+from signing.keys import key_digest
 from store.migrate import ensure_partitions, migrate
 from store.postgres import PostgresArchive
 
 PATIENCE_S = 30.0
 SWEEP_S = 0.1
 QUICK = Limits(
-    resend_first_us=2 * SECOND, resend_most_us=4 * SECOND, sweep_every_us=round(SWEEP_S * 1e6)
+    resend_first_us=2 * SECOND,
+    resend_most_us=4 * SECOND,
+    ask_every_us=2 * SECOND,
+    sweep_every_us=round(SWEEP_S * 1e6),
 )
 
 
@@ -59,6 +69,17 @@ class Node:
         self.address = address
         self.archive = archive
         self.eyes = Eyes()
+        self.clock = now
+        """What the next life reads the time from."""
+        self.cards = make_cards(network)
+        self.certificates = network.certificates
+        """What it begins with, beside all authorities and their CRLs."""
+        self.keys: KeyFolder | None = None
+        """The keys that it renews; without, those of the network stay in use."""
+        self.authority: Issuer | None = None
+        """The authority whose key it holds on line."""
+        self.first: frozenset[bytes] | None = None
+        """SHA-256 of the certificates of the genesis file."""
         self._network = network
         self._folder = folder
         self.service: Service
@@ -66,24 +87,36 @@ class Node:
     @asynccontextmanager
     async def live(self, *links: MemoryLink) -> AsyncIterator[Service]:
         """Take over the record and run until the block ends; the end is as sudden as a kill."""
-        below = [link.child for link in links if link.parent == self.address]
+        trust = self._network.trust(certificates=False)
+        trust.add_certificates(self.certificates)
+        own = self._network.nodes[self.address]
+        journal = own.journal if self.keys is None else self.keys.journal_signer()
         gate = Gate(
             here=self.address,
             epoch=1,
-            trust=self._network.trust(),
-            signer=self._network.nodes[self.address].packet,
+            trust=trust,
+            signer=own.packet if self.keys is None else self.keys.packet_signer(),
+            journal=journal,
+            encryption=own.encryption if self.keys is None else self.keys.encryption(),
             at_rest=AtRest(self._folder / "at-rest"),
             limits=QUICK,
+            registry=Registry(self.address),
+            issuer=None if self.authority is None else IssuerGate(self.authority, journal),
         )
         rules = Rules(
             here=self.address,
-            children={label_of(child): Child(label_of(child)) for child in below},
+            registry=gate.registry,
             limits=QUICK,
             types=frozenset(TYPES),
             systems={},
         )
         self.service = Service(
-            gate=gate, archive=self.archive, rules=rules, clock=now, observer=self.eyes
+            gate=gate,
+            archive=self.archive,
+            rules=rules,
+            clock=self.clock,
+            observer=self.eyes,
+            keys=self.keys,
         )
         with ThreadPoolExecutor(2) as executor:
             cursors = await self.service.open()
@@ -93,7 +126,7 @@ class Node:
                     is_parent=link.child == self.address,
                     gate=gate,
                     archive=self.archive,
-                    clock=now,
+                    clock=self.clock,
                     limits=QUICK,
                     executor=executor,
                     cursors=dict(cursors),
@@ -101,6 +134,11 @@ class Node:
                 for link in links
             }
             await self.service.attach(list(ends.values()), [])
+            await self.service.submit(
+                Introduced(
+                    self.certificates, [], self.cards, own_keys=self._own_keys(), first=self.first
+                )
+            )
             runs = [self.service.run(), self._sweep()]
             for link, end in ends.items():
                 run = link.run_child if end.is_parent else link.run_parent
@@ -108,11 +146,25 @@ class Node:
             try:
                 async with asyncio.TaskGroup() as group:
                     tasks = [group.create_task(run) for run in runs]
+                    await self._until_introduced()
                     yield self.service
                     for task in tasks:
                         task.cancel()
             finally:
                 await self.archive.close()
+
+    def _own_keys(self) -> list[OwnKey]:
+        """Return the public keys that the daemon would register."""
+        keys = list(self._network.nodes[self.address].public_keys)
+        if self.keys is not None:
+            keys += [key for _, key in self.keys.public_keys()]
+        return [OwnKey(key_digest(key), "test", self.clock()) for key in keys]
+
+    async def _until_introduced(self) -> None:
+        """Wait until the cards that the node begins with count."""
+        async with asyncio.timeout(PATIENCE_S):
+            while len(self.service.state.registry.cards()) < len(self.cards):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
     async def _sweep(self) -> None:
         while True:
@@ -121,19 +173,19 @@ class Node:
 
     async def drop(self, to: str, numbers: Sequence[int]) -> list[str]:
         """Drop made-up documents; return their packets' ids."""
-        drops = [
-            Drop(
-                system="sis",
-                drop_id=f"drop-{number}",
-                type="attendance.daily/1",
-                to=to,
-                body=samples.tiny(number),
-            )
-            for number in numbers
-        ]
-        outcomes = await self.service.drop(drops)
+        outcomes = await self.service.drop([self.document(to, number) for number in numbers])
         assert {outcome.state for outcome in outcomes} == {"sent"}, outcomes
         return [outcome.packet or "" for outcome in outcomes]
+
+    def document(self, to: str, number: int) -> Drop:
+        """Return a made-up document as a local system drops it."""
+        return Drop(
+            system="sis",
+            drop_id=f"drop-{number}",
+            type="attendance.daily/1",
+            to=to,
+            body=samples.tiny(number),
+        )
 
     async def trail(self, sender: str, packet_id: str) -> Trail | None:
         name = (sender, 1, packet_id)
@@ -164,7 +216,7 @@ async def private_server() -> AsyncIterator[PrivatePostgres]:
         try:
             yield server
         finally:
-            await server.stop()
+            await server.stop(at_once=True)  # its folder goes with it
 
 
 async def new_record(
@@ -172,13 +224,16 @@ async def new_record(
     name: str,
     address: str,
     kind: type[PostgresArchive] = PostgresArchive,
+    moments: Sequence[Instant] = (),
 ) -> PostgresArchive:
-    """Make an empty record for a node."""
+    """Make an empty record for a node, with room for now, the next month and `moments`."""
     urls = await server.create_database(name)
     role = urlsplit(urls.daemon_url).username or ""
     await migrate(urls.owner_url, role, address)
     classes = [retention.value for retention in RetentionClass]
     await ensure_partitions(urls.owner_url, classes, format_instant(now())[:7], 2)
+    for moment in moments:
+        await ensure_partitions(urls.owner_url, classes, format_instant(moment)[:7], 1)
     return kind(urls.daemon_url)
 
 

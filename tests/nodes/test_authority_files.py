@@ -5,7 +5,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from harness.pki import DISTRICT, NOW, OBLAST, SCHOOL
+from harness.pki import DISTRICT, NODE_PURPOSES, NOW, OBLAST, SCHOOL
 from nodes.authority_files import AuthorityFiles
 from schemas.limits import Limits
 from schemas.moments import DAY
@@ -62,7 +62,7 @@ def judge(store, certificate, address=SCHOOL, purpose=Purpose.PACKET):
     return store.judge(fingerprint(der), address, purpose, NOW, NOW, Limits())
 
 
-@pytest.mark.parametrize("purpose", Purpose)
+@pytest.mark.parametrize("purpose", NODE_PURPOSES)
 def test_issued_node_is_trusted(files, folder, purpose):
     """Each certificate of a node that was issued counts for its purpose."""
     node = files.issue_node(SCHOOL, NOW, True)

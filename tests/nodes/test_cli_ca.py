@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -6,8 +7,17 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.pki import OBLAST, SCHOOL
+from nodes.card_files import load_card
 from nodes.cli.ca import app
 from signing.keys import load_private_key
+
+
+@pytest.fixture(autouse=True)
+def _private_files():
+    """Write passphrases as files that nobody else may read: others are refused."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture
@@ -56,6 +66,53 @@ def test_passphrase_comes_from_a_file(folder, tmp_path):
     assert load_private_key(folder / "root.key", b"horse") is not None
 
 
+@pytest.fixture
+def closed(folder, tmp_path):
+    """Make a root under a passphrase; return the folder and the passphrase's file."""
+    word = tmp_path / "word"
+    word.write_text("horse\n")
+    assert run("init", folder, "--passphrase-file", word).exit_code == 0
+    return folder, word
+
+
+def test_root_key_lies_encrypted(closed):
+    """The root's key is PKCS#8 under its passphrase; nothing else in the folder opens it."""
+    folder, _ = closed
+    assert (folder / "root.key").read_text().startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+
+
+@pytest.mark.parametrize("words", [[], ["--passphrase-file", "{}/wrong"]], ids=["none", "wrong"])
+def test_root_issues_nothing_without_its_passphrase(closed, words):
+    """Without the passphrase, or with another one, no authority is made, and nothing is left."""
+    folder, _ = closed
+    (folder / "wrong").write_text("hoarse\n")
+    done = run("authority", folder, OBLAST, *(word.format(folder) for word in words))
+    listed = json.loads((folder / "root.json").read_bytes())["issued"]
+    left = (folder / f"authorities/{OBLAST}").exists(), listed
+    assert (done.exit_code, "passphrase" in done.stderr, left) == (77, True, (False, []))
+
+
+def test_network_runs_with_the_root_away(closed):
+    """With the root's key in the safe, nodes are issued, revoked and listed all the same."""
+    folder, word = closed
+    opened = "--passphrase-file", word
+    assert run("authority", folder, OBLAST, *opened).exit_code == 0
+    (folder / "root.key").unlink()
+    codes = [
+        run(*words, *opened).exit_code
+        for words in (("node", folder, SCHOOL), ("revoke", folder, SCHOOL), ("crl", folder))
+    ]
+    assert codes == [0, 0, 0]
+
+
+def test_passphrase_is_in_no_output(closed):
+    """What a failing command says never repeats a passphrase."""
+    folder, word = closed
+    word.write_text("hoarse-secret\n")
+    done = run("authority", folder, OBLAST, "--passphrase-file", word)
+    assert (done.exit_code, "hoarse-secret" in done.output) == (77, False)
+
+
 def test_node_passphrase_comes_from_a_file(ready, tmp_path):
     """A node's keys have a passphrase of their own."""
     (tmp_path / "word").write_text("school")
@@ -100,3 +157,45 @@ def test_import_is_light():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "set()\n"
+
+
+def test_a_tier_that_is_said_stands_on_the_card(ready):
+    """--tier says what the depth of an address does not."""
+    assert run("node", ready, "kz.akmola", "--with-children").exit_code == 0
+    assert run("node", ready, "kz.akmola.burabay", "--tier", "city").exit_code == 0
+    card = load_card(ready / "cards", "kz.akmola.burabay")
+    assert card.facts.tier == "city"
+
+
+def test_a_tier_of_no_list_is_named(ready):
+    """A tier that there is not is refused with those that there are, and makes nothing."""
+    done = run("node", ready, SCHOOL, "--tier", "village")
+    assert done.exit_code != 0
+    assert "republic, oblast, city, district, school" in done.stderr
+    assert not (ready / "nodes" / SCHOOL).exists()
+
+
+def test_a_node_without_a_card_is_told(ready):
+    """Where the parent's key is not here, the operator hears that nobody vouches yet."""
+    done = run("node", ready, SCHOOL, "--json")
+    assert any("no card" in note for note in json.loads(done.stdout)["notes"])
+
+
+def test_great_changes_by_command(ready):
+    """An authority goes on line, the genesis file is written, and a stolen key is replaced."""
+    assert run("node", ready, OBLAST).exit_code == 0
+    shown = [
+        json.loads(run(*words, "--json").stdout)["written"]
+        for words in (
+            ("hand-over", ready, OBLAST),
+            ("genesis", ready),
+            ("authority", ready, OBLAST, "--replace"),
+        )
+    ]
+    assert shown == [
+        [str(ready / f"nodes/{OBLAST}/authority.key")],
+        [str(ready / "genesis.txt"), str(ready / "genesis.sig")],
+        [str(ready / f"authorities/{OBLAST}")],
+    ]
+    again = run("hand-over", ready, OBLAST)
+    assert (again.exit_code, "move it away first" in again.stderr) == (71, True)

@@ -136,6 +136,7 @@ def test_every_flipped_byte_is_found(folder):
         "signature.der",
         "payload.bin",
         "content",
+        "clear.bin",
         "signer.pem",
         "packet.p7s",
         "root.pem",
@@ -157,11 +158,13 @@ def test_a_forger_who_mends_the_sums_is_found(folder, name):
     assert not holds(folder)
 
 
-@pytest.mark.parametrize("piece", ["frame.bin", "payload.bin", "content"])
+@pytest.mark.parametrize("piece", ["frame.bin", "payload.bin", "content", "clear.bin"])
 def test_a_last_byte_flipped_everywhere_is_found(folder, piece):
     """A payload changed in all its copies departs from the signed digest."""
     flip(folder / piece, at=-1)
-    if piece != "content":
+    if piece in {"content", "clear.bin"}:
+        flip(folder / ("clear.bin" if piece == "content" else "content"), at=-1)
+    else:
         flip(folder / ("payload.bin" if piece == "frame.bin" else "frame.bin"), at=-1)
     sum_again(folder)
     assert not holds(folder)
@@ -195,13 +198,46 @@ def test_a_leaf_of_another_packet_is_found(folder):
     assert "checkpoint: holds" in done.stdout
 
 
+@pytest.mark.parametrize("type_", ["attendance.daily/1", "notice.returned/1", "admin.order/1"])
 @pytest.mark.parametrize("content", [b"{}", b"", DOCUMENT, bytes(range(256)) * 40])
-def test_content_of_any_coding_is_tied_to_the_payload(tmp_path, content):
-    """Content compresses or not; the checks tie it to the signed payload either way."""
+def test_content_of_any_coding_is_tied_to_the_payload(tmp_path, content, type_):
+    """Compressed, padded, encrypted or none of it: the checks tie it to what was signed."""
     exchange = Exchange(tmp_path / "keys")
-    exchange.send(".", "attendance.daily/1", content, by=SCHOOL)
+    exchange.send(".", type_, content, by=SCHOOL)
     write_evidence(exchange.dossier(), tmp_path / "folder")
     assert (tmp_path / "folder" / "content").read_bytes() == content
+    assert holds(tmp_path / "folder")
+
+
+def test_what_was_encrypted_is_shown_opened(folder, exchange):
+    """`clear.bin` is salt and content; the header names its digest, and no key is there."""
+    clear = (folder / "clear.bin").read_bytes()
+    header = exchange.frames[0][1].frame.header
+    assert hashlib.sha256(clear).hexdigest() == header.payload.clear_sha256
+    assert clear[16:] == (folder / "content").read_bytes() == DOCUMENT
+    assert not any(b"PRIVATE KEY" in path.read_bytes() for path in folder.glob("*.*"))
+
+
+def test_another_content_under_the_same_payload_is_found(folder):
+    """A forger who swaps what was in an encrypted payload fails at the signed digest."""
+    forged = (folder / "clear.bin").read_bytes()[:16] + b'{"pupils":[]}'
+    (folder / "clear.bin").write_bytes(forged)
+    (folder / "content").write_bytes(forged[16:])
+    sum_again(folder)
+    done = verify(folder)
+    assert done.returncode != 0
+    assert "payload: holds" in done.stdout
+    assert "decrypted content: holds" not in done.stdout
+
+
+def test_without_the_key_the_rest_holds(exchange, tmp_path):
+    """A relay proves that the packet passed, and what it cannot open a note says."""
+    dossier = exchange.dossier()
+    closed = msgspec.structs.replace(dossier.frames[0], content=None, clear=None)
+    written = write_evidence(
+        msgspec.structs.replace(dossier, frames=[closed, *dossier.frames[1:]]), tmp_path / "folder"
+    )
+    assert "packet: the content cannot be opened with what this node holds" in written.notes
     assert holds(tmp_path / "folder")
 
 

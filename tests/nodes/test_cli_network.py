@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import json
 import re
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -59,6 +60,12 @@ class Desk:
         """Send a document that nobody has sent before."""
         body = samples.tiny(next(_numbers))
         return await self("send", "-", "--type", TYPE, "--to", to, "--json", *more, given=body)
+
+    async def send_to_nobody(self) -> Done:
+        """Send an order, which is no personal document, to an address that nobody has."""
+        body = samples.order(next(_numbers), 1)
+        words = ("send", "-", "--type", "admin.order/1", "--section", "S01", "--to", NOWHERE)
+        return await self(*words, "--json", "--wait=30", given=body)
 
     async def deliver(self, to: str) -> str:
         """Send a document and wait; return the packet's id."""
@@ -160,7 +167,7 @@ async def test_a_faulty_document_is_not_handed_over(below):
 
 async def test_a_refused_packet_ends_with_its_reason(below):
     """A packet to nobody is refused: exit code 68, the reason, and what to do next."""
-    done = await below.send(NOWHERE, "--wait=30")
+    done = await below.send_to_nobody()
     sent = done.read(Sending)
     assert (done.code, sent.state, sent.reason) == (68, "refused", "recipient-unknown")
     assert sent.next_step == "correct the address"
@@ -239,7 +246,7 @@ async def test_only_what_came_to_us_is_returned(below, delivered):
 
 async def test_resend_seals_a_refused_document_again(below):
     """A refused document goes out as a new packet with the same content; once for each refusal."""
-    refused = (await below.send(NOWHERE, "--wait=30")).read(Sending)
+    refused = (await below.send_to_nobody()).read(Sending)
     first = (await below("resend", refused.packet, "--wait=30", "--json")).read(Sending)
     second = (await below("resend", refused.packet, "--wait=30", "--json")).read(Sending)
     assert first.packet not in {None, refused.packet}
@@ -307,7 +314,7 @@ async def test_show_tells_the_whole_story(top, below):
 
 async def test_show_for_people_says_what_to_do(below):
     """A refusal is shown with its reason and the next step."""
-    refused = (await below.send(NOWHERE, "--wait=30")).read(Sending)
+    refused = (await below.send_to_nobody()).read(Sending)
     out = (await below("show", refused.packet)).out.decode()
     assert "recipient-unknown" in out
     assert "correct the address" in out
@@ -322,7 +329,7 @@ async def test_show_of_nothing_is_not_found(below):
 
 async def test_quarantine_keeps_the_exact_bytes(top, below, tmp_path):
     """A refused frame is listed with what to do, and written out byte for byte."""
-    sent = (await below.send(NOWHERE, "--wait=30")).read(Sending)
+    sent = (await below.send_to_nobody()).read(Sending)
     rows = (await top("quarantine", "list", "--json")).shape(list[Quarantined])
     row = next(row for row in rows if row.id == sent.packet)
     assert (row.reason, row.next_step) == ("recipient-unknown", "correct the address")
@@ -335,7 +342,7 @@ async def test_quarantine_keeps_the_exact_bytes(top, below, tmp_path):
 
 async def test_quarantine_never_overwrites(top, below, tmp_path):
     """A file that is there stays: exit code 71."""
-    sent = (await below.send(NOWHERE, "--wait=30")).read(Sending)
+    sent = (await below.send_to_nobody()).read(Sending)
     path = tmp_path / "frame.bin"
     path.write_bytes(b"mine")
     done = await top("quarantine", "show", sent.packet, "--raw", str(path))
@@ -594,9 +601,13 @@ async def test_topology_compares_with_the_broker(top):
     assert (applied.applied, applied.differences) == (True, [])
 
 
-async def test_topology_names_what_is_missing(top, tmp_path):
+async def test_topology_names_what_is_missing(network, top, tmp_path):
     """A child that the broker does not know yet is a difference: --check ends with 1."""
-    path = altered(top, tmp_path, "[[children]]\n", '[[children]]\nlabel = "abai"\n[[children]]\n')
+    cards = shutil.copytree(network.cards, tmp_path / "cards")
+    network.keys_of(f"{TOP}.abai")
+    for path in network.authority.cards.folder.glob(f"{TOP}.abai.*"):
+        shutil.copy(path, cards)
+    path = altered(top, tmp_path, f'cards = "{network.cards}"', f'cards = "{cards}"')
     done = await bbaj("topology", "--check", "--json", config=path)
     assert done.code == 1
     assert any("up.abai" in difference for difference in done.read(Topology).differences)

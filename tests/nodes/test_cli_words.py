@@ -18,6 +18,7 @@ import nodes
 import schemas
 import signing
 import store
+from exchange.core.registry import Registry
 from exchange.drops import Drop
 from harness.cli_run import ROOT
 from harness.dossier import Exchange
@@ -90,7 +91,7 @@ def _commands(group, path=()):
 
 COMMANDS = dict(_commands(typer.main.get_command(app)))
 WITHOUT_JSON = {("node", "run")}
-WITHOUT_NODE = {"ca", "bench", "demo", "demo-negative", "exits"}
+WITHOUT_NODE = {"ca", "bench", "demo", "demo-negative", "exits", "join"}
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -352,7 +353,7 @@ def test_a_document_over_the_limit_is_not_handed_over(tmp_path):
     body = os.urandom(1_100_000)
     drop = Drop("command", "d", "document.file/1", "kz.akmola", body, section="S01")
     with pytest.raises(DocumentFault, match="limit"):
-        handing.check(config_of(tmp_path), drop)
+        handing.check(config_of(tmp_path), Registry(SCHOOL), drop)
 
 
 def test_reasons_are_checked_before_anything_is_read(tmp_path):

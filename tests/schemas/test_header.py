@@ -1,5 +1,7 @@
 """Headers: every field has its pattern, its limits and its place."""
 
+from typing import get_args
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -17,7 +19,7 @@ from harness.drafts import (
     packet_ids,
 )
 from schemas.errors import FormatError
-from schemas.header import Header, Part, decode_header, encode_header
+from schemas.header import Coding, Header, Part, decode_header, encode_binding, encode_header
 from schemas.limits import INTEGER_MAX
 from schemas.moments import format_instant
 from schemas.reasons import Reason
@@ -137,12 +139,45 @@ def test_a_packet_to_its_sender_is_refused():
         {"seq": None},
         {"part": Part(PACKET_ID, 1)},
         {"seq": None, "part": Part(PACKET_ID, 1)},
-        {"payload": msgspec.structs.replace(FACTS, clear_sha256="ab" * 32)},
     ],
 )
 def test_what_is_reserved_is_refused(changes):
-    """Every packet has a number; parts and encrypted payloads have their fields, and no reader."""
+    """Every packet has a number; parts have their field, and no reader."""
     assert "reserved" in refuse(**changes)
+
+
+@pytest.mark.parametrize("coding", get_args(Coding))
+def test_the_digest_of_what_is_clear_is_there_exactly_when_encrypted(coding):
+    """`clear_sha256` stands beside the codings that end in `hpke`, and beside no other."""
+    clear = msgspec.structs.replace(FACTS, coding=coding)
+    with_digest = msgspec.structs.replace(clear, clear_sha256="ab" * 32)
+    right, wrong = (with_digest, clear) if coding.endswith("hpke") else (clear, with_digest)
+    assert decode_header(encode_header(draft(payload=right))).payload == right
+    assert "clear_sha256" in refuse(payload=wrong)
+
+
+@pytest.mark.parametrize(
+    "coding", ["hpke", "salt+pad", "salt+hpke+deflate", "deflate+hpke", "salt+hpke+hpke", ""]
+)
+def test_steps_in_any_other_order_are_refused(coding):
+    """The codings are a closed list."""
+    facts = msgspec.structs.replace(FACTS, coding=coding, clear_sha256="ab" * 32)
+    assert refuse(payload=facts)
+
+
+def test_the_binding_is_the_header_without_its_payload():
+    """Cut out of the text: what is left is JSON with every other field."""
+    whole = draft(ext={"payload": {"a": 1}}, period="2026-11-23", re=PACKET_ID)
+    bound = msgspec.json.decode(encode_binding(whole))
+    expected = msgspec.json.decode(encode_header(whole))
+    del expected["payload"]
+    assert bound == expected
+
+
+def test_the_binding_does_not_change_with_the_payload():
+    """It can be made before the payload is."""
+    other = msgspec.structs.replace(FACTS, size=7, clear_sha256="cd" * 32, coding="salt+hpke")
+    assert encode_binding(draft()) == encode_binding(draft(payload=other))
 
 
 @given(moments)

@@ -3,31 +3,39 @@
 import hashlib
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from exchange.core.custody import Arrival, Known, decide_arrival
-from exchange.core.rules import Child, Rules
+from exchange.core.rules import Rules
 from exchange.core.steps import AnswerAgain, Hold, Keep, Quarantine
 from exchange.core.streams import Broken, Incoming, NotTaken, Taken, chain_after, take_bundle
+from exchange.gate import check_is_encrypted
+from exchange.sealing import read_payload
+from harness.cards import card_of, registry_of
 from schemas.addresses import dns_name, is_address, is_on_tree_path, label_of, parent_of
 from schemas.answers import RECEIPT, decode_closing, decode_receipt
 from schemas.documents.registry import check_document
 from schemas.errors import FormatError
 from schemas.frame import cut
+from schemas.header import decode_header, encode_binding
 from schemas.leaves import LeafKind, read_leaf
 from schemas.limits import Limits
 from schemas.moments import parse_instant
 from schemas.objects import Bundle, Certificate, unpack_bundle_body, unpack_pieces
 from schemas.records import LeafMark, PacketRow, Trail
-from schemas.routes import route_allows
 from signing.authenticate import Accepted, Held, Refused, authenticate, check_object
 from signing.certificates import address_of_dns_name
 from signing.chain import TrustStore
+from signing.encryption import EncryptionKeyring, HybridKey
 from signing.notes import open_note, read_checkpoint
-from signing.payload import make_payload, open_payload
+from signing.payload import decrypt_content, make_payload, open_payload
 from store.merkle import Tree, consistency_holds, inclusion_holds, leaf_hash
 from vectors.make_vectors import FOLDER, make_files
 
@@ -61,11 +69,22 @@ def judge(vector):
     return authenticate(
         bytes.fromhex(vector["frame"]),
         trust=trust_store(vector.get("certificates", ()), vector.get("crls")),
-        here=vector["here"],
+        routes=_registry(vector),
         neighbour=vector["neighbour"],
         now=parse_instant(vector["now"]),
         limits=LIMITS,
     )
+
+
+def _registry(vector):
+    """Return what the node knows of the tree: its children's cards, as the vector names them."""
+    default = [{"label": f"school-{number}"} for number in (7, 8, 9)]
+    children = vector.get("children", default)
+    cards = []
+    for child in children:
+        more = {name: value for name, value in child.items() if name != "label"}
+        cards.append(card_of(f"{vector['here']}.{child['label']}", **more))
+    return registry_of(vector["here"], *cards)
 
 
 # ------------------------------------------------------------------ made again
@@ -98,7 +117,7 @@ def test_good_frame(vector):
     assert (frame.signed_bytes, frame.head_bytes) == (vector["signed_bytes"], vector["head_bytes"])
     assert frame.signature.hex() == vector["signature"]
     assert frame.payload.hex() == vector["payload"]
-    content = open_payload(frame.payload, frame.header.payload.coding, 4096)
+    content = read_payload(frame, keyring(frame.header.to))
     assert content.hex() == vector["content"]
     assert verdict.head_sha256.hex() == vector["head_sha256"]
     assert verdict.head_sha512.hex() == vector["head_sha512"]
@@ -150,21 +169,30 @@ def test_judged_frame(vector):
         numbers.get((header.from_, header.to, header.epoch, header.seq)),
         None,
     )
-    arrival = Arrival(header, verdict.head_sha256, verdict.frame_sha256, vector["neighbour"], None)
+    digests = verdict.head_sha256, verdict.frame_sha256
+    arrival = Arrival(header, *digests, vector["neighbour"], _fault_of_clear(vector, header))
     step = decide_arrival(arrival, known, parse_instant(vector["now"]), _rules(vector))
     assert _outcome(step) == vector["outcome"]
 
 
 def _rules(vector):
-    children = vector.get("children", [{"label": "school-7"}, {"label": "school-8"}])
-    found = [msgspec.convert(child, Child) for child in children]
     return Rules(
         here=vector["here"],
-        children={child.label: child for child in found},
+        registry=_registry(vector),
         limits=LIMITS,
-        types=frozenset({"attendance.daily/1"}),
+        types=frozenset({"attendance.daily/1", "admin.order/1"}),
         systems={},
     )
+
+
+def _fault_of_clear(vector, header):
+    """Return what the addressee says of a personal type in clear; a relay says nothing."""
+    try:
+        if header.to == vector["here"]:
+            check_is_encrypted(header)
+    except FormatError as error:
+        return error
+    return None
 
 
 def _memory(known):
@@ -308,6 +336,68 @@ def test_bad_payload(vector):
     assert caught.value.reason == vector["reason"]
 
 
+# ------------------------------------------------------------------ encrypted payloads
+
+ENCRYPTION = load("encryption.json")
+
+
+def keyring(address):
+    """Return the keys of a node of the vectors; None where it has none."""
+    seeds = ENCRYPTION["keys"].get(address)
+    if seeds is None:
+        return None
+    mlkem = MLKEM768PrivateKey.from_seed_bytes(bytes.fromhex(seeds["mlkem_seed"]))
+    x25519 = X25519PrivateKey.from_private_bytes(bytes.fromhex(seeds["x25519_private"]))
+    return EncryptionKeyring(HybridKey(mlkem, x25519))
+
+
+@pytest.mark.parametrize("address", ENCRYPTION["keys"])
+def test_encryption_key(address):
+    """The seeds give the public key, and its digest is its id."""
+    key = keyring(address).newest
+    public = bytes.fromhex(ENCRYPTION["keys"][address]["public"])
+    assert (key.public, key.id) == (public, hashlib.sha256(public).digest())
+    assert key.id.hex() == ENCRYPTION["keys"][address]["id"]
+
+
+@pytest.mark.parametrize("vector", named(ENCRYPTION["opened"]))
+def test_encrypted_payload_opened(vector):
+    """Both ends open it, and each step on the way is what the vector says."""
+    header = decode_header(vector["header"].encode())
+    payload = bytes.fromhex(vector["payload"])
+    assert encode_binding(header).decode() == vector["binding"]
+    binding = hashlib.sha256(vector["binding"].encode()).digest()
+    assert binding.hex() == vector["binding_sha256"]
+    key, sealed = bytes.fromhex(vector["key"]), payload[1 + 2 * 1202 :]
+    packed = AESGCM(key).decrypt(sealed[:12], sealed[12:], binding)
+    assert packed.hex() == vector["packed"]
+    for end in (header.to, header.from_):
+        content = decrypt_content(header, payload, keyring(end), 4096)
+        assert content.hex() == vector["content"]
+
+
+@pytest.mark.parametrize("vector", named(ENCRYPTION["bad"]))
+def test_bad_encrypted_payload(vector):
+    """A payload that its reader cannot open is refused for its reason."""
+    header = decode_header(vector["header"].encode())
+    limit = ENCRYPTION["bad_content_bytes_max"]
+    with pytest.raises(FormatError) as caught:
+        decrypt_content(header, bytes.fromhex(vector["payload"]), keyring(vector["reader"]), limit)
+    assert caught.value.reason == vector["reason"]
+
+
+def test_a_strangers_tool_finds_the_binding():
+    """One `sed` over the header, as the document gives it, and the digest fits."""
+    vector = ENCRYPTION["opened"][1]
+    done = subprocess.run(
+        ["sed", 's/,"payload":{[^}]*}//'],
+        input=vector["header"].encode(),
+        capture_output=True,
+        check=True,
+    )
+    assert hashlib.sha256(done.stdout).hexdigest() == vector["binding_sha256"]
+
+
 NAMES = load("names.json")
 
 
@@ -328,10 +418,12 @@ def test_bad_address(address):
     assert not is_address(address)
 
 
-@pytest.mark.parametrize("vector", NAMES["route_allows"])
+@pytest.mark.parametrize("vector", NAMES["routes"])
 def test_route(vector):
     """A link brings only what belongs on it."""
-    found = route_allows(vector["here"], vector["neighbour"], vector["from"], vector["to"])
+    cards = [card_of(each["address"], uplink=each.get("uplink")) for each in vector["cards"]]
+    registry = registry_of(vector["here"], *cards)
+    found = registry.allows(vector["neighbour"], vector["from"], vector["to"], 0, 0)
     assert found is vector["allowed"]
 
 
@@ -451,6 +543,23 @@ def examples():
     found |= {
         ("text", f"{one['name']}.header"): one["header"] + "\n" for one in load("objects.json")
     }
+    found |= {
+        ("text", f"{one['name']}.binding"): one["binding"] + "\n" for one in ENCRYPTION["opened"]
+    }
+    cards = load("cards.json")
+    found |= {
+        ("text", f"{one['name']}.header"): one["header"] + "\n"
+        for one in (*cards["good"], *cards["asks"])
+    }
+    found |= {("text", f"{one['name']}.body"): one["body"] + "\n" for one in cards["good"]}
+    found |= {
+        ("text", f"{one['name']}.body"): one["body"] for one in cards["asks"] if "body" in one
+    }
+    issuing = load("issuing.json")
+    found |= {("text", f"{one['name']}.header"): one["header"] + "\n" for one in issuing["good"]}
+    found["text", "crl-entry"] = issuing["log"]["crl_entry"]
+    found["text", "issued-head"] = issuing["log"]["head"]
+    found["text", "genesis"] = issuing["genesis"]["text"]
     found["text", "checkpoint"] = NOTES["note"]
     found["text", "cosigned"] = NOTES["cosigned"]
     found["text", "vkey"] = NOTES["vkey"] + "\n"

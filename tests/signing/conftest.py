@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.cards import registry_of
 from harness.pki import DISTRICT, NOW, OBLAST, SCHOOL, Network, make_network
 from schemas.frame import ECDSA_P256_SHA256, MAGIC, VERSION, join_head
 from schemas.header import Header
@@ -14,6 +15,8 @@ from signing.chain import TrustStore
 from signing.keys import PacketSigner
 from signing.payload import make_payload, payload_facts
 from signing.seal import seal
+
+ROUTES = registry_of(DISTRICT, SCHOOL)
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +69,7 @@ def judge(trust: TrustStore) -> Callable[..., Accepted | Refused | Held]:
     """Authenticate a frame at the district, on the school's link."""
 
     def run(raw: bytes, now: Instant = NOW, **changes: object) -> Accepted | Refused | Held:
-        where = {"trust": trust, "here": DISTRICT, "neighbour": SCHOOL, "limits": Limits()}
+        where = {"trust": trust, "routes": ROUTES, "neighbour": SCHOOL, "limits": Limits()}
         return authenticate(raw, now=now, **{**where, **changes})
 
     return run

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.cards import card_of, registry_of
 from harness.pki import DISTRICT, NOW, OBLAST, SCHOOL, make_network
 from schemas.frame import cut, join_head
 from schemas.header import encode_header
@@ -37,7 +38,7 @@ def test_accepted_names_the_crl(judge, frame, network):
     """The verdict names the CRL that the certificate was not on."""
     verdict = judge(frame, trust=network.trust())
     assert isinstance(verdict, Accepted)
-    assert verdict.crl == network.crl_number
+    assert verdict.crl == network.current_number
 
 
 def reason_of(verdict):
@@ -287,3 +288,48 @@ def test_payload_over_its_limit_is_too_large(judge, draft, signer):
     """A payload of 1 MiB and one byte is too large."""
     noise = hashlib.shake_256(b"noise").digest(PAYLOAD_BYTES_MAX - 15)
     assert reason_of(judge(seal(*draft(noise), signer))) is Reason.TOO_LARGE
+
+
+# ------------------------------------------------------------------ moved nodes
+
+
+def foreign(network, draft, **changes):
+    """Return a frame of another oblast's district, which only a card could let in here."""
+    signer = network.nodes["kz.abai.semey"].packet
+    header, payload = draft(from_="kz.abai.semey", certificate=signer.fingerprint, **changes)
+    return seal(header, payload, signer)
+
+
+def test_a_foreign_name_on_a_childs_link_waits_for_its_card(judge, network, draft):
+    """All else holds: the card that lets it hang below that child may be on its way."""
+    held = judge(foreign(network, draft))
+    assert isinstance(held, Held)
+    assert (held.missing, held.certificate) == ("card", "kz.abai.semey")
+
+
+def test_with_the_card_it_is_accepted(judge, network, draft):
+    """A node that has moved below the child comes in over the child's link."""
+    routes = registry_of(DISTRICT, SCHOOL, card_of("kz.abai.semey", uplink=SCHOOL))
+    assert isinstance(judge(foreign(network, draft), routes=routes), Accepted)
+
+
+@pytest.mark.parametrize("defect", ["signature", "payload", "certificate"])
+def test_only_what_holds_in_all_else_waits_for_a_card(judge, network, draft, defect):
+    """A bad frame of a foreign name is refused at once, for its way: the first check that fails."""
+    raw = bytearray(foreign(network, draft))
+    if defect == "certificate":
+        header, payload = draft(from_="kz.abai.semey")
+        raw = bytearray(seal(header, payload, network.nodes[SCHOOL].packet))
+    else:
+        raw[-1 if defect == "payload" else cut(bytes(raw)).head_bytes - 20] ^= 1
+    refused = judge(bytes(raw))
+    assert isinstance(refused, Refused)
+    assert refused.reason is Reason.ROUTE_FORBIDDEN
+
+
+@pytest.mark.parametrize("neighbour", [OBLAST, f"{DISTRICT}.school-9"])
+def test_nobody_but_a_child_brings_what_has_moved(judge, network, draft, neighbour):
+    """From above, or from a child that has no card, it is refused at once."""
+    refused = judge(foreign(network, draft), neighbour=neighbour)
+    assert isinstance(refused, Refused)
+    assert refused.reason is Reason.ROUTE_FORBIDDEN

@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from harness.pki import DISTRICT, NOW, OBLAST, SCHOOL
+from harness.pki import DISTRICT, NODE_PURPOSES, NOW, OBLAST, SCHOOL
 from schemas.addresses import dns_name
 from schemas.moments import DAY, MINUTE, from_datetime
 from signing.authority import (
@@ -23,7 +23,7 @@ from signing.authority import (
 )
 from signing.errors import IssueError
 from signing.keys import fingerprint
-from signing.profiles import ARC, NODE_LIFE_US, Purpose, is_renewable
+from signing.profiles import ARC, NOT_BEFORE_SLACK_US, Purpose, renews_at
 
 
 def life_of(certificate):
@@ -38,11 +38,14 @@ def parsed(der):
 
 
 @pytest.mark.parametrize(
-    ("purpose", "days"), [("packet", 400), ("journal", 400), ("witness", 400), ("link", 1095)]
+    ("purpose", "days"),
+    [("packet", 400), ("journal", 400), ("witness", 400), ("link", 1095), ("enrolment", 1)],
 )
 def test_life_of_each_purpose(network, purpose, days):
-    """Packet, journal and witness certificates live 400 days, link certificates three years."""
-    certificates = dict(zip(Purpose, network.nodes[SCHOOL].certificates, strict=True))
+    """Packet, journal and witness certificates live 400 days, links' 3 years, enrolment's one."""
+    node = network.nodes[SCHOOL]
+    certificates = dict(zip(NODE_PURPOSES, node.certificates, strict=True))
+    certificates[Purpose.ENROLMENT] = node.enrolment.certificate
     since, until = life_of(parsed(certificates[Purpose(purpose)]))
     assert (since, (until - NOW) // DAY) == (NOW - 5 * MINUTE, days)
 
@@ -191,13 +194,13 @@ def test_roots_list_lives_longer(network):
 def test_request_proves_its_key(network, purpose):
     """A request gives the public key that its own signature proves."""
     node = network.nodes[SCHOOL]
-    keys = dict(
-        zip(
-            Purpose,
-            (node.packet_key, node.journal_key, node.witness_key, node.link_key),
-            strict=True,
-        )
-    )
+    keys = {
+        Purpose.PACKET: node.packet_key,
+        Purpose.JOURNAL: node.journal_key,
+        Purpose.WITNESS: node.witness_key,
+        Purpose.LINK: node.link_key,
+        Purpose.ENROLMENT: node.enrolment_key,
+    }
     request = make_request(keys[purpose], SCHOOL, purpose)
     assert public_key_of_request(request) == keys[purpose].public_key()
 
@@ -226,11 +229,20 @@ def test_request_that_is_none_is_refused():
         public_key_of_request(b"junk")
 
 
-def test_renewal_is_due_with_half_a_year_left():
-    """A certificate is renewed once less than 200 of its days are left."""
-    until = NOW + NODE_LIFE_US[Purpose.PACKET]
-    moments = [until - 201 * DAY, until - 200 * DAY, until - 199 * DAY]
-    assert [is_renewable(until, moment) for moment in moments] == [False, False, True]
+@pytest.mark.parametrize(
+    ("purpose", "life_us", "left_us"),
+    [
+        (Purpose.PACKET, 400 * DAY, 200 * DAY),
+        (Purpose.JOURNAL, 500 * DAY, 200 * DAY),
+        (Purpose.WITNESS, 10 * DAY, 5 * DAY),
+        (Purpose.LINK, 1000 * DAY, 500 * DAY),
+    ],
+)
+def test_renewal_is_due_long_before_the_end(purpose, life_us, left_us):
+    """With 200 days left, or half of a life: a node away for 14 months finds its link alive."""
+    ends = NOW - NOT_BEFORE_SLACK_US, NOW + life_us
+    found = [renews_at(purpose, *ends, spread) for spread in (0.0, 0.5)]
+    assert found == [ends[1] - left_us, ends[1] - left_us + left_us // 20]
 
 
 def test_fingerprint_is_of_the_der(network):

@@ -6,8 +6,19 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from harness.pki import DISTRICT, NOW, OBLAST, SCHOOL, Departures, issue_bad, make_network
+from harness.pki import (
+    DISTRICT,
+    INVITATION,
+    NOW,
+    OBLAST,
+    SCHOOL,
+    Departures,
+    issue_bad,
+    issue_bad_authority,
+    make_network,
+)
 from schemas.addresses import dns_name
+from schemas.cards import enrolment_address
 from schemas.limits import Limits
 from schemas.moments import DAY, SECOND
 from schemas.reasons import Reason
@@ -47,28 +58,41 @@ def der(network):
 # ------------------------------------------------------------------ what holds
 
 
+def by_purpose(network, trust):
+    """Return name, certificate and key for each purpose; an invitation of the school's too."""
+    node = network.nodes[SCHOOL]
+    trust.add_certificates([node.enrolment.certificate])
+    invited = enrolment_address(SCHOOL, INVITATION)
+    return {
+        Purpose.PACKET: (SCHOOL, node.packet.certificate, node.packet_key),
+        Purpose.JOURNAL: (SCHOOL, node.journal.certificate, node.journal_key),
+        Purpose.WITNESS: (SCHOOL, node.witness.certificate, node.witness_key),
+        Purpose.LINK: (SCHOOL, node.link_certificate, node.link_key),
+        Purpose.ENROLMENT: (invited, node.enrolment.certificate, node.enrolment_key),
+    }
+
+
 @pytest.mark.parametrize("purpose", Purpose)
 def test_each_purpose_is_trusted(network, trust, purpose):
-    """Each of a node's four certificates counts for its own purpose, with its own key."""
-    node = network.nodes[SCHOOL]
-    certificates = dict(zip(list(Purpose), node.certificates, strict=True))
-    keys = {
-        Purpose.PACKET: node.packet_key,
-        Purpose.JOURNAL: node.journal_key,
-        Purpose.WITNESS: node.witness_key,
-        Purpose.LINK: node.link_key,
-    }
-    standing = judge(trust, certificates[purpose], purpose=purpose)
-    assert standing == Trusted(keys[purpose].public_key(), network.crl_number)
+    """Each certificate counts for its own purpose, with its own key."""
+    name, der, key = by_purpose(network, trust)[purpose]
+    standing = judge(trust, der, name, purpose)
+    assert standing == Trusted(key.public_key(), network.current_number)
 
 
 @pytest.mark.parametrize("purpose", Purpose)
 def test_no_certificate_serves_two_purposes(network, trust, purpose):
     """A certificate for one purpose is untrusted for each of the others."""
-    certificates = dict(zip(list(Purpose), network.nodes[SCHOOL].certificates, strict=True))
-    others = [der for own, der in certificates.items() if own is not purpose]
-    reasons = {reason_of(judge(trust, der, purpose=purpose)) for der in others}
+    others = [each for own, each in by_purpose(network, trust).items() if own is not purpose]
+    reasons = {reason_of(judge(trust, der, name, purpose)) for name, der, _ in others}
     assert reasons == {Reason.CERTIFICATE_UNTRUSTED}
+
+
+def test_invitation_does_not_speak_for_its_parent(network, trust):
+    """Who holds an invitation signs nothing in the inviting node's name."""
+    der = network.nodes[SCHOOL].enrolment.certificate
+    trust.add_certificates([der])
+    assert reason_of(judge(trust, der, SCHOOL, Purpose.ENROLMENT)) is Reason.CERTIFICATE_UNTRUSTED
 
 
 def test_republic_and_oblast_nodes_are_trusted(network, trust):
@@ -156,7 +180,7 @@ BAD_CERTIFICATES = {
         Departures(names=[x509.DNSName("school-7.burabay.xakmola.kz.bbaj.internal")]),
         "constraints",
     ),
-    "no key usage of ours": (Departures(usages=[]), "missing required extension"),
+    "no key usage of ours": (Departures(usages=[]), "not for the purpose"),
     "clientAuth": (Departures(usages=[ExtendedKeyUsageOID.CLIENT_AUTH]), "not for the purpose"),
     "any purpose": (
         Departures(usages=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]),
@@ -221,7 +245,7 @@ def test_foreign_root_is_untrusted(trust):
 def test_copied_issuer_name_ends_no_wait(network, der):
     """A foreign issuer of a good authority's name and key identifier refuses nothing of it."""
     good = network.authorities[OBLAST].certificate
-    forged, key = bad_authority(network, GOOD_CONSTRAINT).certificate, network.root.key
+    forged, key = issue_bad_authority(network, GOOD_CONSTRAINT).certificate, network.root.key
     copied = (
         x509.CertificateBuilder()
         .subject_name(good.subject)
@@ -322,35 +346,10 @@ BAD_AUTHORITIES = {
 }
 
 
-def bad_authority(network, constraint, path_length=0, key=None, digest=None):
-    key = key or ec.generate_private_key(ec.SECP256R1())
-    root = network.root
-    usage = root.certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(network.authorities[OBLAST].certificate.subject)
-        .issuer_name(root.certificate.subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(root.certificate.not_valid_before_utc)
-        .not_valid_after(root.certificate.not_valid_after_utc)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(root.key.public_key()),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
-        .add_extension(usage, critical=True)
-    )
-    if constraint is not None:
-        builder = builder.add_extension(constraint[0], critical=constraint[1])
-    return Issuer(builder.sign(root.key, digest or hashes.SHA384()), key)
-
-
 @pytest.mark.parametrize("defect", sorted(BAD_AUTHORITIES))
 def test_unconfined_authority_is_untrusted(network, trust, defect):
     """An authority that is not confined to one DNS subtree does not count, nor what it issues."""
-    authority = bad_authority(network, BAD_AUTHORITIES[defect])
+    authority = issue_bad_authority(network, BAD_AUTHORITIES[defect])
     der, _ = issue_bad(authority, SCHOOL, NOW, Departures())
     learned = trust.add_certificates([authority.der, der])
     assert (learned, reason_of(judge(trust, der))) == ([], Reason.CERTIFICATE_UNTRUSTED)
@@ -371,7 +370,7 @@ GOOD_CONSTRAINT = (x509.NameConstraints([x509.DNSName(dns_name(OBLAST))], None),
 )
 def test_other_authority_is_untrusted(network, trust, departure):
     """An authority of another shape does not count, nor what it issues."""
-    authority = bad_authority(network, GOOD_CONSTRAINT, **departure)
+    authority = issue_bad_authority(network, GOOD_CONSTRAINT, **departure)
     der, _ = issue_bad(authority, SCHOOL, NOW, Departures())
     learned = trust.add_certificates([authority.der, der])
     assert (learned, reason_of(judge(trust, der))) == ([], Reason.CERTIFICATE_UNTRUSTED)
@@ -379,7 +378,7 @@ def test_other_authority_is_untrusted(network, trust, departure):
 
 def test_the_helper_makes_good_authorities_too(network, trust):
     """The helper of the tests above makes an authority that counts when nothing departs."""
-    authority = bad_authority(network, GOOD_CONSTRAINT)
+    authority = issue_bad_authority(network, GOOD_CONSTRAINT)
     der, _ = issue_bad(authority, SCHOOL, NOW, Departures())
     assert len(trust.add_certificates([authority.der, der])) == 2
 
@@ -445,7 +444,7 @@ def test_other_root_is_refused(network, which):
     roots = {
         "junk": b"junk",
         "authority": network.authorities[OBLAST].der,
-        "P-256 root": bad_authority(network, None).der,
+        "P-256 root": issue_bad_authority(network, None).der,
     }
     with pytest.raises(KeyFileDamagedError, match="fetch"):
         TrustStore(roots[which])

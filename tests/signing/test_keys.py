@@ -231,7 +231,8 @@ def test_each_error_has_one_disposition():
     ours = {kind for kind in leaves(BbajError) if kind.__module__ == errors.__name__}
     found = {kind: [each for each in DISPOSITIONS if issubclass(kind, each)] for kind in ours}
     assert found.pop(CertificateError) == [FormatError]
-    assert found.pop(errors.BucketKeyUnwritableError) == [Retryable]
+    worlds = (errors.BucketKeyUnwritableError, errors.KeyFolderUnwritable, errors.TokenLost)
+    assert [found.pop(each) for each in worlds] == [[Retryable]] * len(worlds)
     assert set(map(tuple, found.values())) == {(Fatal,)}
 
 
@@ -239,3 +240,16 @@ def test_each_fatal_error_has_its_exit_code():
     """Exit codes tell a wrong passphrase from a missing, damaged or existing file."""
     kinds = (KeyPassphraseError, KeyFileMissingError, KeyFileDamagedError, KeyFileExistsError)
     assert [kind.exit_code for kind in kinds] == [77, 66, 65, 71]
+
+
+@pytest.mark.parametrize("form", ["TraditionalOpenSSL", "OpenSSH"])
+def test_keys_are_pkcs8_only(tmp_path, form):
+    """A key in another form is refused, with the command that rewrites it."""
+    pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM,
+        getattr(serialization.PrivateFormat, form),
+        serialization.NoEncryption(),
+    )
+    (tmp_path / "packet.key").write_bytes(pem)
+    with pytest.raises(KeyFileDamagedError, match="openssl pkcs8 -topk8"):
+        load_private_key(tmp_path / "packet.key")

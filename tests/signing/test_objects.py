@@ -124,11 +124,11 @@ def test_revoked_neighbour_is_refused(network, trust, signer):
     assert reason_of(sign_object(ask(signer), signer), trust) is Reason.KEY_REVOKED
 
 
-def test_ended_key_serves_until_the_late_limit(trust, signer):
-    """A neighbour whose key has ended can still renew, and after the late limit cannot."""
+def test_ended_key_serves_while_a_link_could(trust, signer):
+    """A neighbour whose key has ended can still ask, for the 3 years of a link certificate."""
     raw = sign_object(ask(signer), signer)
-    assert check(raw, trust, now=NOW + 600 * DAY).header == ask(signer)
-    assert reason_of(raw, trust, now=NOW + 601 * DAY) is Reason.KEY_EXPIRED
+    assert check(raw, trust, now=NOW + (400 + 1095) * DAY).header == ask(signer)
+    assert reason_of(raw, trust, now=NOW + (400 + 1096) * DAY) is Reason.KEY_EXPIRED
 
 
 def test_foreign_network_is_refused(trust):

@@ -1,4 +1,4 @@
-"""What a stranger does with stock tools: `openssl verify`, the shell recipe, detached CMS."""
+"""What a stranger does with stock tools to a packet: the shell recipe, detached CMS."""
 
 import re
 import shutil
@@ -6,71 +6,15 @@ import subprocess
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from harness.pki import NOW, OBLAST, SCHOOL, Departures, issue_bad, make_network
+from harness.openssl import crl_pem, openssl, pem
+from harness.pki import NOW, OBLAST, SCHOOL
 from schemas.frame import cut
-from schemas.limits import Limits
 from schemas.moments import DAY, SECOND
 from signing.authority import Revoked, issue_crl
-from signing.chain import Trusted
 from signing.cms import detached_cms
-from signing.keys import fingerprint
-from signing.profiles import ARC, Purpose
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
-
-
-def openssl(*words, cwd=None):
-    run = subprocess.run(["openssl", *words], capture_output=True, text=True, cwd=cwd, check=False)
-    return run.returncode == 0, run.stdout + run.stderr
-
-
-def pem(der):
-    return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM).decode()
-
-
-def crl_pem(der):
-    return x509.load_der_x509_crl(der).public_bytes(Encoding.PEM).decode()
-
-
-class Case:
-    """One certificate with its chain and lists, judged by us and by OpenSSL."""
-
-    def __init__(self, network, der, *, crls=None, at=NOW, extra=()):
-        self.network, self.der, self.at = network, der, at
-        self.crls = network.crls(at) if crls is None else crls
-        self.extra = extra
-
-    def ours(self):
-        trust = self.network.trust(crls=False)
-        trust.add_certificates([*self.extra, self.der])
-        for crl in self.crls:
-            trust.add_crl(crl)
-        standing = trust.judge(
-            fingerprint(self.der), SCHOOL, Purpose.PACKET, self.at, self.at, Limits()
-        )
-        return isinstance(standing, Trusted)
-
-    def openssl(self, folder):
-        authorities = [issuer.der for issuer in self.network.authorities.values()]
-        texts = {
-            "roots_and_crls.pem": [pem(self.network.root.der), *map(crl_pem, self.crls)],
-            "untrusted.pem": [pem(der) for der in (*authorities, *self.extra)],
-            "node.pem": [pem(self.der)],
-        }
-        for name, parts in texts.items():
-            (folder / name).write_text("".join(parts))
-        holds, _ = openssl(
-            "verify", "-x509_strict", "-crl_check_all", "-attime", str(self.at // SECOND),
-            "-CAfile", "roots_and_crls.pem", "-untrusted", "untrusted.pem", "node.pem",
-            cwd=folder,
-        )  # fmt: skip
-        return holds
-
-
-def bad(network, **departures):
-    return issue_bad(network.authorities[OBLAST], SCHOOL, NOW, Departures(**departures))[0]
 
 
 def good(network):
@@ -84,98 +28,6 @@ def revoked(network, issuer, serial):
     at = [each.der for each in issuers].index(issuer.der)
     lists[at] = issue_crl(issuer, [Revoked(serial, NOW, "keyCompromise")], 950, NOW)
     return lists
-
-
-def foreign(network):
-    other = make_network([SCHOOL], NOW)
-    return Case(network, other.nodes[SCHOOL].packet.certificate, extra=[
-        issuer.der for issuer in other.authorities.values()
-    ])  # fmt: skip
-
-
-AGREED = {
-    "good": lambda n: Case(n, good(n)),
-    "foreign root": foreign,
-    "name outside the constraint": lambda n: Case(
-        n, bad(n, names=[x509.DNSName("semey.abai.kz.bbaj.internal")])
-    ),
-    "look-alike of the constraint": lambda n: Case(
-        n, bad(n, names=[x509.DNSName("school-7.burabay.xakmola.kz.bbaj.internal")])
-    ),
-    "expired": lambda n: Case(n, good(n), at=NOW + 401 * DAY),
-    "not yet valid": lambda n: Case(n, good(n), at=NOW - DAY),
-    "revoked": lambda n: Case(
-        n,
-        good(n),
-        crls=revoked(
-            n, n.authorities[OBLAST], x509.load_der_x509_certificate(good(n)).serial_number
-        ),
-    ),
-    "authority revoked": lambda n: Case(
-        n,
-        good(n),
-        crls=revoked(n, n.root, n.authorities[OBLAST].certificate.serial_number),
-    ),
-    "no lists": lambda n: Case(n, good(n), crls=[]),
-    "no list of the root": lambda n: Case(n, good(n), crls=n.crls()[1:]),
-    "unknown critical extension": lambda n: Case(
-        n,
-        bad(
-            n,
-            critical=(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"),),
-        ),
-    ),
-    "damaged": lambda n: Case(n, good(n)[:-1] + bytes([good(n)[-1] ^ 1])),
-}
-"""Where OpenSSL's yes and no must be ours."""
-
-OURS_ALONE = {
-    "no name": lambda n: Case(n, bad(n, names=[])),
-    "URI only": lambda n: Case(n, bad(n, names=[x509.UniformResourceIdentifier("bbaj:x")])),
-    "two names": lambda n: Case(
-        n,
-        bad(
-            n,
-            names=[
-                x509.DNSName("school-7.burabay.akmola.kz.bbaj.internal"),
-                x509.DNSName("akmola.kz.bbaj.internal"),
-            ],
-        ),
-    ),
-    "an authority itself": lambda n: Case(n, bad(n, is_ca=True)),
-    "another purpose": lambda n: Case(n, n.nodes[SCHOOL].journal.certificate),
-}
-"""What OpenSSL lets pass and we refuse: so VERIFY.md has the reader compare name and usage."""
-
-
-@pytest.mark.parametrize("case", AGREED)
-def test_openssl_agrees(network, tmp_path, case):
-    """`openssl verify` and we say the same of each certificate."""
-    made = AGREED[case](network)
-    assert made.ours() is made.openssl(tmp_path) is (case == "good")
-
-
-@pytest.mark.parametrize("case", OURS_ALONE)
-def test_we_are_stricter(network, tmp_path, case):
-    """What a name constraint cannot say, we refuse although `openssl verify` lets it pass."""
-    made = OURS_ALONE[case](network)
-    assert (made.ours(), made.openssl(tmp_path)) == (False, True)
-
-
-def test_stale_list_stops_openssl_and_waits_here(network, tmp_path):
-    """Past a list's date OpenSSL says no; within the grace we still say yes."""
-    case = Case(network, good(network), crls=network.crls(NOW), at=NOW + 3 * DAY)
-    assert (case.ours(), case.openssl(tmp_path)) == (True, False)
-
-
-def test_openssl_reads_our_usage(network, tmp_path):
-    """A stranger sees name and purpose of a certificate, the 128-bit arc in full."""
-    (tmp_path / "node.pem").write_text(pem(good(network)))
-    _, text = openssl(
-        "x509", "-in", "node.pem", "-noout", "-ext", "subjectAltName,extendedKeyUsage", cwd=tmp_path
-    )
-    assert f"{ARC}.1" in text
-    assert "DNS:school-7.burabay.akmola.kz.bbaj.internal" in text
 
 
 # ------------------------------------------------------------------ the shell recipe

@@ -1,6 +1,7 @@
 import asyncio
 
 import asyncpg
+import msgspec
 
 from harness.record_rows import START, outcome, pending_drop
 from schemas.records import LinkMark
@@ -35,6 +36,32 @@ async def test_drops_come_oldest_first(archive):
     for number, dropped in ((1, 30), (2, 10), (3, 20)):
         await archive.drop(pending_drop(f"d-{number}", now=dropped))
     assert [drop.drop_id for drop in await archive.pending_drops(2)] == ["d-2", "d-3"]
+
+
+async def test_what_awaits_a_card_stands_in_nobodys_way(archive, scribe):
+    """It is left out until its recipient is said to be ready; the others come as before."""
+    waiting, other = pending_drop("d-1", now=START), pending_drop("d-2", now=START + 1)
+    marked = msgspec.structs.replace(waiting, awaits="card")
+    await archive.drop(other)
+    scribe.changes.waiting.append(marked)
+    await archive.commit(scribe.renew())
+    assert await archive.pending_drops(10) == [other]
+    assert await archive.awaited_recipients() == [waiting.recipient]
+    assert await archive.awaited_by("sis", "d-1") == "card"
+    assert await archive.pending_drops(10, [waiting.recipient]) == [marked, other]
+    scribe.changes.drops.append(outcome(waiting))
+    await archive.commit(scribe.renew())
+    assert await archive.awaited_recipients() == []
+
+
+async def test_what_was_handed_over_is_marked_as_waiting(archive, scribe):
+    """A drop that is pending already keeps its row, and gets its mark."""
+    document = pending_drop()
+    await archive.drop(document)
+    scribe.changes.waiting.append(msgspec.structs.replace(document, awaits="card", sealed=b"anew"))
+    await archive.commit(scribe.renew())
+    marked = msgspec.structs.replace(document, awaits="card")
+    assert await archive.pending_drops(10, [document.recipient]) == [marked]
 
 
 async def test_drop_repeated_during_its_commit(archive, record):

@@ -361,10 +361,12 @@ def judged_frames(network: FixedNetwork, good: bytes) -> list[Vector]:
         return {"name": name, **base, "frame": frame.hex(), "outcome": outcome} | more
 
     to_district = forge.with_header(to=DISTRICT)
+    order = forge.with_header(to=DISTRICT, type="admin.order/1")
     moved = {"label": "school-8", "standing": "closed", "successor": "kz.akmola.shchuchinsk"}
     return [
         vector("relayed", good, "relayed"),
-        vector("received", to_district, "received"),
+        vector("received", order, "received"),
+        vector("personal-type-in-clear", to_district, "encryption-required"),
         vector("three-weeks-late", good, "relayed", now=format_instant(NOW + 21 * DAY),
                crls=[crl.hex() for crl in network.fresh_crls(NOW + 21 * DAY)]),
         vector("known-already", good, "answered-again", known=[good.hex()]),
@@ -378,7 +380,6 @@ def judged_frames(network: FixedNetwork, good: bytes) -> list[Vector]:
                forge.with_header(sent=format_instant(NOW + 9 * MINUTE)), "relayed"),
         vector("sender-suspended", good, "sender-suspended",
                children=[{"label": "school-7", "standing": "suspended"}]),
-        vector("sender-on-no-list", good, "sender-suspended", children=[{"label": "school-8"}]),
         vector("type-not-in-the-senders-list", good, "type-not-allowed",
                children=[{"label": "school-7", "types": ["stat.form/1"]}]),
         vector("recipient-not-below-us", forge.with_header(to="kz.akmola.burabay.school-99"),

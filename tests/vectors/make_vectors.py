@@ -21,7 +21,7 @@ from schemas.answers import CLOSING, PING, RECEIPT, Closing, PacketName, Ping, R
 from schemas.documents.common import SourceRef
 from schemas.documents.file import CONTAINER_MEDIA_TYPE, FileFacts, encode_file
 from schemas.frame import cut, join_head
-from schemas.header import Header, PayloadFacts
+from schemas.header import Header, PayloadFacts, decode_header
 from schemas.identifiers import artificial_bin, artificial_iin
 from schemas.leaves import FIRST_LINE, LeafKind, leaf_record
 from schemas.moments import SECOND, format_instant
@@ -42,7 +42,6 @@ from schemas.objects import (
     pack_pieces,
 )
 from schemas.reasons import Reason
-from schemas.routes import route_allows
 from signing.keys import PacketSigner
 from signing.notes import KeyType as NoteKey
 from signing.notes import cosign, origin, sign_checkpoint, vkey
@@ -57,6 +56,8 @@ from store.merkle import (
     root_of,
 )
 from vectors.bad_frames import bad_frames, judged_frames
+from vectors.cards import cards
+from vectors.encryption import encryption
 from vectors.fixed_keys import (
     DISTRICT,
     NOW,
@@ -66,6 +67,7 @@ from vectors.fixed_keys import (
     FixedNetwork,
     describe,
 )
+from vectors.issuing import issuing
 
 FOLDER = Path(__file__).parent
 WIDTH = 32
@@ -112,6 +114,14 @@ def _frame(network: FixedNetwork, name: str, header: Header, content: bytes) -> 
         header, payload=facts(payload, media_type), certificate=signer.fingerprint
     )
     return lay_out(name, seal(whole, payload, signer), content)
+
+
+def _encrypted_frame(network: FixedNetwork, vector: dict[str, Any]) -> dict[str, Any]:
+    """Seal the payload of an encryption vector under its header."""
+    header = decode_header(vector["header"].encode())
+    signer = network.nodes[header.from_].packet
+    raw = seal(header, bytes.fromhex(vector["payload"]), signer)
+    return lay_out(vector["name"], raw, bytes.fromhex(vector["content"]))
 
 
 def lay_out(name: str, raw: bytes, content: bytes) -> dict[str, Any]:
@@ -338,18 +348,6 @@ def names() -> dict[str, Any]:
     good = ["kz", OBLAST, DISTRICT, SCHOOL, "a.b.c.d.e.f.g.h", "7", f"{long}.22"]
     bad = ["", ".", "kz.", ".kz", "kz..akmola", "KZ", "kz.-a", "kz.a-", "kz.a_b", "kz.ә", "kz ",
            "a.b.c.d.e.f.g.h.i", "a" * 33, f"{long}.333"]  # fmt: skip
-    links = [
-        (DISTRICT, SCHOOL, SCHOOL, OBLAST),
-        (DISTRICT, SCHOOL, SCHOOL, DISTRICT),
-        (DISTRICT, SCHOOL, SCHOOL, SIBLING),
-        (DISTRICT, SCHOOL, SIBLING, OBLAST),
-        (DISTRICT, SCHOOL, SCHOOL, SCHOOL),
-        (DISTRICT, SCHOOL, OBLAST, SCHOOL),
-        (DISTRICT, OBLAST, OBLAST, SCHOOL),
-        (DISTRICT, OBLAST, SCHOOL, SIBLING),
-        (DISTRICT, OBLAST, OBLAST, "kz.almaty"),
-        (DISTRICT, "kz.almaty", "kz.almaty", SCHOOL),
-    ]
     paths = [
         (DISTRICT, SCHOOL, OBLAST),
         (OBLAST, SCHOOL, OBLAST),
@@ -365,14 +363,47 @@ def names() -> dict[str, Any]:
             for a in good
         ],
         "bad": bad,
-        "route_allows": [
-            {"here": h, "neighbour": n, "from": f, "to": t, "allowed": route_allows(h, n, f, t)}
-            for h, n, f, t in links
-        ],
+        "routes": routes(),
         "on_tree_path": [
             {"node": n, "one": a, "other": b, "is": is_on_tree_path(n, a, b)} for n, a, b in paths
         ],
     }
+
+
+def routes() -> list[dict[str, Any]]:
+    """Return which frames a link may bring, by the cards that the node holds."""
+    plain = (SCHOOL, SIBLING)
+    foreign = "kz.almaty.school-3"
+    links = [
+        (DISTRICT, plain, SCHOOL, SCHOOL, OBLAST, True),
+        (DISTRICT, plain, SCHOOL, SCHOOL, DISTRICT, True),
+        (DISTRICT, plain, SCHOOL, SCHOOL, SIBLING, True),
+        (DISTRICT, plain, SCHOOL, SIBLING, OBLAST, False),
+        (DISTRICT, plain, SCHOOL, SCHOOL, SCHOOL, False),
+        (DISTRICT, plain, SCHOOL, OBLAST, SCHOOL, False),
+        (DISTRICT, plain, OBLAST, OBLAST, SCHOOL, True),
+        (DISTRICT, plain, OBLAST, SCHOOL, SIBLING, False),
+        (DISTRICT, plain, OBLAST, OBLAST, "kz.almaty", False),
+        (DISTRICT, plain, "kz.almaty", "kz.almaty", SCHOOL, False),
+        (DISTRICT, (SIBLING,), SCHOOL, SCHOOL, OBLAST, False),
+        (DISTRICT, (f"{foreign} {DISTRICT}",), foreign, foreign, OBLAST, True),
+        (DISTRICT, (f"{foreign} {DISTRICT}",), OBLAST, OBLAST, foreign, True),
+        (DISTRICT, (f"{SCHOOL} kz.almaty",), SCHOOL, SCHOOL, OBLAST, False),
+        (DISTRICT, (f"{SCHOOL} kz.almaty",), OBLAST, SCHOOL, DISTRICT, True),
+    ]
+    return [
+        {
+            "here": here,
+            "cards": [
+                dict(zip(("address", "uplink"), card.split(), strict=False)) for card in cards
+            ],
+            "neighbour": neighbour,
+            "from": from_,
+            "to": to,
+            "allowed": allowed,
+        }
+        for here, cards, neighbour, from_, to, allowed in links
+    ]
 
 
 # ------------------------------------------------------------------ objects, streams
@@ -699,6 +730,15 @@ def make_files() -> dict[str, str]:
     """Return the text of every file, by name."""
     network = FixedNetwork()
     frames = good_frames(network)
+
+    def certified(**fields: Any) -> Header:
+        """Return a draft with its certificate: an encrypted payload is bound to that as well."""
+        header = draft(**fields)
+        named = network.nodes[header.from_].packet.fingerprint
+        return msgspec.structs.replace(header, certificate=named)
+
+    encrypted = encryption(certified, salt("encrypted"), DOCUMENT, ATTENDANCE_ID, PACKED)
+    frames.append(_encrypted_frame(network, encrypted["opened"][0]))
     objects_ = objects(network, frames)
     by_name = {one["name"]: one for one in [*frames, *objects_]}
     trees = {
@@ -708,8 +748,11 @@ def make_files() -> dict[str, str]:
         "judged-frames.json": judged_frames(network, bytes.fromhex(frames[0]["frame"])),
         "objects.json": objects_,
         "bad-objects.json": bad_objects(network),
+        "cards.json": cards(network),
+        "issuing.json": issuing(network),
         "streams.json": streams(),
         "payloads.json": payloads(),
+        "encryption.json": encrypted,
         "names.json": names(),
         "leaves.json": {"good": leaves(frames), "bad": BAD_LEAVES},
         "tree.json": tree(),

@@ -56,3 +56,37 @@ def idle(packets: Annotated[int, typer.Option(min=5)] = 100, json: JsonOption = 
     with output.working(f"{packets} packets, one at a time"):
         measured = asyncio.run(run_idle(packets=packets))
     output.show(json, measured, lambda: tables.figures(measured))
+
+
+@app.command()
+def cycle(
+    packets: Annotated[int, typer.Option(min=8, help="In each round.")] = 500,
+    rounds: Annotated[int, typer.Option(min=1, max=50)] = 3,
+    content_bytes: Annotated[int, typer.Option(min=16, max=10_000, help="Of each document.")] = (
+        10_000
+    ),
+    json: JsonOption = False,
+) -> None:
+    """Time whole exchanges between two neighbours, drop to closing: encrypted beside clear."""
+    from nodes.bench.cycle import run_cycle
+    from nodes.cli import output, tables
+
+    with output.working(f"{rounds} rounds of {packets} packets, clear and encrypted"):
+        measured = asyncio.run(
+            run_cycle(packets=packets, content_bytes=content_bytes, rounds=rounds)
+        )
+    output.show(json, measured, lambda: tables.figures(measured))
+
+
+@app.command()
+def seal(
+    packets: Annotated[int, typer.Option(min=10)] = 500,
+    content_bytes: Annotated[int, typer.Option(min=0, max=1_000_000)] = 10_000,
+    json: JsonOption = False,
+) -> None:
+    """Time sealing and opening one packet, clear and encrypted, in processor time."""
+    from nodes.bench.sealing import run_seal
+    from nodes.cli import output, tables
+
+    measured = run_seal(content_bytes=content_bytes, packets=packets)
+    output.show(json, measured, lambda: tables.figures(measured))

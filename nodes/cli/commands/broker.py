@@ -27,13 +27,15 @@ def topology(
     json: JsonOption = False,
 ) -> None:
     """Show the tree with its tiers, and where the broker departs from the plan."""
+    import asyncio
+
     from nodes.cli import brokers, output, tables
     from nodes.cli.opening import load
 
     loaded = load(config)
     if definitions:
-        output.write_bytes(brokers.definitions_of(loaded))
+        output.write_bytes(asyncio.run(brokers.definitions_of(loaded)))
         return
-    shown = brokers.compare(loaded, apply=apply)
+    shown = asyncio.run(brokers.compare(loaded, apply=apply))
     output.show(json, shown, lambda: tables.topology(shown))
     brokers.judge(shown, strict=apply or check)

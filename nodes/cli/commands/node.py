@@ -16,8 +16,10 @@ def run(config: ConfigOption = None) -> None:
     """Run the node until SIGTERM; logs go to standard error."""
     from nodes.cli.opening import load
     from nodes.daemon import Daemon
+    from nodes.running import forbid_core_dumps
     from nodes.telemetry import configure_logs
 
+    forbid_core_dumps()
     loaded = load(config)
     configure_logs(loaded.log)
     asyncio.run(Daemon(loaded).run())
@@ -36,7 +38,19 @@ def check(config: ConfigOption = None, json: JsonOption = False) -> None:
 
 def add_to(app_: typer.Typer) -> None:
     """Add the commands that stand alone."""
+    app_.command("doctor")(doctor)
     app_.command("exits")(exits)
+
+
+def doctor(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Look at all that an operator may get wrong, try what must be refused, and say what to do."""
+    from nodes.cli import output, registry_tables
+    from nodes.config import config_path
+    from nodes.doctor import examine
+
+    found = asyncio.run(examine.examine(config_path(config)))
+    output.show(json, found, lambda: registry_tables.examination(found))
+    examine.judge(found)
 
 
 def exits(json: JsonOption = False) -> None:

@@ -13,6 +13,7 @@ from exchange.core.confirmation import (
     take_refusal_entry,
     verdict_of,
 )
+from exchange.core.registry import Registry
 from exchange.core.rules import Finding, Rules
 from exchange.core.steps import (
     Finish,
@@ -52,7 +53,7 @@ MOMENT = format_instant(NOW)
 
 def rules(here):
     fields = {"types": frozenset[str](), "systems": {}, "limits": Limits()}
-    return Rules(here=here, children={}, **fields)
+    return Rules(here=here, registry=Registry(here), **fields)
 
 
 PACKET = packet_of(draft(), frame=3)
@@ -334,8 +335,9 @@ def test_a_busy_neighbour_is_asked_again(here):
 @pytest.mark.parametrize("here", [SCHOOL, DISTRICT])
 def test_a_refused_answer_is_told_to_the_operator_alone(type_, here):
     """No receipt is given on an answer, whoever refused it."""
-    step = refuse(packet_of(draft(type=type_)), here=here)
-    assert [type(effect) for effect in step] == [Raise]
+    [effect] = refuse(packet_of(draft(type=type_)), here=here)
+    assert isinstance(effect, Raise)
+    assert effect.kind == "answer_refused"
 
 
 def test_a_refusal_of_what_we_never_placed_opens_an_incident():

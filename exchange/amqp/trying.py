@@ -1,0 +1,105 @@
+"""Logs in as a child and tries what a child must not do; each attempt has to be refused.
+
+An attempt that is let through does no harm: its names lead nowhere, what it reads goes back.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Iterator
+
+import aio_pika
+import aio_pika.abc
+import msgspec
+
+from exchange.amqp.channels import OPEN_TIMEOUT_S
+from exchange.amqp.connect import Target, close, connection
+from exchange.amqp.rim import translated
+from exchange.errors import BrokerFull, LinkLost, RightRefused, Unroutable
+
+ACCESS_REFUSED = "ACCESS_REFUSED"
+
+_Action = Callable[[aio_pika.abc.AbstractChannel], Awaitable[object]]
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One forbidden thing, and whether the broker refused it."""
+
+    what: str
+    refused: bool
+
+
+async def try_forbidden(target: Target, key: str) -> list[Attempt]:
+    """Try all that the child with link key `key` must not do; return what came of each.
+
+    Raises BrokerUnreachable, LoginRefused, and LinkLost where the connection ends meanwhile.
+    """
+    async with connection(target, "doctor") as opened:
+        return [
+            Attempt(what, await _is_refused(opened, action)) for what, action in _forbidden(key)
+        ]
+
+
+def _forbidden(key: str) -> Iterator[tuple[str, _Action]]:
+    nowhere = f"doctor-{secrets.token_hex(4)}"
+    for other in (nowhere, f"{key}0", f"x{key}", "#"):
+        yield f"write to `up` under the key {other}", _publishing("up", other)
+    for exchange in ("down", "dead", ""):
+        shown = exchange or "the default exchange"
+        yield f"write to `{shown}`", _publishing(exchange, nowhere)
+    for queue in (f"up.{key}", f"down.{nowhere}", f"down.{key}0", "dead"):
+        yield f"read the queue {queue}", _reading(queue)
+    yield "declare a queue", _declaring_queue(nowhere)
+    yield "declare an AMQP exchange", _declaring(nowhere)
+
+
+def _publishing(exchange: str, key: str) -> _Action:
+    async def publish(channel: aio_pika.abc.AbstractChannel) -> None:
+        where = await channel.get_exchange(exchange, ensure=False)
+        await where.publish(aio_pika.Message(b""), key, mandatory=True)
+
+    return publish
+
+
+def _reading(name: str) -> _Action:
+    async def read(channel: aio_pika.abc.AbstractChannel) -> None:
+        queue = await channel.get_queue(name, ensure=False)
+        await queue.get(no_ack=False, fail=False)
+
+    return read
+
+
+def _declaring_queue(name: str) -> _Action:
+    async def declare(channel: aio_pika.abc.AbstractChannel) -> None:
+        await channel.declare_queue(name, exclusive=True)  # it goes with the connection at last
+        await channel.queue_delete(name)
+
+    return declare
+
+
+def _declaring(name: str) -> _Action:
+    async def declare(channel: aio_pika.abc.AbstractChannel) -> None:
+        await channel.declare_exchange(name, auto_delete=True)
+        await channel.exchange_delete(name)
+
+    return declare
+
+
+async def _is_refused(opened: aio_pika.abc.AbstractConnection, action: _Action) -> bool:
+    """Do one thing on a channel of its own; what was read goes back with the channel."""
+    channel = opened.channel(on_return_raises=True)
+    try:
+        with translated("try what is forbidden", LinkLost):
+            async with asyncio.timeout(OPEN_TIMEOUT_S):
+                await channel.initialize()
+                await action(channel)
+    except (RightRefused, LinkLost) as error:
+        if ACCESS_REFUSED in str(error):
+            return True
+        if isinstance(error, LinkLost):
+            raise
+        return False  # not there, not as declared: the right itself was not in the way
+    except (Unroutable, BrokerFull):
+        return False
+    finally:
+        await close(channel)
+    return False

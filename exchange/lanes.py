@@ -1,0 +1,218 @@
+"""The lanes of a link: what goes out next, in bundles, and what waits for the neighbour's note.
+
+Each lane is one outgoing stream. It stands in the record; here is only how far it is sent, and its
+newest entries while they are in memory.
+"""
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from exchange.batch import Offer, stream_to
+from exchange.core.streams import Outgoing
+from exchange.gate import Gate
+from exchange.ports import Archive, Clock
+from exchange.sessions import Session
+from exchange.shown import Shown
+from schemas.header import decode_header
+from schemas.limits import BUNDLE_BYTES_MAX, BUNDLE_FRAMES_MAX, Limits
+from schemas.objects import Lane, StreamPosition
+from schemas.records import EntryRow, StoredEntry
+
+LANES: tuple[Lane, ...] = ("fast", "bulk")
+HOT_ENTRIES_MAX = 8192
+HOT_BYTES_MAX = 48 * 1024 * 1024
+SLOW_BUNDLE_BYTES = 16 * 1024
+STALL_S = 15.0
+"""After so long without any note while entries are out, they are sent again, one by one."""
+
+
+class LaneState(msgspec.Struct):
+    """One outgoing stream while the daemon runs: where it stands, and its newest entries."""
+
+    stream: str
+    at: Outgoing
+    hot: "OrderedDict[int, Offer]"
+    hot_bytes: int = 0
+    out: "deque[tuple[int, int]]" = msgspec.field(default_factory=deque)
+    """Number and size (bytes) of what was sent and is not taken yet."""
+    out_bytes: int = 0
+    moved_at: float = 0.0
+
+
+class Lanes:
+    """The outgoing streams to one neighbour while the daemon runs."""
+
+    def __init__(  # noqa: PLR0913 - the parts they stand on
+        self,
+        neighbour: str,
+        *,
+        gate: Gate,
+        archive: Archive,
+        clock: Clock,
+        limits: Limits,
+        shown: Shown,
+        cursors: dict[str, int],
+    ) -> None:
+        """Begin at the cursors."""
+        self.line: Session | None = None
+        """What carries the bundles; its rate bounds their size."""
+        self.tail: Callable[[str], tuple[int, bytes]] | None = None
+        """Returns the last number and chain placed in an outgoing stream."""
+        self._neighbour = neighbour
+        self._gate = gate
+        self._archive = archive
+        self._clock = clock
+        self._limits = limits
+        self._shown = shown
+        self._lanes = {lane: self._open_lane(lane, cursors) for lane in LANES}
+
+    def _open_lane(self, lane: Lane, cursors: dict[str, int]) -> LaneState:
+        stream = stream_to(self._neighbour, lane)
+        cursor = cursors.get(stream, 0)
+        return LaneState(stream, Outgoing(cursor=cursor, sent=cursor), OrderedDict())
+
+    def keep_hot(self, lane: Lane, offers: Sequence[Offer]) -> None:
+        """Keep committed entries while they are hot; what does not fit is read again later."""
+        state = self._lanes[lane]
+        for offer in offers:
+            full = len(state.hot) >= HOT_ENTRIES_MAX or state.hot_bytes >= HOT_BYTES_MAX
+            if offer.raw is not None and not full:
+                state.hot[offer.row.number] = offer
+                state.hot_bytes += offer.row.size
+
+    def cool(self) -> None:
+        """Let go of the entries in memory: the session is over."""
+        for state in self._lanes.values():
+            state.hot.clear()
+            state.hot_bytes = 0
+
+    def restart(self) -> None:
+        """Go back to the cursors: the neighbour has begun anew."""
+        for state in self._lanes.values():
+            state.at = state.at.restarted()
+            _restart(state)
+
+    def take_position(self, position: StreamPosition) -> None:
+        """Move a lane by what the neighbour has taken."""
+        state = self._lanes[position.lane]
+        state.at = state.at.after_note(position.up_to, position.seen)
+        state.moved_at = time.monotonic()
+        _forget_taken(state)
+
+    def look_for_stall(self) -> None:
+        """Send again, one by one, what no note has come for in a long time."""
+        for state in self._lanes.values():
+            rate = self.line.bytes_per_s if self.line is not None else 1.0
+            patience_s = STALL_S + 3 * state.out_bytes / max(1.0, rate)
+            if state.out and time.monotonic() - state.moved_at > patience_s:
+                state.at = state.at.stalled()
+                state.moved_at = time.monotonic()
+                _restart(state)
+
+    async def bundle_of(self, lane: Lane) -> bytes | None:
+        """Return the next bundle of a lane, which counts as sent; None where nothing may go."""
+        state = self._lanes[lane]
+        # `bulk` leaves room for what `fast` has out; `fast` never waits for `bulk`.
+        counted = self._lanes.values() if lane == "bulk" else (state,)
+        frames_out = sum(len(each.out) for each in counted)
+        bytes_out = sum(each.out_bytes for each in counted)
+        room_frames = min(BUNDLE_FRAMES_MAX, self._limits.link_window_frames - frames_out)
+        room_bytes = self._limits.link_window_bytes - bytes_out
+        if room_frames <= 0 or room_bytes <= 0 or not self._has_more(state):
+            return None
+        count = 1 if state.at.single else room_frames
+        entries = await self._entries_after(state, count)
+        if not entries:
+            return None
+        first = entries[0].row.number
+        last = entries[-1].row
+        raw = self._gate.make_bundle(
+            self._neighbour,
+            lane,
+            first,
+            last.chain,
+            [offer.raw for offer in entries if offer.raw is not None],
+            self._shown.ders_for(entries),
+            self._clock(),
+        )
+        for offer in entries:
+            state.out.append((offer.row.number, offer.row.size))
+            state.out_bytes += offer.row.size
+        if not state.moved_at or len(state.out) == len(entries):
+            state.moved_at = time.monotonic()
+        state.at = state.at.after_sending(last.number)
+        return raw
+
+    @property
+    def _bundle_bytes_max(self) -> int:
+        """A bundle takes at most about two seconds of the line."""
+        if self.line is None:
+            return BUNDLE_BYTES_MAX
+        return int(max(SLOW_BUNDLE_BYTES, min(BUNDLE_BYTES_MAX, 2 * self.line.bytes_per_s)))
+
+    def _has_more(self, state: LaneState) -> bool:
+        assert self.tail is not None, "attach comes first"
+        return state.at.sent < self.tail(state.stream)[0]
+
+    async def _entries_after(self, state: LaneState, count: int) -> list[Offer]:
+        """Return entries behind what was sent: from memory where hot, else one range read."""
+        entries: list[Offer] = []
+        size = 0
+        bytes_max = self._bundle_bytes_max
+        number = state.at.sent + 1
+        while len(entries) < count and (offer := state.hot.get(number)) is not None:
+            size += offer.row.size + 4
+            if entries and size > bytes_max:
+                break
+            entries.append(offer)
+            number += 1
+        if entries:
+            return entries
+        before = state.at
+        stored = await self._archive.entries(
+            state.stream, self._gate.epoch, before.sent, count, bytes_max
+        )
+        if state.at is not before:
+            return []  # a note moved the stream meanwhile: begin again from there
+        return [self._reread(state.stream, entry) for entry in stored]
+
+    def _reread(self, stream: str, entry: StoredEntry) -> Offer:
+        row = EntryRow(
+            stream,
+            self._gate.epoch,
+            entry.number,
+            entry.frame,
+            entry.object,
+            entry.sha256,
+            entry.chain,
+            entry.size,
+            0,
+        )
+        if entry.object is not None:
+            return Offer(row, entry.object, "")
+        assert entry.head is not None
+        assert entry.bucket is not None
+        assert entry.sealed is not None
+        payload = self._gate.open_rest(entry.bucket, entry.sha256, entry.sealed)
+        size = int.from_bytes(entry.head[6:8])
+        header = decode_header(entry.head[8 : 8 + size])
+        return Offer(row, entry.head + payload, header.certificate)
+
+
+def _forget_taken(state: LaneState) -> None:
+    """Drop what the neighbour has taken from memory, and what must be sent again from `out`."""
+    while state.out and state.out[0][0] <= state.at.cursor:
+        state.out_bytes -= state.out.popleft()[1]
+    while state.out and state.out[-1][0] > state.at.sent:
+        state.out_bytes -= state.out.pop()[1]
+    while state.hot and next(iter(state.hot)) <= state.at.cursor:
+        _, offer = state.hot.popitem(last=False)
+        state.hot_bytes -= offer.row.size
+
+
+def _restart(state: LaneState) -> None:
+    state.out.clear()
+    state.out_bytes = 0

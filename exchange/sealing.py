@@ -1,0 +1,146 @@
+"""What a node seals and opens: its packets' payloads, and bytes at rest.
+
+`Gate` is what all others call; its methods take `now`, and nothing here waits or does I/O.
+"""
+
+import hashlib
+import os
+
+import msgspec
+
+from exchange.issuer_gate import IssuerGate
+from exchange.signing_desk import SigningDesk
+from schemas.documents.registry import TYPES
+from schemas.errors import FormatError
+from schemas.frame import Frame, cut
+from schemas.header import Header, PayloadFacts
+from schemas.limits import PAYLOAD_BYTES_MAX, SALT_BYTES
+from schemas.moments import Instant, format_instant
+from schemas.reasons import Reason
+from signing.at_rest import AtRest
+from signing.chain import TrustStore
+from signing.encryption import EncryptionKeyring
+from signing.keys import JournalSigner, Signer
+from signing.payload import (
+    decrypt_content,
+    encrypt_content,
+    make_payload,
+    open_payload,
+    payload_facts,
+    travelling_bytes,
+)
+from signing.seal import seal
+
+CONTENT_BYTES_MAX = 64 * PAYLOAD_BYTES_MAX
+"""What a payload may inflate to."""
+
+
+class SealedFrame(msgspec.Struct, frozen=True, gc=False):
+    """A frame of our own making, with what the record wants of it."""
+
+    frame: Frame
+    head_sha256: bytes
+    head_sha512: bytes
+    frame_sha256: bytes
+    bucket: str
+    sealed: bytes
+
+
+class Sealing(SigningDesk):
+    """The keys of one node, with its at-rest keyring."""
+
+    def __init__(  # noqa: PLR0913 - the keys of one node
+        self,
+        *,
+        here: str,
+        epoch: int,
+        trust: TrustStore,
+        signer: Signer,
+        journal: JournalSigner,
+        encryption: EncryptionKeyring,
+        at_rest: AtRest,
+        issuer: IssuerGate | None,
+    ) -> None:
+        """Hold the keys."""
+        super().__init__(
+            here=here,
+            epoch=epoch,
+            trust=trust,
+            signer=signer,
+            journal=journal,
+            encryption=encryption,
+            issuer=issuer,
+        )
+        self._at_rest = at_rest
+
+    def check_size(self, type_name: str, content: bytes) -> None:
+        """Raise FormatError(too-large) where content does not fit one packet of a type."""
+        packet_type = TYPES[type_name]
+        size = travelling_bytes(content, encrypted=packet_type.personal, padded=packet_type.padded)
+        if size > PAYLOAD_BYTES_MAX:
+            detail = f"payload of {size} bytes, limit {PAYLOAD_BYTES_MAX}"
+            raise FormatError(Reason.TOO_LARGE, detail)
+
+    def seal_packet(
+        self, header: Header, content: bytes, now: Instant, reader: bytes | None = None
+    ) -> SealedFrame:
+        """Seal a packet of ours; the draft's certificate and payload facts are filled in here.
+
+        `reader` is the recipient's public encryption key; a personal type is never sealed without.
+        """
+        draft = msgspec.structs.replace(header, certificate=self.fingerprint)
+        payload, facts = self._make_payload(draft, content, reader)
+        whole = msgspec.structs.replace(draft, payload=facts)
+        frame = cut(seal(whole, payload, self._signer))
+        frame_sha256 = hashlib.sha256(frame.raw).digest()
+        bucket = self.bucket(header.class_, now)
+        return SealedFrame(
+            frame=frame,
+            head_sha256=hashlib.sha256(frame.head).digest(),
+            head_sha512=hashlib.sha512(frame.head).digest(),
+            frame_sha256=frame_sha256,
+            bucket=bucket,
+            sealed=self._at_rest.seal(bucket, frame_sha256, payload),
+        )
+
+    def _make_payload(
+        self, draft: Header, content: bytes, reader: bytes | None
+    ) -> tuple[bytes, PayloadFacts]:
+        packet_type = TYPES.get(draft.type)
+        salt = os.urandom(SALT_BYTES)
+        if reader is None:
+            assert packet_type is None or not packet_type.personal, f"{draft.type} in clear"
+            payload, coding = make_payload(content, salt)
+            return payload, payload_facts(payload, draft.payload.media_type, coding)
+        readers = (reader, self._encryption.newest.public)
+        padded = packet_type is not None and packet_type.padded
+        return encrypt_content(draft, content, salt, readers, padded=padded)
+
+    def content_of(self, head: bytes, bucket: str, sealed: bytes, frame_sha256: bytes) -> bytes:
+        """Return the content of a stored packet. Raises FormatError where it can't be undone."""
+        return self.open_content(cut(head + self.open_rest(bucket, frame_sha256, sealed)))
+
+    def open_content(self, frame: Frame) -> bytes:
+        """Return the content of a frame to us or of ours. Raises FormatError."""
+        return read_payload(frame, self._encryption)
+
+    def seal_for_rest(self, bucket: str, aad: bytes, data: bytes) -> bytes:
+        """Encrypt bytes for the record."""
+        return self._at_rest.seal(bucket, aad, data)
+
+    def open_rest(self, bucket: str, aad: bytes, sealed: bytes) -> bytes:
+        """Decrypt bytes of the record."""
+        return self._at_rest.open(bucket, aad, sealed)
+
+    def bucket(self, class_: str, now: Instant) -> str:
+        """Return partition and key name of what arrives now under a retention class."""
+        return f"{class_}-{format_instant(now)[:7]}"
+
+
+def read_payload(frame: Frame, keys: EncryptionKeyring | None) -> bytes:
+    """Return the content of a frame; `keys` are needed for an encrypted one. Raises FormatError."""
+    header, payload = frame.header, frame.payload
+    if header.payload.is_encrypted:
+        assert keys is not None, "an encrypted payload needs keys"
+        return decrypt_content(header, payload, keys, CONTENT_BYTES_MAX)
+    return open_payload(payload, header.payload.coding, CONTENT_BYTES_MAX)

@@ -1,0 +1,122 @@
+"""Statements: signed objects that pass hop by hop unchanged, whoever brings them (clause 6).
+
+A link object counts only from the neighbour that signed it; a statement counts for what its
+issuer may say, over whichever link it came. `from` is the issuer, `to` whom it is about or for.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from schemas.addresses import Address, Label
+from schemas.header import Sha256Hex
+from schemas.moments import InstantText
+from schemas.object_header import Body, Detail, ObjectHeader
+
+
+class Card(ObjectHeader, frozen=True, gc=False, kw_only=True):
+    """What a parent (`from`) vouches for about a node (`to`); the body is a `CardFacts`.
+
+    The root's own card is the one whose two ends are equal.
+    """
+
+    body: Body
+
+
+class Keys(ObjectHeader, frozen=True, gc=False, kw_only=True):
+    """What a node says of its own keys, for its card; the body is a `KeyFacts`, ends are equal."""
+
+    body: Body
+
+
+class NoCard(ObjectHeader, frozen=True, gc=False, kw_only=True):
+    """The node responsible for `address` (`from`) knows no such node; `to` is who asked."""
+
+    address: Address
+
+
+class Request(ObjectHeader, frozen=True, gc=False, kw_only=True):
+    """Asks an authority (`to`) for certificates of `subject`, or to revoke them.
+
+    `join`: a parent, for its child's first certificates, or for those of a machine that replaces
+    it. `renew`: a node, for itself, signed with the key that ends. `enrol`: a parent, for the
+    certificate of an invitation. `revoke`: a parent for its child, or a node for itself.
+    The body has certificate requests (DER, as `pack_pieces`), or the text of a `Revocation`.
+    """
+
+    subject: Address
+    what: Literal["join", "renew", "enrol", "revoke"]
+    body: Body
+
+
+class Grant(ObjectHeader, frozen=True, gc=False, kw_only=True):
+    """An authority's answer to the request with SHA-256 `request`, for its issuer (`to`).
+
+    The body has the certificates (DER, as `pack_pieces`), in the order of the requests; a refused
+    one has none, and says why.
+    """
+
+    subject: Address
+    request: Sha256Hex
+    outcome: Literal["granted", "refused"]
+    detail: Detail = ""
+    body: Body
+
+
+class Alarm(ObjectHeader, frozen=True, gc=False, kw_only=True):
+    """What a node found wrong in what authority `to` issues; goes up to the root.
+
+    The body is the evidence: a certificate (DER), or two heads of a log (as `pack_pieces`).
+    """
+
+    what: Literal["certificate-unasked", "certificate-unlogged", "log-forked"]
+    detail: Detail
+    body: Body
+
+
+class Invitation(ObjectHeader, frozen=True, gc=False, kw_only=True):
+    """A parent (`from`) invites a machine to become the node `to`.
+
+    The body is that of `schemas.invitations.pack_invitation`.
+    """
+
+    invitation: Label
+    ends: InstantText
+    body: Body
+
+
+class Join(ObjectHeader, frozen=True, gc=False, kw_only=True):
+    """A machine (`from`) asks its parent (`to`) for the certificates that make it a node.
+
+    Signed with the enrolment key; `certificate` is the enrolment certificate's. The body has
+    certificate requests (DER, as `pack_pieces`) of packet, journal, link and perhaps witness key.
+    """
+
+    invitation: Label
+    body: Body
+
+
+class Welcome(ObjectHeader, frozen=True, gc=False, kw_only=True):
+    """The parent's answer to a `Join`: taken, refused (with `reason`), or ready.
+
+    The body of `ready` has the certificates (DER, as `pack_pieces`) in the order of the requests,
+    then those of the authorities and of the ancestors. Else it is empty.
+    """
+
+    invitation: Label
+    request: Sha256Hex
+    state: Literal["taken", "refused", "ready"]
+    reason: Detail = ""
+    body: Body
+
+
+class Revocation(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """The body of a request to revoke: one certificate, or all that are in force of the subject."""
+
+    reason: str
+    """As RFC 5280 names it."""
+    sha256: Sha256Hex | None = None
+
+
+Statement = Card | Keys | NoCard | Request | Grant | Alarm
+"""What counts whoever brings it; relayed byte for byte."""
