@@ -382,7 +382,8 @@ async def test_many_takers_take_each_document_once(top, below, tmp_path):
         *(top("inbox", "take", "--all", "--to", str(folder)) for folder in folders)
     )
     taken = [path.stem for folder in folders for path in folder.iterdir()]
-    assert sorted(taken) == sorted(sent)
+    assert set(sent) <= set(taken)  # what another test has sent may only now have come
+    assert len(taken) == len(set(taken))
 
 
 async def test_a_taken_document_survives_a_crash(top, below, tmp_path):
