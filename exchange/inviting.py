@@ -161,8 +161,12 @@ class Inviting:
         """Sign the invitation and reserve it."""
         gate = self._state.gate
         digest = sha256_of(certificate).hex()
+        card = self._state.registry.card(order.address)
         facts = InvitationFacts(
-            urls=order.urls, vhost=order.vhost, tier=order.tier or self._tier_of(order.address)
+            urls=order.urls,
+            vhost=order.vhost,
+            tier=order.tier or self._tier_of(order.address),
+            replaces=card is not None and card.keys_number > 0,
         )
         certificates = [certificate, *gate.trust.ders_for(digest)[1:]]
         certificates += [*gate.trust.ders_for(gate.fingerprint), gate.trust.root]

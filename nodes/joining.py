@@ -25,7 +25,6 @@ from nodes.errors import NotAdmitted, ServiceDown
 from nodes.invitations import LIMITS, ReceivedInvitation
 from nodes.join_folder import JoinFolder, Received, Settings
 from schemas.addresses import dns_name
-from schemas.cards import decode_card
 from schemas.codes import Names
 from schemas.errors import FormatError
 from schemas.invitations import JoinReason
@@ -132,7 +131,7 @@ async def join(
         raise ServiceDown(talk.why_not()) from error
     await asyncio.to_thread(folder.complete, invitation, talk.received, settings)
     on_step(Step.READY)
-    return Joined("joined", replaces=talk.replaces)
+    return Joined("joined", replaces=invitation.facts.replaces)
 
 
 async def _until_done(endpoint: ParentEndpoint, talk: "_Talk") -> None:
@@ -152,7 +151,6 @@ class _Talk:
         self.received = Received()
         self.done = asyncio.Event()
         self.refused: NotAdmitted | None = None
-        self.replaces = False
         self._invitation = invitation
         self._requests = requests
         self._digest = hashlib.sha256(requests).hexdigest()
@@ -229,7 +227,7 @@ class _Talk:
                 self._take_crl(found.body)
             case Card() as card:
                 self._check(found, card.from_)
-                self._take_card(card, raw, found.body)
+                self._take_card(card, raw)
             case _:
                 pass  # greetings are for the daemon
         self._look_whether_done()
@@ -279,13 +277,11 @@ class _Talk:
             case refused:
                 raise FormatError(Reason.FORMAT_INVALID, refused.detail)
 
-    def _take_card(self, card: Card, raw: bytes, body: bytes) -> None:
+    def _take_card(self, card: Card, raw: bytes) -> None:
         """Keep the newest card of each address."""
         if card.number > self._card_numbers.get(card.to, 0):
             self._card_numbers[card.to] = card.number
             self.received.cards[card.to] = raw
-            if card.to == self._invitation.address:
-                self.replaces = decode_card(body).keys is not None
 
     def _look_whether_done(self) -> None:
         """All is there once our own certificate counts by current lists, and our card has come."""

@@ -66,7 +66,12 @@ JOIN_NEXT_STEP: dict[JoinReason, str] = {
 
 
 class InvitationFacts(
-    msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
 ):
     """What a machine needs to become a node, but for certificates and the enrolment key."""
 
@@ -74,6 +79,8 @@ class InvitationFacts(
     """Of the parent's broker, `amqps://host:port`; the next one is tried where one fails."""
     vhost: Vhost
     tier: Tier
+    replaces: bool = False
+    """The address has had a machine before, whose keys end when another joins."""
 
 
 _facts = msgspec.json.Decoder(InvitationFacts)
