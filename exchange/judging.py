@@ -228,9 +228,10 @@ class Judging:
     async def judge_held(self, batch: Batch) -> None:
         """Judge held frames for which something has come, and those past the hold limit.
 
-        At most HELD_A_GROUP in one batch: the rest have their turn in the next.
+        At most HELD_A_GROUP in one batch: the rest have their turn in the next. None before the
+        first greeting: a verdict is answered, and until then nothing is sealed (clause 7.4).
         """
-        if self._state.doubt(batch.now) is not None:
+        if not self._state.greeted.is_set() or self._state.doubt(batch.now) is not None:
             return
         arrived, self._state.arrived = self._state.arrived, set()
         due = []

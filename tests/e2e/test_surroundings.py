@@ -97,9 +97,9 @@ async def test_what_waited_for_the_clock_goes_on_once_it_is_set(country, migrate
 @needs_faketime
 async def test_a_clock_a_day_behind_seals_nothing_and_says_so(country, migrated):
     """No certificate is in force yet by such a clock: the link stays down, nothing is sealed."""
-    before = await sealed_at(country)
     async with off_by(country, "-1d") as (running, user):
         await running.until_said("not yet valid")
+        before = await sealed_at(country)  # what waited is sealed by the daemon before this one
         await user.drop("behind", country.document(), type="attendance.daily/1", to=SENDER)
         await asyncio.sleep(1.0)
         sealed = await sealed_at(country) - before
