@@ -382,7 +382,7 @@ async def test_neighbours_that_hold_the_same_send_each_other_nothing(pair):
 async def test_neighbours_that_hold_different_cards_send_what_differs(country):
     """However much they share, nothing but the changed card of either side is on the line.
 
-    It may come again with another greeting, before its receiver has committed the first.
+    Once, or twice where a second greeting came before its receiver had committed the first.
     """
     for address in (DISTRICT, SCHOOL):
         await country.add(address)
@@ -406,7 +406,7 @@ async def test_neighbours_that_hold_different_cards_send_what_differs(country):
                 await until(lambda: country.registry(address).card(subject).number == 7)  # noqa: B023
         await asyncio.sleep(0.3)
     for by, raw in newer.items():
-        assert {each for each in seen[by] if each[:6] == b"BBAL\x01\x09"} == {raw}
+        assert [each for each in seen[by] if each[:6] == b"BBAL\x01\x09"] in ([raw], [raw, raw])
 
 
 async def test_two_cards_of_one_number_come_to_light_at_a_greeting(country):
@@ -624,47 +624,50 @@ def bundle_of(country, by, to, sender):
 
 @pytest.fixture
 async def abai(country):
-    """Make an oblast that knows nothing of the school which its district has taken in."""
+    """Run an oblast that knows nothing of the school which its district has taken in.
+
+    The republic runs too and greets it: before a greeting nothing that is held is judged.
+    """
     known = ("kz", ABAI, SEMEY)
+    await country.add("kz", known)
     await country.add(ABAI, known)
-    return country
+    async with country.running("kz", ABAI):
+        yield country
 
 
 async def test_a_frame_that_a_newer_card_would_admit_is_held_and_judged_with_it(abai):
     """The card comes later than what it admits: nobody is refused for the network's lag."""
     raw, id_ = bundle_of(abai, SEMEY, ABAI, SIBLING)
-    async with abai.running(ABAI):
-        abai.links[SEMEY].up.waiting.append(Waiting(raw, {}))
-        abai.links[SEMEY].up.news.set()
-        node = abai.nodes[ABAI]
-        async with asyncio.timeout(PATIENCE_S):
-            while not (held := await node.archive.held_all()):  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-        assert [(row.missing, row.certificate) for row in held] == [("card", SIBLING)]
-        cards = [
-            make_card(abai.network, OBLAST),
-            make_card(abai.network, DISTRICT),
-            make_card(abai.network, SIBLING, 2, uplink=SEMEY),
-        ]
-        await node.service.submit(Introduced([], [], cards))
-        await node.until(SIBLING, id_, "relayed")
-        assert await node.archive.held_all() == []
+    abai.links[SEMEY].up.waiting.append(Waiting(raw, {}))
+    abai.links[SEMEY].up.news.set()
+    node = abai.nodes[ABAI]
+    async with asyncio.timeout(PATIENCE_S):
+        while not (held := await node.archive.held_all()):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert [(row.missing, row.certificate) for row in held] == [("card", SIBLING)]
+    cards = [
+        make_card(abai.network, OBLAST),
+        make_card(abai.network, DISTRICT),
+        make_card(abai.network, SIBLING, 2, uplink=SEMEY),
+    ]
+    await node.service.submit(Introduced([], [], cards))
+    await node.until(SIBLING, id_, "relayed")
+    assert await node.archive.held_all() == []
 
 
 async def test_without_that_card_it_is_refused_past_the_hold_limit(abai):
     """`route-forbidden`, as it would have been at once for a name of our own."""
     raw, _ = bundle_of(abai, SEMEY, ABAI, SIBLING)
     node = abai.nodes[ABAI]
-    async with abai.running(ABAI):
-        abai.links[SEMEY].up.waiting.append(Waiting(raw, {}))
-        abai.links[SEMEY].up.news.set()
-        async with asyncio.timeout(PATIENCE_S):
-            while not await node.archive.held_all():  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-        start = node.service.clock
-        node.service.clock = lambda: start() + QUICK.hold_limit_us + MINUTE
-        async with asyncio.timeout(PATIENCE_S):
-            while await node.archive.held_all():  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-        rows = await node.archive._rows("SELECT reason FROM quarantine WHERE state = 'refused'")
+    abai.links[SEMEY].up.waiting.append(Waiting(raw, {}))
+    abai.links[SEMEY].up.news.set()
+    async with asyncio.timeout(PATIENCE_S):
+        while not await node.archive.held_all():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    start = node.service.clock
+    node.service.clock = lambda: start() + QUICK.hold_limit_us + MINUTE
+    async with asyncio.timeout(PATIENCE_S):
+        while await node.archive.held_all():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    rows = await node.archive._rows("SELECT reason FROM quarantine WHERE state = 'refused'")
     assert [row["reason"] for row in rows] == ["route-forbidden"]
