@@ -120,7 +120,8 @@ class PrivatePostgres:
                 continue
             return
 
-    async def _psql(self, statement: str, database: str = "postgres") -> str:
+    async def _psql(self, *statements: str, database: str = "postgres") -> str:
+        """Run statements as the superuser, each in a transaction of its own."""
         password = (self.folder / "superuser").read_text(encoding="ascii")
         return await call(
             [
@@ -134,7 +135,7 @@ class PrivatePostgres:
                 "--tuples-only",
                 "--no-align",
                 "--set=ON_ERROR_STOP=1",
-                f"--command={statement}",
+                *(f"--command={statement}" for statement in statements),
             ],
             environment={**self._environment, "PGPASSWORD": password},
             folder=self.folder,
@@ -142,14 +143,17 @@ class PrivatePostgres:
 
     async def create_database(self, name: str) -> DatabaseUrls:
         """Make a database with an owner and a daemon role, each with a password of its own."""
-        urls = []
+        urls, statements = [], []
         for role in (f"{name}_owner", f"{name}_daemon"):
             password = secrets.token_hex(12)
-            await self._psql(f"CREATE ROLE \"{role}\" LOGIN PASSWORD '{password}'")
+            statements.append(f"CREATE ROLE \"{role}\" LOGIN PASSWORD '{password}'")
             urls.append(f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{name}")
-        await self._psql(f'CREATE DATABASE "{name}" OWNER "{name}_owner"')
-        await self._psql(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
-        await self._psql(f'GRANT CONNECT ON DATABASE "{name}" TO "{name}_daemon"')
+        statements += [
+            f'CREATE DATABASE "{name}" OWNER "{name}_owner"',
+            f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC',
+            f'GRANT CONNECT ON DATABASE "{name}" TO "{name}_daemon"',
+        ]
+        await self._psql(*statements)
         return DatabaseUrls(owner_url=urls[0], daemon_url=urls[1])
 
     async def settings(self, *names: str) -> dict[str, str]:

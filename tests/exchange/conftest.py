@@ -1,11 +1,13 @@
-"""One private RabbitMQ for this folder's tests; each test takes children and systems of its own."""
+"""One private RabbitMQ and one PostgreSQL for this folder; each test makes its own in them."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from exchange.amqp import PlainLogin
 from harness.link_broker import Broker, Child, private_broker
+from harness.service_node import private_server
+from nodes.sandbox.postgres import PrivatePostgres
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +24,9 @@ def child(broker) -> Child:
 @pytest.fixture
 def system(broker) -> PlainLogin:
     return broker.new_system()
+
+
+@pytest.fixture(scope="session")
+async def server() -> AsyncIterator[PrivatePostgres]:
+    async with private_server() as server:
+        yield server

@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from exchange.checkpoints import Checkpoints, JournalLost
 from harness.drafts import DISTRICT, NOW
 from harness.pki import make_network
-from harness.service_node import new_record, private_server
+from harness.service_node import new_record
 from schemas.limits import Limits
 from schemas.moments import SECOND
 from schemas.records import Committed
@@ -32,12 +32,11 @@ class WatchedRecord(PostgresArchive):
 
 
 @pytest.fixture(scope="module")
-async def archive():
-    async with private_server() as server:
-        record = await new_record(server, "checkpoints", DISTRICT, WatchedRecord)
-        await record.open()
-        yield record
-        await record.close()
+async def archive(server):
+    record = await new_record(server, "checkpoints", DISTRICT, WatchedRecord)
+    await record.open()
+    yield record
+    await record.close()
 
 
 @pytest.fixture(scope="module")

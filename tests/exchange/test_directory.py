@@ -25,7 +25,7 @@ from harness.cards import facts_of, make_card, make_cards, sign_card, sign_keys
 from harness.drafts import draft
 from harness.memory_link import Waiting
 from harness.pki import DISTRICT, OBLAST, SCHOOL, make_network
-from harness.service_node import QUICK, Node, new_link, new_record, private_server
+from harness.service_node import QUICK, Node, new_link, new_record
 from nodes import samples
 from nodes.clock import now
 from schemas.codes import Names
@@ -44,12 +44,6 @@ EVERYBODY = ("kz", OBLAST, DISTRICT, SCHOOL, SIBLING, ABAI, SEMEY)
 PATIENCE_S = 60.0
 
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-async def server():
-    async with private_server() as server:
-        yield server
 
 
 class Country:

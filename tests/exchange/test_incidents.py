@@ -20,7 +20,7 @@ from exchange.jobs import Introduced
 from exchange.signing_desk import body_of
 from harness.drafts import draft, head_of
 from harness.pki import DISTRICT, OBLAST, SCHOOL, make_network
-from harness.service_node import Node, new_link, new_record, private_server
+from harness.service_node import Node, new_link, new_record
 from nodes.clock import now
 from schemas.answers import RECEIPT
 from schemas.objects import pack_pieces
@@ -37,12 +37,6 @@ TOP, OTHER = "kz", f"{DISTRICT}.school-8"
 PATIENCE_S = 30.0
 
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-async def server():
-    async with private_server() as server:
-        yield server
 
 
 @asynccontextmanager

@@ -1,12 +1,13 @@
 """Instructions: asked again while under way, and none that fails holds up the others."""
 
 import asyncio
+import itertools
 
 import pytest
 
 from exchange.instructions import OWN_FAULT, Declined, Done, Instructions
 from harness.pki import make_network
-from harness.service_node import Node, new_record, private_server
+from harness.service_node import Node, new_record
 from nodes.clock import now
 from schemas.leaves import read_leaf
 from schemas.records import InstructionRow
@@ -14,12 +15,13 @@ from schemas.records import InstructionRow
 TOP = "kz"
 PATIENCE_S = 20.0
 
+_names = (f"instructions_{number}" for number in itertools.count())
+
 
 @pytest.fixture
-async def node(tmp_path):
-    async with private_server() as server:
-        record = await new_record(server, "instructions", TOP)
-        yield Node(TOP, make_network([TOP], now()), tmp_path, record)
+async def node(server, tmp_path):
+    record = await new_record(server, next(_names), TOP)
+    return Node(TOP, make_network([TOP], now()), tmp_path, record)
 
 
 def row(number, what):

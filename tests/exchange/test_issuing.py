@@ -20,7 +20,7 @@ from exchange.alarms import ALARMS_PER_HOUR
 from exchange.signing_desk import body_of
 from harness.cards import make_card
 from harness.pki import DISTRICT, OBLAST, SCHOOL, make_network
-from harness.service_node import Node, new_link, new_record, private_server
+from harness.service_node import Node, new_link, new_record
 from nodes import clock
 from schemas import wire
 from schemas.issued import is_certificate, log_origin, read_crl_entry
@@ -171,12 +171,6 @@ async def until(condition, what=""):
         while not (found := await condition()):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         return found
-
-
-@pytest.fixture(scope="module")
-async def server():
-    async with private_server() as server:
-        yield server
 
 
 @pytest.fixture
@@ -713,6 +707,7 @@ async def test_a_record_that_lost_entries_says_so(country, server):
     async with country.running(OBLAST):
         await until(lambda: country.has_logged([country.own[OBLAST].packet.certificate]))
     change = "UPDATE issued SET entry = '\\x00' WHERE index = 0"
-    await server._psql(f"SET session_replication_role = replica; {change}", country.names[OBLAST])
+    statement = f"SET session_replication_role = replica; {change}"
+    await server._psql(statement, database=country.names[OBLAST])
     async with country.running(OBLAST):
         await country.until_incident(OBLAST, "log_damaged")

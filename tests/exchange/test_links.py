@@ -7,17 +7,11 @@ import pytest
 
 from harness.drafts import DISTRICT, OBLAST, SCHOOL
 from harness.pki import make_network
-from harness.service_node import Node, new_link, new_record, private_server
+from harness.service_node import Node, new_link, new_record
 from nodes.clock import now
 from schemas.leaves import LeafKind
 
 _names = (f"links_{number}" for number in itertools.count(1))
-
-
-@pytest.fixture(scope="module")
-async def server():
-    async with private_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from exchange.own_fault import blamed, split_message
 from exchange.sessions import Delivery
 from harness.drafts import DISTRICT, OBLAST, SCHOOL
 from harness.pki import make_network
-from harness.service_node import Node, new_link, new_record, private_server
+from harness.service_node import Node, new_link, new_record
 from nodes.clock import now
 from schemas.objects import Body, Bundle, CutObject, Void
 from schemas.reasons import Reason
@@ -147,12 +147,6 @@ class FaultyRecord(PostgresArchive):
 
 
 _names = (f"fault_{number}" for number in itertools.count(1))
-
-
-@pytest.fixture(scope="module")
-async def server():
-    async with private_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from exchange.jobs import Introduced
 from exchange.renewal import RenewNow, when_due
 from harness.key_folders import PASSPHRASE, make_key_folder
 from harness.pki import make_network
-from harness.service_node import Node, new_link, new_record, private_server
+from harness.service_node import Node, new_link, new_record
 from nodes import clock
 from nodes.keyring import KeyFolder
 from schemas.header import decode_header
@@ -45,12 +45,6 @@ class Moved:
 
     def __call__(self) -> int:
         return clock.now() + self.by_us
-
-
-@pytest.fixture(scope="module")
-async def server():
-    async with private_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from exchange.jobs import Introduced
 from harness.key_folders import make_key_folder
 from harness.pki import DISTRICT, OBLAST, make_network
-from harness.service_node import Node, new_link, new_record, private_server
+from harness.service_node import Node, new_link, new_record
 from nodes.clock import now
 from signing.authority import Issuer, der_of, issue_authority, issue_crl, issue_node
 from signing.authority import Revoked as Entry
@@ -23,12 +23,6 @@ WAY = (TOP, OBLAST, DISTRICT)
 PATIENCE_S = 60.0
 
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-async def server():
-    async with private_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from exchange.identity import new_packet_id
 from exchange.standing import ADOPT_WAIT_US, Adopt, Close, Describe, Move, SetStanding
 from harness.memory_link import MemoryLink
 from harness.pki import make_network
-from harness.service_node import Node, new_link, new_record, private_server
+from harness.service_node import Node, new_link, new_record
 from nodes.clock import now
 from schemas.codes import Names
 from schemas.leaves import read_leaf
@@ -94,12 +94,6 @@ class Country:
             "SELECT record FROM leaf WHERE kind = 'operator' ORDER BY index"
         )
         return [read_leaf(row["record"]) for row in rows]
-
-
-@pytest.fixture(scope="module")
-async def server():
-    async with private_server() as server:
-        yield server
 
 
 async def make_country(server, folder):

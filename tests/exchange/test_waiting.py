@@ -11,7 +11,7 @@ from exchange.drops import Drop, Outcome
 from exchange.jobs import Introduced
 from harness.cards import make_cards
 from harness.pki import make_network
-from harness.service_node import Node, new_link, new_record, private_server
+from harness.service_node import Node, new_link, new_record
 from nodes import samples
 from nodes.clock import now
 from schemas.frame import cut
@@ -21,12 +21,6 @@ TOP, PARENT, HERE, SIBLING = "kz", "kz.akmola", "kz.akmola.burabay", "kz.akmola.
 PATIENCE_S = 20.0
 
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-async def server():
-    async with private_server() as server:
-        yield server
 
 
 @pytest.fixture
