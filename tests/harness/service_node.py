@@ -88,7 +88,7 @@ class Node:
     async def live(self, *links: MemoryLink) -> AsyncIterator[Service]:
         """Take over the record and run until the block ends; the end is as sudden as a kill."""
         trust = self._network.trust(certificates=False)
-        trust.add_certificates(self.certificates)
+        trust.add_certificates(self._all_certificates())
         own = self._network.nodes[self.address]
         journal = own.journal if self.keys is None else self.keys.journal_signer()
         gate = Gate(
@@ -136,7 +136,11 @@ class Node:
             await self.service.attach(list(ends.values()), [])
             await self.service.submit(
                 Introduced(
-                    self.certificates, [], self.cards, own_keys=self._own_keys(), first=self.first
+                    self._all_certificates(),
+                    [],
+                    self.cards,
+                    own_keys=self._own_keys(),
+                    first=self.first,
                 )
             )
             runs = [self.service.run(), self._sweep()]
@@ -152,6 +156,14 @@ class Node:
                         task.cancel()
             finally:
                 await self.archive.close()
+
+    def _all_certificates(self) -> list[bytes]:
+        """Return what it begins with and, as the daemon does, those of its key folder.
+
+        A key may be in use whose certificate the record lacks: the life ended before the commit.
+        """
+        own = {} if self.keys is None else self.keys.certificates()
+        return [*self.certificates, *own.values()]
 
     def _own_keys(self) -> list[OwnKey]:
         """Return the public keys that the daemon would register."""
