@@ -12,7 +12,7 @@ from schemas import wire
 from schemas.addresses import Address, Label
 from schemas.codes import Names, Tier
 from schemas.errors import FormatError
-from schemas.header import Sha256Hex, TypeName
+from schemas.header import Sha256Hex, Size, TypeName
 from schemas.identifiers import Bin, Kato, check_bin, check_kato
 from schemas.moments import InstantText
 from schemas.patterns import whole
@@ -51,6 +51,17 @@ class KeyFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unkno
     """The first one is to be used; what was made for the others can still be opened."""
 
 
+class EpochFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """A new epoch of a node's journal, and the last that was witnessed of the one before."""
+
+    epoch: Annotated[int, msgspec.Meta(ge=2)]
+    since: InstantText
+    """When its parent let it begin."""
+    size: Size
+    root: Sha256Hex
+    """Of the last checkpoint that the parent holds of the epoch before; size 0: none."""
+
+
 class CardFacts(
     msgspec.Struct,
     frozen=True,
@@ -77,6 +88,8 @@ class CardFacts(
     """Types that it may send; empty: all."""
     keys: Base64Text | None = None
     """The node's own signed `Keys` object; None until the node has run."""
+    epochs: tuple[EpochFacts, ...] = ()
+    """The epochs opened after the first, oldest first."""
 
 
 _cards = msgspec.json.Decoder(CardFacts)
@@ -92,9 +105,18 @@ def decode_card(body: bytes) -> CardFacts:
         fault = f"bin: {wrong}"
     if card.kato is not None and (wrong := check_kato(card.kato.code)):
         fault = f"kato: {wrong}"
+    fault = _fault_of_epochs(card.epochs) or fault
     if fault is not None:
         raise FormatError(Reason.FORMAT_INVALID, wire.printable(fault))
     return card
+
+
+def _fault_of_epochs(epochs: tuple[EpochFacts, ...]) -> str | None:
+    for expected, opened in enumerate(epochs, 2):
+        wire.check_moment("since", opened.since)
+        if opened.epoch != expected:
+            return f"epochs: {opened.epoch} where {expected} is next"
+    return None
 
 
 def decode_keys(body: bytes) -> KeyFacts:

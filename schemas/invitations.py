@@ -36,12 +36,13 @@ _not_of_text = re.compile(r"[^A-Za-z0-9_-]")
 
 
 class JoinReason(StrEnum):
-    """Why a machine may not join; each is the `reason` of a `Welcome` but the first two."""
+    """Why a machine may not join; each is the `reason` of a `Welcome` but the first."""
 
     DAMAGED = "invitation-damaged"
     """Found by the machine itself: the text is not whole."""
     FORGED = "invitation-forged"
-    """Found by the machine itself: a signature or certificate in it does not hold."""
+    """Found by the machine itself: a signature or certificate in it does not hold. Where it can,
+    it tells the parent, by a `Join` whose body is this word."""
     UNKNOWN = "invitation-unknown"
     USED = "invitation-used"
     WITHDRAWN = "invitation-withdrawn"

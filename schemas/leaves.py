@@ -38,6 +38,7 @@ class LeafKind(StrEnum):
     CARD = "card"
     POLICY = "policy"
     TIMESTAMP = "timestamp"
+    RENEWAL = "renewal"
     WITNESSED = "witnessed"
     LEGAL_HOLD = "legal-hold"
     DESTROYED = "destroyed"
@@ -109,7 +110,20 @@ FIELDS: dict[LeafKind, tuple[str, ...]] = {
     LeafKind.CARD: ("at", "sha256", "sha512", "address", "number", "standing", "via"),
     LeafKind.POLICY: ("at", "sha256", "sha512", "name"),
     LeafKind.OPERATOR: ("at", "who", "what", "id", "verdict", "detail"),
-    LeafKind.EPOCH: ("at", "address", "epoch", "origin"),
+    LeafKind.EPOCH: (
+        "at",
+        "address",
+        "epoch",
+        "origin",
+        "after-origin",
+        "after-size",
+        "after-root",
+        "left",
+        "card-sha256",
+    ),
+    LeafKind.WITNESSED: ("at", "origin", "size", "root", "note-sha256", "address"),
+    LeafKind.TIMESTAMP: ("at", "sha256", "sha512", "authority", "size", "gen-time"),
+    LeafKind.RENEWAL: ("at", "sha256", "sha512", "authority", "size", "gen-time", "root"),
 }
 """The kinds written so far, each with its fields in order."""
 

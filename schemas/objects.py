@@ -32,8 +32,11 @@ from schemas.statements import (
     NoCard,
     Request,
     Statement,
+    Track,
+    Tracked,
     Welcome,
 )
+from schemas.witnessing import Checkpoint, Cosigned, JournalObject, Proven, Recover, Returned
 
 MAGIC = b"BBAL"
 VERSION = 1
@@ -48,7 +51,7 @@ Nonce = Annotated[str, msgspec.Meta(pattern=whole(r"[0-9a-f]{32}"))]
 
 
 class Kind(IntEnum):
-    """What an object is; 20 and above are reserved for checkpoints and cosignatures."""
+    """What an object is."""
 
     BUNDLE = 1
     CUSTODY_NOTE = 2
@@ -69,6 +72,13 @@ class Kind(IntEnum):
     JOIN = 17
     WELCOME = 18
     CARD_LIST = 19
+    CHECKPOINT = 20
+    COSIGNED = 21
+    PROVEN = 22
+    RECOVER = 23
+    RETURNED = 24
+    TRACK = 25
+    TRACKED = 26
 
 
 class StreamPosition(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -136,14 +146,19 @@ class Void(ObjectHeader, frozen=True, gc=False, kw_only=True):
 class Ask(ObjectHeader, frozen=True, gc=False, kw_only=True):
     """Asks the neighbour for something that it may have, or may ask for in turn.
 
-    A certificate by its SHA-256; all of its CRLs; the card of `address`; or what the authority
-    `address` has issued from entry `after` on.
+    A certificate by its SHA-256; all of its CRLs; the card of `address`; what the authority
+    `address` has issued from entry `after` on; the leaf `after` of its journal in `of_epoch`, with
+    its proof; or what the asker had sent it in `of_epoch` in `lane` behind entry `after`, from
+    where an answer before has ended: `behind`.
     """
 
-    what: Literal["certificate", "crls", "card", "issued"]
+    what: Literal["certificate", "crls", "card", "issued", "leaf", "returned"]
     sha256: Sha256Hex | None = None
     address: Address | None = None
     after: Size | None = None
+    of_epoch: Count | None = None
+    lane: Lane | None = None
+    behind: Size | None = None
 
 
 class Certificate(ObjectHeader, frozen=True, gc=False, kw_only=True):
@@ -199,6 +214,7 @@ AnyObject = (
     | Invitation
     | Join
     | Welcome
+    | JournalObject
 )
 WithBody = (
     Bundle
@@ -214,6 +230,11 @@ WithBody = (
     | Invitation
     | Join
     | Welcome
+    | Checkpoint
+    | Cosigned
+    | Proven
+    | Returned
+    | Tracked
 )
 """Kinds that name a body; nothing may follow the signature of the others."""
 
@@ -237,6 +258,13 @@ _TYPES: dict[Kind, type[AnyObject]] = {
     Kind.JOIN: Join,
     Kind.WELCOME: Welcome,
     Kind.CARD_LIST: CardList,
+    Kind.CHECKPOINT: Checkpoint,
+    Kind.COSIGNED: Cosigned,
+    Kind.PROVEN: Proven,
+    Kind.RECOVER: Recover,
+    Kind.RETURNED: Returned,
+    Kind.TRACK: Track,
+    Kind.TRACKED: Tracked,
 }
 _KINDS = {type_: kind for kind, type_ in _TYPES.items()}
 _DECODERS = {kind: msgspec.json.Decoder(type_) for kind, type_ in _TYPES.items()}

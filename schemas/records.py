@@ -381,6 +381,121 @@ class AccessRow(msgspec.Struct, frozen=True, gc=False):
     allowed: bool
 
 
+class WitnessedRow(msgspec.Struct, frozen=True, gc=False):
+    """A checkpoint that a neighbour has shown of its journal, proven to extend the one before."""
+
+    origin: str
+    size: int
+    root: bytes
+    at: Instant
+    note: str
+    """As it was shown: signed by the journal's own key, perhaps cosigned."""
+    address: str
+
+
+class CosignatureRow(msgspec.Struct, frozen=True, gc=False):
+    """A witness's cosignatures of a checkpoint of ours."""
+
+    epoch: int
+    size: int
+    witness: str
+    at: Instant
+    lines: str
+    """Signature lines of the note, each with its newline."""
+    object: bytes
+    """The signed `Cosigned` object that brought them."""
+
+
+class TimestampRow(msgspec.Struct, frozen=True, gc=False):
+    """An RFC 3161 time-stamp over a whole note of ours."""
+
+    sha256: bytes
+    authority: str
+    """Its name in the configuration."""
+    size: int
+    note: str
+    """What the imprint is of: the checkpoint with all signatures it had."""
+    gen_time: Instant
+    at: Instant
+    token: bytes
+    """TimeStampToken, DER."""
+
+
+class RenewalRow(msgspec.Struct, frozen=True, gc=False):
+    """The second log (SHA-512) had `size` leaves: its head, with a time-stamp over it."""
+
+    sha256: bytes
+    """Of the token."""
+    authority: str
+    size: int
+    note: str
+    """The second log's signed note, which the imprint is of."""
+    gen_time: Instant
+    at: Instant
+    token: bytes
+
+
+class RenewedTile(msgspec.Struct, frozen=True, gc=False):
+    """256 SHA-512 hashes of the second log, of height 8 x `level`; level 0 is never kept."""
+
+    level: int
+    index: int
+    hashes: bytes
+
+
+class PolicyRow(msgspec.Struct, frozen=True, gc=False):
+    """One version of a policy that the node decides by."""
+
+    sha256: bytes
+    name: str
+    content: bytes
+    learned: Instant
+
+
+class RecoveryRow(msgspec.Struct, frozen=True, gc=False):
+    """A node that we vouch for has lost leaves, and asks for a new epoch."""
+
+    sha256: bytes
+    address: str
+    of_epoch: int
+    leaves: int
+    asked: Instant
+    object: bytes
+    """Its signed `Recover`."""
+
+
+class ReturnedRow(msgspec.Struct, frozen=True, gc=False):
+    """A neighbour has brought back all that we had sent it in an epoch that lost its end."""
+
+    stream: str
+    epoch: int
+    last: int
+    """So far had it taken that stream."""
+    at: Instant
+    object: bytes
+    """The `Returned` that says so."""
+
+
+class TrackedRow(msgspec.Struct, frozen=True, gc=False):
+    """What a node on a packet's way has told us of it."""
+
+    sha256: bytes
+    sender: str
+    packet_epoch: int
+    packet: str
+    issuer: str
+    at: Instant
+    object: bytes
+    """Its signed `Tracked`."""
+
+
+class EpochRow(msgspec.Struct, frozen=True, gc=False):
+    """An epoch of this node; the highest is running."""
+
+    epoch: int
+    address: str
+
+
 class Changes(msgspec.Struct, gc=False):
     """Everything that one group of events causes: committed whole or not at all."""
 
@@ -411,6 +526,16 @@ class Changes(msgspec.Struct, gc=False):
     certified: list[Certified] = []
     revoked: list[Revoked] = []
     own_keys: list[OwnKey] = []
+    witnessed: list[WitnessedRow] = []
+    cosignatures: list[CosignatureRow] = []
+    timestamps: list[TimestampRow] = []
+    renewals: list[RenewalRow] = []
+    renewed_tiles: list[RenewedTile] = []
+    policies: list[PolicyRow] = []
+    recoveries: list[RecoveryRow] = []
+    epochs: list[EpochRow] = []
+    tracked: list[TrackedRow] = []
+    returned: list[ReturnedRow] = []
     open: list[OpenRow] = []
     """Inserted, or put in the place of the row with the same `frame`."""
     closed: list[int] = []
@@ -447,6 +572,8 @@ class Committed(msgspec.Struct, frozen=True, gc=False):
 
     leaves: int
     root: bytes
+    quiet: int = 0
+    """So many leaves at its end make no checkpoint due by themselves (clause 18.1)."""
 
 
 class LeafMark(msgspec.Struct, frozen=True, gc=False):

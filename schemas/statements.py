@@ -9,9 +9,10 @@ from typing import Literal
 import msgspec
 
 from schemas.addresses import Address, Label
-from schemas.header import Sha256Hex
+from schemas.header import Count, PacketId, Sha256Hex
 from schemas.moments import InstantText
 from schemas.object_header import Body, Detail, ObjectHeader
+from schemas.witnessing import Recover
 
 
 class Card(ObjectHeader, frozen=True, gc=False, kw_only=True):
@@ -66,10 +67,11 @@ class Grant(ObjectHeader, frozen=True, gc=False, kw_only=True):
 class Alarm(ObjectHeader, frozen=True, gc=False, kw_only=True):
     """What a node found wrong in what authority `to` issues; goes up to the root.
 
-    The body is the evidence: a certificate (DER), or two heads of a log (as `pack_pieces`).
+    The body is the evidence: a certificate (DER), or two heads of a log (as `pack_pieces`). Of
+    `journal-forked`, `to` is whose journal it is, and the heads are two signed checkpoints.
     """
 
-    what: Literal["certificate-unasked", "certificate-unlogged", "log-forked"]
+    what: Literal["certificate-unasked", "certificate-unlogged", "log-forked", "journal-forked"]
     detail: Detail
     body: Body
 
@@ -110,6 +112,32 @@ class Welcome(ObjectHeader, frozen=True, gc=False, kw_only=True):
     body: Body
 
 
+class Track(ObjectHeader, frozen=True, gc=False, kw_only=True):
+    """Asks the nodes on a packet's way, from the asker to its end `to`, what became of it.
+
+    Goes hop by hop unchanged; each node of the way that it comes to answers with a `Tracked`.
+    """
+
+    sender: Address
+    packet_epoch: Count
+    packet: PacketId
+
+
+class Tracked(ObjectHeader, frozen=True, gc=False, kw_only=True):
+    """What the journal of a node on the way (`from`) says of a packet, for who asked (`to`).
+
+    The body has, as `pack_pieces`, a C2SP tlog-proof with the leaf as `extra` for each leaf under
+    a checkpoint, or the bare leaf where none covers it yet; no pieces: it has never had it.
+    """
+
+    sender: Address
+    packet_epoch: Count
+    packet: PacketId
+    journal: Sha256Hex | None = None
+    """The certificate of the journal key that has signed the checkpoints; None without any."""
+    body: Body
+
+
 class Revocation(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """The body of a request to revoke: one certificate, or all that are in force of the subject."""
 
@@ -118,5 +146,5 @@ class Revocation(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tr
     sha256: Sha256Hex | None = None
 
 
-Statement = Card | Keys | NoCard | Request | Grant | Alarm
+Statement = Card | Keys | NoCard | Request | Grant | Alarm | Track | Tracked | Recover
 """What counts whoever brings it; relayed byte for byte."""

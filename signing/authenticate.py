@@ -20,7 +20,19 @@ from schemas.limits import Limits
 from schemas.moments import Instant
 from schemas.objects import AnyObject, CutObject, WithBody, cut_object
 from schemas.reasons import Reason
-from schemas.statements import Alarm, Card, Grant, Join, Keys, NoCard, Request, Statement
+from schemas.statements import (
+    Alarm,
+    Card,
+    Grant,
+    Join,
+    Keys,
+    NoCard,
+    Request,
+    Statement,
+    Track,
+    Tracked,
+)
+from schemas.witnessing import Recover
 from signing.chain import Missing, TrustStore, Untrusted
 from signing.profiles import NODE_LIFE_US, Purpose
 from signing.seal import check_signature, is_one_encoding, is_signed_by
@@ -67,10 +79,11 @@ class Held(msgspec.Struct, frozen=True, gc=False):
 
     `card`: all else holds, and only a newer card of the sender would admit it over this link;
     `certificate` has the sender's address then. `class`: its retention class is on no list of the
-    caller's, which alone finds that out.
+    caller's, and `epoch`: its epoch is on no card of the sender's that the caller holds; both the
+    caller alone finds out. `certificate` has the sender's address with `epoch`, too.
     """
 
-    missing: Literal["certificate", "crl", "card", "class"]
+    missing: Literal["certificate", "crl", "card", "class", "epoch"]
     detail: str
     certificate: str
     raw: bytes
@@ -142,6 +155,28 @@ def _judge_seal(
     if fault is not None:
         return _refuse(frame, fault)
     return _accept(frame, payload, standing.crl_number)
+
+
+def authenticate_own(raw: bytes, *, trust: TrustStore, here: str) -> Accepted:
+    """Return a frame of ours that a neighbour brings back, once its seal has held.
+
+    What became of our key since does not count: it was in force when the neighbour took the frame.
+    Raises FormatError.
+    """
+    frame = cut(raw)
+    header = frame.header
+    if not is_one_encoding(frame.signature):
+        raise FormatError(Reason.FORMAT_INVALID, _BAD_ENCODING)
+    key = trust.key_of(header.certificate, here, Purpose.PACKET)
+    if header.from_ != here or not isinstance(key, ec.EllipticCurvePublicKey):
+        raise FormatError(Reason.ROUTE_FORBIDDEN, f"frame of {header.from_}, not of {here}")
+    if not is_signed_by(key, frame.signature, frame.signed):
+        raise FormatError(Reason.SIG_INVALID, "signature does not hold")
+    payload = memoryview(frame.raw)[frame.head_bytes :]
+    fault = _check_payload(header, payload)
+    if fault is not None:
+        raise FormatError(fault.reason, fault.detail)
+    return _accept(frame, payload, 0)
 
 
 def check_object(
@@ -217,7 +252,7 @@ def _check_ends(header: AnyObject, here: str, neighbour: str) -> None:
             fits = header.from_ == (parent_of(header.to) or header.to)
         case Keys():
             fits = header.from_ == header.to
-        case NoCard() | Request() | Grant() | Alarm():
+        case NoCard() | Request() | Grant() | Alarm() | Track() | Tracked() | Recover():
             fits = True  # whether the issuer may say it, the node's state decides
         case _:
             fits = (header.from_, header.to) == (neighbour, here)

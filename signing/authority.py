@@ -80,13 +80,17 @@ def load_issuer(key: Path, certificate: Path, passphrase: bytes | None = None) -
 
 
 def make_root(
-    key: ec.EllipticCurvePrivateKey, now: Instant, *, serial: int | None = None
+    key: ec.EllipticCurvePrivateKey,
+    now: Instant,
+    *,
+    serial: int | None = None,
+    life_us: int = ROOT_LIFE_US,
 ) -> Issuer:
     """Return the self-signed root of a P-384 key."""
     if not isinstance(key.curve, ec.SECP384R1):
         raise IssueError("root key is not on P-384: make a P-384 key")
     name = _name("bbaj root")
-    builder = _begin(name, name, key.public_key(), now, ROOT_LIFE_US, serial)
+    builder = _begin(name, name, key.public_key(), now, life_us, serial)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
     builder = builder.add_extension(_key_usage(issues=True), critical=True)
     return Issuer(_sign(builder, key), key)

@@ -108,7 +108,7 @@ def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> boo
 
 def check_root(root: x509.Certificate) -> None:
     """Raise CertificateError unless this is a root of ours."""
-    key = _public_key(root)
+    key = public_key_of(root)
     if not (isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP384R1)):
         raise _untrusted("root key is not on P-384")
     if not is_authority(root) or not is_issued_by(root, root):
@@ -121,7 +121,7 @@ def check_authority(certificate: x509.Certificate, root: x509.Certificate) -> No
         raise _untrusted("authority was not issued by the root")
     if not isinstance(certificate.signature_hash_algorithm, hashes.SHA384):
         raise _untrusted("authority is not signed with SHA-384")
-    if not is_p256(_public_key(certificate)):
+    if not is_p256(public_key_of(certificate)):
         raise _untrusted("authority key is not on P-256")
     basic = _find(certificate, x509.BasicConstraints)
     if basic is None or not basic.critical or not basic.value.ca or basic.value.path_length != 0:
@@ -155,7 +155,7 @@ def check_node(certificate: x509.Certificate, purpose: Purpose) -> str:
     if usage is None or not usage.value.digital_signature or usage.value.key_cert_sign:
         raise _untrusted("certificate key may not sign")
     _check_critical(certificate, _KNOWN_CRITICAL)
-    if not is_key_of(purpose, _public_key(certificate)):
+    if not is_key_of(purpose, public_key_of(certificate)):
         raise CertificateError(
             Reason.ALGORITHM_NOT_ALLOWED,
             f"certificate key is not of the kind for the purpose {purpose}",
@@ -219,7 +219,8 @@ def _check_critical(
             raise _untrusted(f"unknown critical extension {extension.oid.dotted_string}")
 
 
-def _public_key(certificate: x509.Certificate) -> object:
+def public_key_of(certificate: x509.Certificate) -> object:
+    """Return a certificate's public key, or None where it is of no kind known here."""
     try:
         return certificate.public_key()
     except _MALFORMED:

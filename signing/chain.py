@@ -209,7 +209,22 @@ class TrustStore:
             return Untrusted(Reason.CERTIFICATE_UNTRUSTED, detail)
         return Missing("certificate", "the certificate's authority is not at hand")
 
+    def key_of(self, fingerprint_: str, address: str, purpose: Purpose) -> PublicKey | None:
+        """Return a key that was certified for an address, whatever became of it since.
+
+        For what was signed in the past and is proven to be of then by other means; None where the
+        certificate is not at hand, or is no such one.
+        """
+        path = self._paths.get((fingerprint_, purpose)) or self._follow(fingerprint_, purpose)
+        return path.public_key if isinstance(path, Path) and path.address == address else None
+
     # ------------------------------------------------------------------ what is held
+
+    def certificates_of(self, address: str) -> list[str]:
+        """Return the certificates that name an address, by fingerprint; not judged here."""
+        with self._lock:
+            known = list(self._known.items())
+        return [name for name, der in known if certificates.named_address(der) == address]
 
     def ders_for(self, fingerprint_: str) -> list[bytes]:
         """Return a certificate and its authority's, as a neighbour needs them; [] if unknown."""

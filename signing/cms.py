@@ -17,6 +17,8 @@ _DATA = bytes.fromhex("06092a864886f70d010701")
 _SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")
 _SHA256 = bytes.fromhex("300b0609608648016503040201")
 _ECDSA_WITH_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
+_ECDSA_BYTES_MIN, _ECDSA_BYTES_MAX = 8, 72
+"""Of a P-256 signature in DER: two integers of at least one byte, at most 33."""
 
 
 def detached_cms(signature: bytes, signer: bytes, *others: bytes) -> bytes:
@@ -25,6 +27,20 @@ def detached_cms(signature: bytes, signer: bytes, *others: bytes) -> bytes:
     `signer` and `others` are certificates (DER): the signer's, then what it chains through.
     """
     return _tlv(_SEQUENCE, _SIGNED_DATA, _tlv(_TAGGED_0, _signed_data(signature, signer, others)))
+
+
+def raw_signature(cms: bytes, signer: bytes, *others: bytes) -> bytes | None:
+    """Return the signature in what `detached_cms` made of these certificates, else None.
+
+    It stands last, so each length it may have is tried; the rest must come out byte for byte.
+    """
+    for size in range(_ECDSA_BYTES_MIN, _ECDSA_BYTES_MAX + 1):
+        signature = cms[-size:]
+        if signature[:2] == bytes([_SEQUENCE, size - 2]) and cms == detached_cms(
+            signature, signer, *others
+        ):
+            return signature
+    return None
 
 
 def _signed_data(signature: bytes, signer: bytes, others: tuple[bytes, ...]) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -24,7 +25,14 @@ _KNOWN = (x509.AuthorityKeyIdentifier, x509.CRLNumber)
 _KNOWN_IN_ENTRIES = (x509.CRLReason, x509.InvalidityDate)
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _SEQUENCE, _TIMES, _LONG_FORM = 0x30, (0x17, 0x18), 0x80
-_MALFORMED = (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+_MALFORMED = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 class Crl(msgspec.Struct, frozen=True, gc=False):

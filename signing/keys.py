@@ -13,7 +13,7 @@ from typing import Protocol
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa
 from cryptography.hazmat.primitives.asymmetric.utils import (
     decode_dss_signature,
     encode_dss_signature,
@@ -116,6 +116,26 @@ def load_private_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
 
     Raises KeyFileError, the wrong passphrase told apart from the missing file.
     """
+    key = _load_pkcs8(path, passphrase)
+    if not isinstance(key, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
+        raise KeyFileDamagedError(
+            f"{path} holds a {type(key).__name__}: an EC or Ed25519 key is needed"
+        )
+    return key
+
+
+def load_mldsa_key(path: Path, passphrase: bytes | None = None) -> mldsa.MLDSA44PrivateKey:
+    """Return the ML-DSA-44 key of a PKCS#8 PEM file. Raises KeyFileError."""
+    key = _load_pkcs8(path, passphrase)
+    if not isinstance(key, mldsa.MLDSA44PrivateKey):
+        raise KeyFileDamagedError(
+            f"{path} holds a {type(key).__name__}: an ML-DSA-44 key is needed"
+        )
+    return key
+
+
+def _load_pkcs8(path: Path, passphrase: bytes | None) -> object:
+    """Return the key of a file, of whatever kind. Raises KeyFileError."""
     pem = _read(path, "key file")
     if _OTHER_FORM.search(pem):
         raise KeyFileDamagedError(
@@ -125,7 +145,7 @@ def load_private_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
     if encrypted and passphrase is None:
         raise KeyPassphraseError(f"key file {path} has a passphrase: name the file that holds it")
     try:
-        key = serialization.load_pem_private_key(pem, passphrase if encrypted else None)
+        return serialization.load_pem_private_key(pem, passphrase if encrypted else None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         if encrypted and _is_whole_pem(pem):
             raise KeyPassphraseError(
@@ -134,14 +154,11 @@ def load_private_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
         raise KeyFileDamagedError(
             f"{path} holds no private key: restore it from its backup"
         ) from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
-        raise KeyFileDamagedError(
-            f"{path} holds a {type(key).__name__}: an EC or Ed25519 key is needed"
-        )
-    return key
 
 
-def write_private_key(path: Path, key: PrivateKey, passphrase: bytes | None) -> None:
+def write_private_key(
+    path: Path, key: PrivateKey | mldsa.MLDSA44PrivateKey, passphrase: bytes | None
+) -> None:
     """Write a key as PKCS#8 PEM, mode 0600, durable on return; None leaves it unencrypted.
 
     Raises KeyFileExistsError: a key is never written over.

@@ -1,31 +1,37 @@
 """Checkpoints as C2SP signed notes: what public tools verify a journal by.
 
-Follows c2sp.org/signed-note, c2sp.org/tlog-checkpoint and, for witnesses, the Ed25519 form of
-c2sp.org/tlog-cosignature. A note is text, a blank line, and lines `— name base64(key id || sig)`.
+Follows c2sp.org/signed-note, c2sp.org/tlog-checkpoint and, for witnesses, both forms of
+c2sp.org/tlog-cosignature (v1.1): Ed25519 and ML-DSA-44. The text by itself is in `note_text`.
 """
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Sequence
 from enum import IntEnum
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa
 
 from schemas.addresses import dns_name, is_address
 from schemas.errors import FormatError
 from schemas.reasons import Reason
 from signing.certificates import address_of_dns_name
 from signing.keys import JournalSigner
+from signing.note_text import (
+    KEY_ID_BYTES,
+    fault,
+    is_key_name,
+    is_plain_number,
+    read_signature_line,
+    shown,
+    signature_line,
+    split_note,
+    unbase64,
+)
 
-NOTE_BYTES_MAX = 64 * 1024
-SIGNATURES_MAX = 32
-_KEY_ID_BYTES = 4
-_SIGNATURE_BYTES = 64
 _TIME_BYTES = 8
-_MARK = "— "
+_SUBTREE_LABEL = b"subtree/v1\n\0"
 
 
 class KeyType(IntEnum):
@@ -33,6 +39,15 @@ class KeyType(IntEnum):
 
     ED25519 = 0x01
     COSIGNATURE_V1 = 0x04
+    MLDSA44_COSIGNATURE = 0x06
+
+
+_PUBLIC_BYTES = {KeyType.ED25519: 32, KeyType.COSIGNATURE_V1: 32, KeyType.MLDSA44_COSIGNATURE: 1312}
+_SIGNATURE_BYTES = {
+    KeyType.ED25519: 64,
+    KeyType.COSIGNATURE_V1: 64,
+    KeyType.MLDSA44_COSIGNATURE: 2420,
+}
 
 
 class VerifierKey(msgspec.Struct, frozen=True, gc=False):
@@ -92,15 +107,15 @@ def read_origin(text: str) -> tuple[str, int]:
     """Return address and epoch of a journal's name. Raises FormatError."""
     name, _, epoch = text.rpartition("/")
     address = address_of_dns_name(name)
-    if address is None or not _is_plain_number(epoch) or epoch == "0":
-        raise _fault(f"origin {_shown(text)} names no journal of this network")
+    if address is None or not is_plain_number(epoch) or epoch == "0":
+        raise fault(f"origin {shown(text)} names no journal of this network")
     return address, int(epoch)
 
 
 def key_id(name: str, public_key: bytes, type_: KeyType = KeyType.ED25519) -> bytes:
     """Return the id of a key under a name."""
     return hashlib.sha256(f"{name}\n".encode() + bytes([type_]) + public_key).digest()[
-        :_KEY_ID_BYTES
+        :KEY_ID_BYTES
     ]
 
 
@@ -113,14 +128,15 @@ def read_vkey(text: str) -> VerifierKey:
     """Return the key of a one-line form. Raises FormatError where its parts do not agree."""
     parts = text.split("+", 2)
     if len(parts) != 3:
-        raise _fault("verifier key has not three parts")
+        raise fault("verifier key has not three parts")
     name, id_hex, encoded = parts
-    data = _unbase64(encoded)
-    if not _is_name(name) or len(data) != 33 or data[0] not in list(KeyType):
-        raise _fault(f"verifier key of {_shown(name)} is not Ed25519")
+    data = unbase64(encoded)
+    known = bool(data) and data[0] in _PUBLIC_BYTES
+    if not is_key_name(name) or not known or len(data) != 1 + _PUBLIC_BYTES[KeyType(data[0])]:
+        raise fault(f"verifier key of {shown(name)} is neither Ed25519 nor ML-DSA-44")
     key = VerifierKey(name, KeyType(data[0]), data[1:])
     if key.id.hex() != id_hex:
-        raise _fault(f"verifier key of {_shown(name)} has another id than it says")
+        raise fault(f"verifier key of {shown(name)} has another id than it says")
     return key
 
 
@@ -130,15 +146,42 @@ def sign_checkpoint(origin_: str, size: int, root: bytes, signer: JournalSigner)
     assert size >= 0, f"size {size}"
     text = Checkpoint(origin_, size, root).text
     identity = key_id(origin_, signer.public_bytes)
-    return _append(text + "\n", origin_, identity + signer.sign(text.encode()))
+    return f"{text}\n{signature_line(origin_, identity + signer.sign(text.encode()))}"
 
 
 def cosign(note: str, name: str, time_s: int, signer: JournalSigner) -> str:
     """Return the note with a witness's cosignature added. The caller has checked consistency."""
-    text, _ = _split(note)
+    return note + cosignature_line(split_note(note)[0], name, time_s, signer)
+
+
+def cosignature_line(text: str, name: str, time_s: int, signer: JournalSigner) -> str:
+    """Return the line of a witness's Ed25519 cosignature of a checkpoint's text."""
     identity = key_id(name, signer.public_bytes, KeyType.COSIGNATURE_V1)
     stamp = time_s.to_bytes(_TIME_BYTES)
-    return _append(note, name, identity + stamp + signer.sign(_cosigned(text, time_s)))
+    return signature_line(name, identity + stamp + signer.sign(cosigned_bytes(text, time_s)))
+
+
+def mldsa_cosignature_line(text: str, name: str, time_s: int, key: mldsa.MLDSA44PrivateKey) -> str:
+    """Return the line of a witness's ML-DSA-44 cosignature of a checkpoint's text."""
+    identity = key_id(name, key.public_key().public_bytes_raw(), KeyType.MLDSA44_COSIGNATURE)
+    stamp = time_s.to_bytes(_TIME_BYTES)
+    return signature_line(name, identity + stamp + key.sign(subtree_bytes(text, name, time_s)))
+
+
+def cosigned_bytes(text: str, time_s: int) -> bytes:
+    """Return what an Ed25519 cosignature covers."""
+    return f"cosignature/v1\ntime {time_s}\n{text}".encode()
+
+
+def subtree_bytes(text: str, name: str, time_s: int) -> bytes:
+    """Return what an ML-DSA-44 cosignature of a whole checkpoint covers. Raises FormatError."""
+    checkpoint = read_checkpoint(text)
+    named = [each.encode() for each in (name, checkpoint.origin)]
+    if not all(1 <= len(each) <= 255 for each in named):
+        raise fault("name or origin of more than 255 bytes cannot be cosigned")
+    witness, journal = (bytes([len(each)]) + each for each in named)
+    stamp, start, end = (each.to_bytes(8) for each in (time_s, 0, checkpoint.size))
+    return _SUBTREE_LABEL + witness + stamp + journal + start + end + checkpoint.root
 
 
 def open_note(note: str, vkeys: Sequence[str | VerifierKey]) -> Note:
@@ -149,10 +192,10 @@ def open_note(note: str, vkeys: Sequence[str | VerifierKey]) -> Note:
     """
     keys = [read_vkey(key) if isinstance(key, str) else key for key in vkeys]
     known = {(key.name, key.id): key for key in keys}
-    text, lines = _split(note)
+    text, lines = split_note(note)
     held: dict[tuple[str, bytes], NoteSignature] = {}
     for line in lines:
-        name, identity, signature = _read_line(line)
+        name, identity, signature = read_signature_line(line)
         key = known.get((name, identity))
         if key is not None and (name, identity) not in held:
             held[name, identity] = _verify(key, text, signature)
@@ -168,91 +211,41 @@ def read_checkpoint(text: str) -> Checkpoint:
     """
     lines = text.split("\n")
     if len(lines) < 4 or lines[-1] or not all(lines[:-1]):
-        raise _fault("checkpoint has not at least three lines, none of them empty")
+        raise fault("checkpoint has not at least three lines, none of them empty")
     origin_, size, root = lines[:3]
-    if not _is_plain_number(size):
-        raise _fault(f"checkpoint size {_shown(size)} is no plain number")
-    digest = _unbase64(root)
+    if not is_plain_number(size):
+        raise fault(f"checkpoint size {shown(size)} is no plain number")
+    digest = unbase64(root)
     if len(digest) != 32:
-        raise _fault(f"checkpoint root has {len(digest)} bytes")
+        raise fault(f"checkpoint root has {len(digest)} bytes")
     return Checkpoint(origin_, int(size), digest)
+
+
+def checkpoint_of(note: str) -> Checkpoint:
+    """Return what a note says, whoever has signed it. Raises FormatError."""
+    return read_checkpoint(split_note(note)[0])
 
 
 def _verify(key: VerifierKey, text: str, signature: bytes) -> NoteSignature:
     time_s: int | None = None
-    signed = text.encode()
-    if key.type is KeyType.COSIGNATURE_V1:
+    if key.type is not KeyType.ED25519:
         time_s = int.from_bytes(signature[:_TIME_BYTES])
-        signature, signed = signature[_TIME_BYTES:], _cosigned(text, time_s)
-    if len(signature) != _SIGNATURE_BYTES:
-        raise _fault(f"signature of {_shown(key.name)} has {len(signature)} bytes")
+        signature = signature[_TIME_BYTES:]
+    if len(signature) != _SIGNATURE_BYTES[key.type]:
+        raise fault(f"signature of {shown(key.name)} has {len(signature)} bytes")
     try:
-        ed25519.Ed25519PublicKey.from_public_bytes(key.public_key).verify(signature, signed)
+        _check(key, text, time_s, signature)
     except InvalidSignature as error:
-        detail = f"note: signature of {_shown(key.name)} does not hold"
+        detail = f"note: signature of {shown(key.name)} does not hold"
         raise FormatError(Reason.SIG_INVALID, detail) from error
     return NoteSignature(key.name, time_s)
 
 
-def _cosigned(text: str, time_s: int) -> bytes:
-    return f"cosignature/v1\ntime {time_s}\n{text}".encode()
-
-
-def _split(note: str) -> tuple[str, list[str]]:
-    """Return the signed text and the signature lines."""
-    if len(note.encode("utf-8", "surrogatepass")) > NOTE_BYTES_MAX:
-        raise _fault(f"note over {NOTE_BYTES_MAX} bytes")
-    if any((ord(c) < 0x20 and c != "\n") or 0xD800 <= ord(c) <= 0xDFFF for c in note):
-        raise _fault("note has a control character")
-    text, blank, signatures = note.rpartition("\n\n")
-    if not blank or not signatures.endswith("\n"):
-        raise _fault("note has no signatures behind a blank line")
-    lines = signatures[:-1].split("\n")
-    if len(lines) > SIGNATURES_MAX:
-        raise _fault(f"note has {len(lines)} signatures, limit {SIGNATURES_MAX}")
-    return text + "\n", lines
-
-
-def _read_line(line: str) -> tuple[str, bytes, bytes]:
-    """Return name, key id and signature of a signature line."""
-    name, space, encoded = line.removeprefix(_MARK).partition(" ")
-    if not line.startswith(_MARK) or not space or not _is_name(name):
-        raise _fault("signature line has not its three parts")
-    data = _unbase64(encoded)
-    if len(data) <= _KEY_ID_BYTES:
-        raise _fault(f"signature of {_shown(name)} is empty")
-    return name, data[:_KEY_ID_BYTES], data[_KEY_ID_BYTES:]
-
-
-def _append(note: str, name: str, data: bytes) -> str:
-    return f"{note}{_MARK}{name} {base64.b64encode(data).decode()}\n"
-
-
-def _is_name(text: str) -> bool:
-    return bool(text) and "+" not in text and not any(c.isspace() for c in text)
-
-
-def _is_plain_number(text: str) -> bool:
-    """Say whether it is decimal without sign or leading zero, and within 2^63."""
-    if not (text.isascii() and text.isdigit()) or len(text) > 19:
-        return False
-    return (text == "0" or not text.startswith("0")) and int(text) < 2**63
-
-
-def _unbase64(text: str) -> bytes:
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise _fault("base64 is damaged") from error
-    if base64.b64encode(data).decode() != text:
-        raise _fault("base64 is not in its one encoding")
-    return data
-
-
-def _shown(text: str) -> str:
-    """Return text of a stranger as it may stand in a detail."""
-    return "".join(c for c in text if " " <= c <= "~" and c not in '"\\')[:80]
-
-
-def _fault(detail: str) -> FormatError:
-    return FormatError(Reason.FORMAT_INVALID, detail if detail[:4] == "note" else f"note: {detail}")
+def _check(key: VerifierKey, text: str, time_s: int | None, signature: bytes) -> None:
+    """Raise InvalidSignature where a signature does not hold, FormatError for a bad checkpoint."""
+    if key.type is KeyType.MLDSA44_COSIGNATURE:
+        public = mldsa.MLDSA44PublicKey.from_public_bytes(key.public_key)
+        public.verify(signature, subtree_bytes(text, key.name, time_s or 0))
+        return
+    signed = text.encode() if time_s is None else cosigned_bytes(text, time_s)
+    ed25519.Ed25519PublicKey.from_public_bytes(key.public_key).verify(signature, signed)
