@@ -17,6 +17,9 @@ Raises an error of ours, or ValueError, where it can't: that is a fault of the r
 Progress = Callable[[str, int, int], None]
 """Told the stage, how much of it is done, and how much there is."""
 
+Reached = Callable[[int, int], None]
+"""Told how many rows were looked at since the last time, and up to which one."""
+
 
 class Fault(msgspec.Struct, frozen=True, gc=False):
     """One thing that does not fit: in which table, which row, and what is wrong."""

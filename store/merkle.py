@@ -7,8 +7,8 @@ at least those that the tree of the size in question has.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from hashlib import sha256
-from typing import NamedTuple
+from hashlib import sha256, sha512
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,6 +19,33 @@ EMPTY_ROOT = sha256().digest()
 
 Fetch = Callable[[int, int], bytes]
 """Returns the hashes of tile (level, index), joined."""
+
+
+class Hashing(NamedTuple):
+    """What a tree is hashed with: RFC 6962 with SHA-256, or a second log with SHA-512 (19.4)."""
+
+    digest: Callable[[bytes], Any]
+    """As in hashlib."""
+    width: int
+    """Of a hash, in bytes."""
+
+    def leaf(self, record: bytes) -> bytes:
+        """Return the hash of a leaf."""
+        hashed: bytes = self.digest(b"\x00" + record).digest()
+        return hashed
+
+    def node(self, left: bytes, right: bytes) -> bytes:
+        """Return the hash of an inner node."""
+        hashed: bytes = self.digest(b"\x01" + left + right).digest()
+        return hashed
+
+    def cut(self, hashes: bytes) -> list[bytes]:
+        """Return the hashes of a tile one by one."""
+        return [hashes[at : at + self.width] for at in range(0, len(hashes), self.width)]
+
+
+RFC6962 = Hashing(sha256, HASH_BYTES)
+RENEWED = Hashing(sha512, 64)
 
 
 class Tile(msgspec.Struct, frozen=True, gc=False):
@@ -46,49 +73,50 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
-def root_of(hashes: Sequence[bytes]) -> bytes:
+def root_of(hashes: Sequence[bytes], hashing: Hashing = RFC6962) -> bytes:
     """Return the root over leaf hashes (or over the roots of complete subtrees of one height)."""
-    tree = Tree()
+    tree = Tree(hashing)
     tree.extend(hashes)
     return tree.root()
 
 
 def cut_tile(hashes: bytes) -> list[bytes]:
     """Return the hashes of a tile one by one."""
-    return [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)]
+    return RFC6962.cut(hashes)
 
 
 class Tree:
     """The right edge of a growing tree: enough to append, to give the root and to fill tiles."""
 
-    __slots__ = ("_edge", "_subtrees", "size")
+    __slots__ = ("_edge", "_hashing", "_subtrees", "size")
 
-    def __init__(self) -> None:
+    def __init__(self, hashing: Hashing = RFC6962) -> None:
         self.size = 0
+        self._hashing = hashing
         self._subtrees: list[bytes] = []
         """Roots of the complete subtrees that make up the tree, the largest first."""
         self._edge: list[list[bytes]] = [[]]
         """By level, the hashes of the tile that is not full yet."""
 
     @classmethod
-    def load(cls, size: int, fetch: Fetch) -> "Tree":
+    def load(cls, size: int, fetch: Fetch, hashing: Hashing = RFC6962) -> "Tree":
         """Return the tree of `size` leaves; reads only the tiles of `edge_tiles(size)`."""
-        tree = cls()
+        tree = cls(hashing)
         tree.size = size
         tree._edge = [
-            cut_tile(fetch(level, count // TILE_WIDTH))[: count % TILE_WIDTH]
+            hashing.cut(fetch(level, count // TILE_WIDTH))[: count % TILE_WIDTH]
             if count % TILE_WIDTH
             else []
             for level, count in enumerate(_counts(size))
         ] or [[]]
         tree._subtrees = [
-            _subtree_root(first, height, fetch) for first, height in _subtrees(0, size)
+            _subtree_root(first, height, fetch, hashing) for first, height in _subtrees(0, size)
         ]
         return tree
 
     def copy(self) -> "Tree":
         """Return a tree that grows independently of this one."""
-        twin = Tree()
+        twin = Tree(self._hashing)
         twin.size = self.size
         twin._subtrees = self._subtrees.copy()
         twin._edge = [hashes.copy() for hashes in self._edge]
@@ -98,13 +126,14 @@ class Tree:
         """Append leaves; return the tiles that they filled."""
         filled: list[Tile] = []
         subtrees, edge, size = self._subtrees, self._edge, self.size
+        digest = self._hashing.digest
         for added in leaf_hashes:
             node = added
             edge[0].append(node)
             level = height = 0
             carry = size
             while carry & 1:
-                node = sha256(b"\x01" + subtrees.pop() + node).digest()
+                node = digest(b"\x01" + subtrees.pop() + node).digest()
                 carry >>= 1
                 height += 1
                 if height == TILE_HEIGHT:
@@ -122,7 +151,7 @@ class Tree:
 
     def root(self) -> bytes:
         """Return the root; of the empty tree, the hash of nothing."""
-        return _fold(self._subtrees)
+        return _fold(self._subtrees, self._hashing)
 
     def tile(self, level: int, index: int) -> bytes | None:
         """Return the hashes of the tile at the right edge, None where that is another tile."""
@@ -150,10 +179,13 @@ def tiles_of(spans: Iterable[Span]) -> set[tuple[int, int]]:
     }
 
 
-def hashes_of(spans: Iterable[Span], fetch: Fetch) -> list[bytes]:
+def hashes_of(spans: Iterable[Span], fetch: Fetch, hashing: Hashing = RFC6962) -> list[bytes]:
     """Return the root over each span: the proof that `inclusion_spans` and the like describe."""
     return [
-        _fold([_subtree_root(first, height, fetch) for first, height in _subtrees(*span)])
+        _fold(
+            [_subtree_root(first, height, fetch, hashing) for first, height in _subtrees(*span)],
+            hashing,
+        )
         for span in spans
     ]
 
@@ -206,21 +238,27 @@ def consistency_proof(old_size: int, size: int, fetch: Fetch) -> list[bytes]:
 
 
 def inclusion_holds(
-    index: int, size: int, leaf: bytes, proof: Sequence[bytes], root: bytes
+    index: int,
+    size: int,
+    leaf: bytes,
+    proof: Sequence[bytes],
+    root: bytes,
+    *,
+    hashing: Hashing = RFC6962,
 ) -> bool:
     """Say whether `proof` shows that the leaf of that hash is number `index` (RFC 9162 2.1.3.2)."""
-    if not 0 <= index < size or not _are_hashes([leaf, root, *proof]):
+    if not 0 <= index < size or not _are_hashes([leaf, root, *proof], hashing):
         return False
     node, at, last = leaf, index, size - 1
     for sibling in proof:
         if last == 0:
             return False
         if at & 1 or at == last:
-            node = node_hash(sibling, node)
+            node = hashing.node(sibling, node)
             while not at & 1 and at:
                 at, last = at >> 1, last >> 1
         else:
-            node = node_hash(node, sibling)
+            node = hashing.node(node, sibling)
         at, last = at >> 1, last >> 1
     return last == 0 and node == root
 
@@ -258,8 +296,8 @@ def consistency_holds(
     return last == 0 and old_node == old_root and node == root
 
 
-def _are_hashes(values: Sequence[bytes]) -> bool:
-    return all(len(value) == HASH_BYTES for value in values)
+def _are_hashes(values: Sequence[bytes], hashing: Hashing = RFC6962) -> bool:
+    return all(len(value) == hashing.width for value in values)
 
 
 def _split(width: int) -> int:
@@ -288,20 +326,20 @@ def _tile_of(first: int, height: int) -> tuple[int, int]:
     return level, first >> (TILE_HEIGHT * (level + 1))
 
 
-def _subtree_root(first: int, height: int, fetch: Fetch) -> bytes:
+def _subtree_root(first: int, height: int, fetch: Fetch, hashing: Hashing) -> bytes:
     level, index = _tile_of(first, height)
     at = (first >> (TILE_HEIGHT * level)) % TILE_WIDTH
     width = 1 << height % TILE_HEIGHT
-    hashes = fetch(level, index)[at * HASH_BYTES : (at + width) * HASH_BYTES]
-    assert len(hashes) == width * HASH_BYTES, f"tile {level}/{index} lacks hash {at + width - 1}"
-    return root_of(cut_tile(hashes)) if width > 1 else hashes
+    hashes = fetch(level, index)[at * hashing.width : (at + width) * hashing.width]
+    assert len(hashes) == width * hashing.width, f"tile {level}/{index} lacks hash {at + width - 1}"
+    return root_of(hashing.cut(hashes), hashing) if width > 1 else hashes
 
 
-def _fold(subtrees: Sequence[bytes]) -> bytes:
+def _fold(subtrees: Sequence[bytes], hashing: Hashing) -> bytes:
     """Return the root over complete subtrees, the largest of which comes first."""
     if not subtrees:
-        return EMPTY_ROOT
+        return bytes(hashing.digest(b"").digest())
     node = subtrees[-1]
     for left in subtrees[-2::-1]:
-        node = node_hash(left, node)
+        node = hashing.node(left, node)
     return node

@@ -17,8 +17,8 @@ MIGRATION_LOCK_KEY = 0x6262616B
 DERIVED = ("open_exchange", "held_open", "drop_pending")
 """The tables whose rows change."""
 
-READ_ONLY = ("identity", "schema_version")
-"""The tables that only the owner writes."""
+READ_ONLY = ("schema_version",)
+"""The table that only the owner writes."""
 
 _BUCKET_CLASS = re.compile(r"[A-Z][A-Z0-9]{0,7}")
 _MONTH = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])")

@@ -11,8 +11,8 @@ import msgspec
 from schemas.leaves import read_leaf
 from schemas.moments import Instant
 from schemas.records import IncidentRow, LeafMark, OpenRow, PacketRow, QuarantineRow
+from store.postgres.dossiers import Dossiers
 from store.postgres.position import CURSORS, OUTGOING
-from store.postgres.registrar import Registrar
 from store.postgres.rows import read_all
 from store.standing import Placement, Standing, State, last_holder, leaf_at, standing
 
@@ -185,7 +185,7 @@ SELECT GREATEST((SELECT max(frame) FROM packet), (SELECT max(frame) FROM quarant
 """
 
 
-class Reading(Registrar):
+class Reading(Dossiers):
     """The desk of an operator: it reads beside the daemon, and never takes its lock."""
 
     settings: ClassVar[Mapping[str, str]] = {

@@ -21,7 +21,7 @@ SELECT p.frame, p.frame, 'receipt', p.received, $1, 0,
     CASE WHEN NOT EXISTS (SELECT FROM leaf AS l WHERE l.frame = p.frame AND l.kind = 'overdue')
         THEN p.received + CASE WHEN p.flow = 'result' THEN $2::bigint ELSE $3::bigint END END
 FROM packet AS p
-WHERE p.sender = $4 AND p.epoch = $5 AND p.type NOT IN ('receipt/1', 'closing/1')
+WHERE p.sender = $4 AND p.type NOT IN ('receipt/1', 'closing/1')
     AND EXISTS (SELECT FROM leaf AS l WHERE l.frame = p.frame AND l.kind = 'sent')
     AND NOT EXISTS (
         SELECT FROM leaf AS l WHERE l.frame = p.frame AND l.kind IN ('confirmed', 'expired'))
@@ -59,7 +59,7 @@ DELETE FROM drop_pending AS d USING drop_outcome AS o
 WHERE o.system = d.system AND o.drop_id = d.drop_id
 """
 
-_IDENTITY = "SELECT address, epoch FROM identity ORDER BY epoch DESC LIMIT 1"
+_IDENTITY = "SELECT address FROM identity ORDER BY epoch DESC LIMIT 1"
 
 
 class Rebuilt(msgspec.Struct, frozen=True, gc=False):
@@ -78,12 +78,12 @@ async def rebuild(owner_url: str, now: Instant, limits: Limits | None = None) ->
         if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY):
             raise LockHeld("stop the daemon first: it commits to this database")
         async with connection.transaction():
-            address, epoch = await connection.fetchrow(_IDENTITY)
+            address = await connection.fetchval(_IDENTITY)
             await connection.execute("DELETE FROM open_exchange")
             await connection.execute("DELETE FROM held_open")
             documents = await connection.execute(
                 _OPEN_DOCUMENTS, now, allowed.receipt_overdue_fast_us,
-                allowed.receipt_overdue_bulk_us, address, epoch,
+                allowed.receipt_overdue_bulk_us, address,
             )  # fmt: skip
             receipts = await connection.execute(_OPEN_RECEIPTS, now, address)
             held = await connection.execute(_HELD)

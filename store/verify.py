@@ -1,20 +1,27 @@
-"""`bbaj store verify`: re-hashes the whole record and names what does not fit.
+"""`bbaj store verify`: re-hashes the record and names what does not fit.
 
 Reads by key ranges up to bounds taken at the start, in flat memory and without a long
 transaction: rows of the record never change, so what is committed meanwhile does not disturb.
-The leaves vouch for the packets, the stored checkpoints (and those a witness holds) for the
+The leaves vouch for the packets, the stored checkpoints (and those a witness has cosigned) for the
 leaves, the chains for the streams.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
-from store.faults import Fault, Faults, OpenPayload, Progress
-from store.postgres.session import session
-from store.verify_frames import check_frames
-from store.verify_journal import check_journal
-from store.verify_streams import check_learned, check_streams
+from store.errors import StoreFault
+from store.faults import Fault, Faults, OpenPayload, Progress, Reached
+from store.postgres.position import load_tree
+from store.postgres.session import Connection, session
+from store.scope import WHOLE, Order, Scope, behind, scope_of, width
+from store.verify_frames import check_frames, frame_bounds
+from store.verify_journal import check_ends, check_journal
+from store.verify_named import check_named
+from store.verify_streams import check_streams, entry_spans
+
+Keep = Callable[[Scope], None]
+"""Told what is left to be done, so that an interrupted run can go on there."""
 
 
 class Verification(msgspec.Struct, frozen=True, gc=False):
@@ -25,8 +32,10 @@ class Verification(msgspec.Struct, frozen=True, gc=False):
     """The first ones; see faults.FAULTS_KEPT_MAX."""
     counts: dict[str, int]
     """Rows looked at, by table; `destroyed` counts payloads whose partition is gone."""
+    leaves: int
+    """Of the journal when the run began."""
     root: bytes
-    """The journal's root over `counts["leaf"]` leaves."""
+    """The journal's root over so many leaves; of nothing where its tiles do not give one."""
 
     @property
     def holds(self) -> bool:
@@ -39,18 +48,63 @@ async def verify(
     open_payload: OpenPayload,
     on_progress: Progress = lambda _stage, _done, _total: None,
     witnessed: Mapping[int, bytes] | None = None,
+    *,
+    order: Order = WHOLE,
+    keep: Keep = lambda _scope: None,
 ) -> Verification:
-    """Check everything. `open_payload(bucket, aad, sealed)` decrypts what is at rest.
+    """Check what the order says. `open_payload(bucket, aad, sealed)` decrypts what is at rest.
 
-    `witnessed` are roots by size that others vouch for. Raises StoreUnavailable.
+    `witnessed` are roots by size that others vouch for. As long as no fault is found, `keep` is
+    told what is left, for the order of a run that goes on there. Raises StoreUnavailable.
     """
-    faults = Faults()
+    faults, vouched = Faults(), witnessed or {}
     async with session(url, "bbaj verify", {"jit": "off"}) as connection:
-        root = await check_journal(connection, faults, on_progress, witnessed or {})
-        await check_frames(connection, faults, on_progress, open_payload)
-        await check_streams(connection, faults, on_progress)
-        await check_learned(connection, faults)
-    return Verification(faults.found, faults.kept, dict(faults.counts), root)
+        leaves = await check_ends(connection, faults, vouched)
+        scope = scope_of(order, leaves, *await frame_bounds(connection, order.size))
+        run = _Run(faults, scope, on_progress, keep)
+        reached = run.stage("journal", "leaves", width(scope.leaves))
+        await check_journal(connection, faults, vouched, scope.leaves, reached)
+        reached = run.stage("frames", "frames", width(scope.frames))
+        await check_frames(connection, faults, open_payload, scope.frames, reached)
+        spans = await entry_spans(connection, scope)
+        reached = run.stage("streams", None, sum(map(width, spans.values())))
+        await check_streams(connection, faults, spans, reached)
+        await check_named(connection, faults, scope.parts)
+        root = await _root(connection, leaves)
+    return Verification(faults.found, faults.kept, dict(faults.counts), leaves, root)
 
 
-__all__ = ["Fault", "Verification", "verify"]
+class _Run:
+    """Tells how far a run is, and what is left of it."""
+
+    def __init__(self, faults: Faults, scope: Scope, on_progress: Progress, keep: Keep) -> None:
+        self._faults = faults
+        self._left = scope
+        self._on_progress = on_progress
+        self._keep = keep
+
+    def stage(self, name: str, field: str | None, total: int) -> Reached:
+        """Begin a stage; return what is told of its steps. `field` of the scope shrinks with it."""
+        done = 0
+
+        def reached(count: int, upto: int) -> None:
+            nonlocal done
+            done += count
+            self._on_progress(name, done, total)
+            if field is not None:
+                spans = behind(getattr(self._left, field), upto)
+                self._left = msgspec.structs.replace(self._left, **{field: spans})
+                if not self._faults.found:
+                    self._keep(self._left)
+
+        return reached
+
+
+async def _root(connection: Connection, leaves: int) -> bytes:
+    try:
+        return (await load_tree(connection, leaves)).root()
+    except StoreFault:
+        return b""
+
+
+__all__ = ["Fault", "Keep", "Verification", "verify"]

@@ -1,7 +1,7 @@
 """Verification of stored frames: packets and quarantine against their leaves, and back."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256, sha512
 from typing import Any
 
@@ -9,12 +9,12 @@ from schemas.errors import FormatError
 from schemas.header import Header
 from schemas.leaves import LeafKind, read_leaf
 from schemas.records import PacketRow, QuarantineRow
-from store.faults import Faults, OpenPayload, Progress
+from store.faults import Faults, OpenPayload, Reached
+from store.merkle import Span
 from store.postgres.rows import read_all
 from store.postgres.session import Connection
+from store.scope import FRAMES_AT_ONCE
 from store.verify_payloads import PayloadCheck, StoredFrames, StoredLeaf, header_of
-
-FRAMES_AT_ONCE = 1000
 
 FIRST_LEAVES = frozenset(
     {LeafKind.SENT, LeafKind.RELAYED, LeafKind.RECEIVED, LeafKind.REFUSED, LeafKind.HELD}
@@ -26,6 +26,12 @@ SELECT GREATEST(
     (SELECT max(frame) FROM packet), (SELECT max(frame) FROM quarantine),
     (SELECT max(frame) FROM kept), (SELECT max(frame) FROM released),
     (SELECT max(frame) FROM leaf WHERE frame IS NOT NULL), 0)
+"""
+
+_LAST_FRAME_BELOW = """
+SELECT COALESCE(max(frame), 0) FROM (
+    SELECT frame FROM leaf WHERE index < $1 AND frame IS NOT NULL ORDER BY index DESC LIMIT 1000
+) AS last
 """
 
 _RANGE = "SELECT * FROM {} WHERE frame >= $1 AND frame < $2 ORDER BY frame"
@@ -41,18 +47,31 @@ WHERE frame IS NOT NULL AND frame >= $1 AND frame < $2
 """
 
 
+async def frame_bounds(connection: Connection, size: int) -> tuple[int, int]:
+    """Return the last frame that has its first leaf below `size`, and the last of all.
+
+    The first is given with room: what one group of a sequencer holds comes in no certain order.
+    """
+    below = await connection.fetchval(_LAST_FRAME_BELOW, size)
+    return max(below - FRAMES_AT_ONCE, 0), await connection.fetchval(_LAST_FRAME)
+
+
 async def check_frames(
-    connection: Connection, faults: Faults, on_progress: Progress, open_payload: OpenPayload
+    connection: Connection,
+    faults: Faults,
+    open_payload: OpenPayload,
+    spans: Sequence[Span],
+    on_reached: Reached,
 ) -> None:
     """Check heads, payloads and quarantined bytes against their leaves, and the leaves' rows."""
-    last = await connection.fetchval(_LAST_FRAME)
     payloads = await PayloadCheck.begin(connection, faults, open_payload)
-    for first in range(1, last + 1, FRAMES_AT_ONCE):
-        end = min(first + FRAMES_AT_ONCE, last + 1)
-        frames = await _load(connection, first, end)
-        _check_rows(faults, frames)
-        await payloads.check(frames)
-        on_progress("frames", end - 1, last)
+    for span in spans:
+        for first in range(span.first, span.end, FRAMES_AT_ONCE):
+            end = min(first + FRAMES_AT_ONCE, span.end)
+            frames = await _load(connection, first, end)
+            _check_rows(faults, frames)
+            await payloads.check(frames)
+            on_reached(end - first, end)
 
 
 async def _load(connection: Connection, first: int, end: int) -> StoredFrames:
@@ -137,7 +156,10 @@ def _check_packet(faults: Faults, row: PacketRow, leaves: list[StoredLeaf]) -> N
     what = "its head is not that of head_sha256"
     faults.expect("packet", key, what, holds=head_sha256 == row.head_sha256)
     kinds = {leaf.facts.get("kind") for leaf in leaves}
-    what = "has no leaf of its verdict (sent, relayed, received, refused, held)"
+    what = (
+        "the row was added, or its leaf removed: "
+        "it has no leaf of its verdict (sent, relayed, received, refused, held)"
+    )
     faults.expect("packet", key, what, holds=not kinds.isdisjoint(FIRST_LEAVES))
     for leaf in leaves:
         claims = {
@@ -187,7 +209,7 @@ def _check_quarantined(faults: Faults, row: QuarantineRow, leaves: list[StoredLe
     key = f"frame {row.frame} sha256 {row.sha256.hex()}"
     if row.state in {"refused", "held"}:
         kinds = {leaf.facts.get("kind") for leaf in leaves}
-        what = f"has no leaf of kind {row.state}"
+        what = f"the row was added, or its leaf removed: it has no leaf of kind {row.state}"
         faults.expect("quarantine", key, what, holds=row.state in kinds)
     for leaf in leaves:
         value = leaf.facts.get("frame-sha256", row.sha256.hex())

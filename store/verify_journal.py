@@ -1,13 +1,28 @@
 """Verification of the journal: leaves -> tiles -> roots of the checkpoints."""
 
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from store.faults import Faults, Progress
-from store.merkle import HASH_BYTES, TILE_WIDTH, Tile, Tree, leaf_hash
+from store.differences import Differences
+from store.errors import StoreFault
+from store.faults import Faults, Reached
+from store.merkle import (
+    HASH_BYTES,
+    TILE_WIDTH,
+    Span,
+    Tile,
+    Tree,
+    consistency_holds,
+    consistency_spans,
+    cut_tile,
+    hashes_of,
+    leaf_hash,
+    tiles_of,
+)
+from store.postgres.position import load_tiles, load_tree
 from store.postgres.session import Connection
-
-LEAVES_AT_ONCE = 16 * TILE_WIDTH
+from store.scope import LEAVES_AT_ONCE
+from store.verify_named import check_present
 
 _BOUNDS = """
 SELECT COALESCE((SELECT max(index) + 1 FROM leaf), 0) AS leaves,
@@ -23,51 +38,112 @@ _CHECKPOINTS = """
 SELECT size, note FROM checkpoint WHERE size >= $1 AND size <= $2 ORDER BY size
 """
 
+_NEWEST_CHECKPOINT = "SELECT size, note FROM checkpoint WHERE size <= $1 ORDER BY size DESC LIMIT 1"
+
 _TILE = "SELECT hashes FROM tile WHERE level = $1 AND index = $2"
 
 
-async def check_journal(
-    connection: Connection, faults: Faults, on_progress: Progress, witnessed: Mapping[int, bytes]
-) -> bytes:
-    """Check leaves, tiles and checkpoints; return the root over all leaves."""
+async def check_ends(connection: Connection, faults: Faults, vouched: Mapping[int, bytes]) -> int:
+    """Check that the journal is as long as others say; return how many leaves it has."""
     bounds = await connection.fetchrow(_BOUNDS)
-    leaves = bounds["leaves"]
-    for size, table in ((bounds["signed"], "checkpoint"), (max(witnessed, default=0), "witness")):
+    leaves: int = bounds["leaves"]
+    for size, table in ((bounds["signed"], "checkpoint"), (max(vouched, default=0), "witness")):
         what = f"the journal was cut: it has {leaves} leaves, a {table} vouches for {size}"
         faults.expect("leaf", f"index {leaves}", what, holds=size <= leaves)
     what = f"the journal was cut: it has {leaves} leaves, tiles stand for more"
     faults.expect("leaf", f"index {leaves}", what, holds=bounds["tiles"] * TILE_WIDTH <= leaves)
-    journal = _Journal(connection, faults, witnessed)
-    for first in range(0, leaves, LEAVES_AT_ONCE):
-        end = min(first + LEAVES_AT_ONCE, leaves)
-        await journal.check(first, end)
-        on_progress("journal", end, leaves)
-    return journal.tree.root()
+    return leaves
+
+
+async def check_journal(
+    connection: Connection,
+    faults: Faults,
+    vouched: Mapping[int, bytes],
+    spans: Sequence[Span],
+    on_reached: Reached,
+) -> None:
+    """Check the leaves of spans, and the tiles and checkpoints that end among them.
+
+    Where a span ends before the journal does, its leaves are led up to the newest root that others
+    vouch for.
+    """
+    leaves = await connection.fetchval("SELECT COALESCE(max(index) + 1, 0) FROM leaf")
+    for span in spans:
+        try:
+            tree = await load_tree(connection, span.first)
+        except StoreFault as error:
+            faults.add("tile", f"below leaf {span.first}", str(error))
+            continue
+        journal = _Journal(connection, faults, vouched, tree)
+        await journal.check_start()
+        for first in range(span.first, span.end, LEAVES_AT_ONCE):
+            end = min(first + LEAVES_AT_ONCE, span.end)
+            await journal.check(first, end)
+            on_reached(end - first, end)
+        if span.end < leaves:
+            await journal.lead_up(leaves)
 
 
 class _Journal:
     def __init__(
-        self, connection: Connection, faults: Faults, witnessed: Mapping[int, bytes]
+        self, connection: Connection, faults: Faults, vouched: Mapping[int, bytes], tree: Tree
     ) -> None:
         self.connection = connection
         self.faults = faults
-        self.witnessed = witnessed
-        self.tree = Tree()
+        self.vouched = vouched
+        self.tree = tree
+        self.differences = Differences()
+        self.sound = tree.size
+        """Up to here the roots have held."""
+
+    async def check_start(self) -> None:
+        """Check the tree that the tiles give, where somebody vouches for that very size."""
+        size = self.tree.size
+        for name, root in (await self._roots(size, size)).get(size, []):
+            self._expect_root(name, size, holds=root == self.tree.root())
 
     async def check(self, first: int, end: int) -> None:
         """Check leaves `first` to `end`, and the tiles and checkpoints that end among them."""
-        hashes = await self._hashes(first, end)
+        hashes = await self._check_rows(first, end)
         roots = await self._roots(first + 1, end)
         tiles: list[Tile] = []
         for size in sorted({*roots, end}):
             tiles += self.tree.extend(hashes[self.tree.size - first : size - first])
             for name, root in roots.get(size, []):
-                what = "its root is not that of the leaves"
-                self.faults.expect(name, f"size {size}", what, holds=root == self.tree.root())
+                self._expect_root(name, size, holds=root == self.tree.root())
         for tile in tiles:
             await self._check_tile(tile)
 
-    async def _hashes(self, first: int, end: int) -> list[bytes]:
+    async def lead_up(self, leaves: int) -> None:
+        """Check that the tree up to here is the beginning of the newest one vouched for."""
+        known = [size for size in self.vouched if self.tree.size <= size <= leaves]
+        if known:
+            name, size, root = "witness", max(known), self.vouched[max(known)]
+        else:
+            row = await self.connection.fetchrow(_NEWEST_CHECKPOINT, leaves)
+            if row is None or row["size"] < self.tree.size:
+                return
+            name, size, root = "checkpoint", row["size"], _root_of_note(row["note"], row["size"])
+        spans = consistency_spans(self.tree.size, size)
+        try:
+            tiles = await load_tiles(self.connection, tiles_of(spans), size)
+            proof = hashes_of(spans, lambda level, index: tiles[level, index])
+        except StoreFault as error:
+            self.faults.add("tile", f"behind leaf {self.tree.size}", str(error))
+            return
+        holds = consistency_holds(self.tree.size, size, self.tree.root(), root, proof)
+        self._expect_root(name, size, holds=holds)
+
+    def _expect_root(self, name: str, size: int, *, holds: bool) -> None:
+        last = min(self.tree.size, size) - 1
+        where = f"in leaves {self.sound} to {last}" if self.sound <= last else "in the tiles"
+        what = f"its root is not that of the leaves: something was changed {where}, or the root was"
+        self.faults.expect(name, f"size {size}", what, holds=holds)
+        if holds:
+            self.sound = self.tree.size
+
+    async def _check_rows(self, first: int, end: int) -> list[bytes]:
+        """Check the rows of leaves, and those that they name; return their hashes."""
         found = {row["index"]: row for row in await self.connection.fetch(_LEAVES, first, end)}
         hashes = []
         for index in range(first, end):
@@ -81,6 +157,8 @@ class _Journal:
             self.faults.expect("leaf", f"index {index}", what, holds=is_so)
             hashes.append(leaf_hash(row["record"]))
         self.faults.counts["leaf"] += len(found)
+        rows = ((row["index"], row["kind"], row["record"]) for row in found.values())
+        await check_present(self.connection, self.faults, rows)
         return hashes
 
     async def _from_tile(self, index: int) -> bytes:
@@ -95,9 +173,9 @@ class _Journal:
         for size, note in await self.connection.fetch(_CHECKPOINTS, first, end):
             self.faults.counts["checkpoint"] += 1
             roots.setdefault(size, []).append(("checkpoint", _root_of_note(note, size)))
-        for size in self.witnessed:
+        for size in self.vouched:
             if first <= size <= end:
-                roots.setdefault(size, []).append(("witness", self.witnessed[size]))
+                roots.setdefault(size, []).append(("witness", self.vouched[size]))
         return roots
 
     async def _check_tile(self, tile: Tile) -> None:
@@ -112,10 +190,9 @@ class _Journal:
         if tile.level > 0:
             self.faults.add("tile", key, "its hashes are not those of the tiles below")
             return
-        for at in range(0, len(tile.hashes), HASH_BYTES):
-            if stored[at : at + HASH_BYTES] != tile.hashes[at : at + HASH_BYTES]:
-                index = tile.index * TILE_WIDTH + at // HASH_BYTES
-                self.faults.add("leaf", f"index {index}", f"its hash is not that in tile {key}")
+        for at, what in self.differences.of_tile(cut_tile(stored), cut_tile(tile.hashes)):
+            index = tile.index * TILE_WIDTH + at
+            self.faults.add("leaf", f"index {index}", f"{what} tile {key}")
 
 
 def _root_of_note(note: str, size: int) -> bytes:

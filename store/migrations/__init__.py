@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import msgspec
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The number of the last step: what this program needs."""
 
 

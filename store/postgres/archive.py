@@ -10,7 +10,7 @@ from store.errors import LockHeld, OutcomeUnknown, StoreFault
 from store.merkle import Tree
 from store.postgres.desk import DROP_CHANNEL, when_dropped
 from store.postgres.position import check_database, load_position
-from store.postgres.registrar import Registrar
+from store.postgres.renewing import Renewing
 from store.postgres.session import (
     ERRORS,
     POINT_READS,
@@ -38,7 +38,7 @@ _SESSION = {
 }
 
 
-class PostgresArchive(Registrar):
+class PostgresArchive(Renewing):
     """The record of one node, as its daemon uses it.
 
     `open` takes the lock on the very connection that commits: losing it is losing the right to

@@ -7,7 +7,7 @@ from schemas.leaves import read_leaf
 from schemas.moments import Instant, parse_instant
 from schemas.records import Position, StreamTail
 from store.errors import StoreFault, StoreMisfit
-from store.merkle import TILE_WIDTH, Tree, cut_tile, edge_tiles, leaf_hash, root_of
+from store.merkle import TILE_WIDTH, Span, Tree, cut_tile, edge_tiles, leaf_hash, root_of
 from store.migrations import SCHEMA_VERSION
 from store.postgres.session import Connection
 
@@ -71,6 +71,20 @@ _SETTINGS = "SELECT current_setting('synchronous_commit')"
 _VERSION = "SELECT max(version) FROM schema_version"
 
 
+class EdgeRoots:
+    """Roots of the full tiles below the tiles at the right edge: hashed once, they never change."""
+
+    def __init__(self) -> None:
+        self._of_tile: dict[int, tuple[int, list[bytes]]] = {}
+        """By level, the index of the tile that was not full, and its hashes so far."""
+
+    def of(self, level: int, index: int) -> list[bytes]:
+        """Return the hashes known of a tile, for whoever reads on to extend."""
+        if self._of_tile.get(level, (-1, []))[0] != index:
+            self._of_tile[level] = index, []
+        return self._of_tile[level][1]
+
+
 async def check_database(connection: Connection) -> None:
     """Raise StoreMisfit where schema or settings are not what a sequencer needs."""
     if await connection.fetchval("SELECT to_regclass('schema_version')") is None:
@@ -109,43 +123,66 @@ async def load_position(connection: Connection) -> tuple[Position, Tree]:
     return position, await load_tree(connection, leaves)
 
 
-async def load_tree(connection: Connection, size: int) -> Tree:
-    """Return the tree over the first `size` leaves."""
+async def load_tree(connection: Connection, size: int, known: EdgeRoots | None = None) -> Tree:
+    """Return the tree over the first `size` leaves; `known` as for `load_tiles`."""
     wanted = {(level, index) for level, index, _width in edge_tiles(size)}
-    tiles = await load_tiles(connection, wanted, size)
+    tiles = await load_tiles(connection, wanted, size, known)
     return Tree.load(size, lambda level, index: tiles[level, index])
 
 
 async def load_tiles(
-    connection: Connection, wanted: Iterable[tuple[int, int]], size: int
+    connection: Connection,
+    wanted: Iterable[tuple[int, int]],
+    size: int,
+    known: EdgeRoots | None = None,
 ) -> dict[tuple[int, int], bytes]:
-    """Return the tiles (level, index); of the ones not full yet what `size` leaves give them."""
+    """Return the tiles (level, index); of the ones not full yet what `size` leaves give them.
+
+    With `known`, what it holds of the record's full tiles is believed, and it learns the rest.
+    """
+    known = known or EdgeRoots()
     pairs = list(wanted)
     levels, indexes = [level for level, _ in pairs], [index for _, index in pairs]
     found = await connection.fetch(_FULL_TILES, levels, indexes)
     tiles = {(row["level"], row["index"]): row["hashes"] for row in found}
     for level, index in pairs:
         if (level, index) not in tiles:
-            tiles[level, index] = await _load_edge_tile(connection, level, index, size)
+            first = index * TILE_WIDTH
+            span = Span(first, min(size >> (8 * level), first + TILE_WIDTH))
+            if level == 0:
+                hashes = await _leaf_hashes(connection, span)
+            else:
+                hashes = await _roots_below(connection, level, span, known.of(level, index))
+            tiles[level, index] = b"".join(hashes)
     return tiles
 
 
-async def _load_edge_tile(connection: Connection, level: int, index: int, size: int) -> bytes:
-    """Make a tile from what lies below it: leaves, or the full tiles of the level below."""
-    first = index * TILE_WIDTH
-    end = min(size >> (8 * level), first + TILE_WIDTH)
-    if level == 0:
-        found = await connection.fetch(_LEAVES, first, end)
-        hashes = [leaf_hash(row["record"]) for row in found]
-    else:
-        found = await connection.fetch(_TILES_BELOW, level - 1, first, end)
+async def _leaf_hashes(connection: Connection, span: Span) -> list[bytes]:
+    hashes = [leaf_hash(row["record"]) for row in await connection.fetch(_LEAVES, *span)]
+    _expect_all(0, span, hashes)
+    return hashes
+
+
+async def _roots_below(
+    connection: Connection, level: int, span: Span, known: list[bytes]
+) -> list[bytes]:
+    """Return the roots of full tiles of the level below; those that were not known become so."""
+    at = len(known)
+    if at < span.end - span.first:
+        new = Span(span.first + at, span.end)
+        found = await connection.fetch(_TILES_BELOW, level - 1, *new)
         hashes = [root_of(cut_tile(row["hashes"])) for row in found]
-    if len(hashes) != end - first:
+        _expect_all(level, new, hashes)
+        known[at:] = hashes  # never twice: another read may have come to the same meanwhile
+    return known[: span.end - span.first]
+
+
+def _expect_all(level: int, span: Span, hashes: list[bytes]) -> None:
+    if len(hashes) != span.end - span.first:
         raise StoreFault(
-            f"journal: tile {level}/{index} has {len(hashes)} of {end - first} hashes: "
-            "run `bbaj store verify`"
+            f"journal: tile {level}/{span.first // TILE_WIDTH} has {len(hashes)} of "
+            f"{span.end - span.first} hashes: run `bbaj store verify`"
         )
-    return b"".join(hashes)
 
 
 def _tails(found: list[Any]) -> dict[str, StreamTail]:

@@ -1,7 +1,7 @@
 """Reads of the record, each by index, so that its age costs nothing."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Self
 
 from schemas.moments import Instant
 from schemas.records import (
@@ -17,9 +17,9 @@ from schemas.records import (
     StoredEntry,
     Trail,
 )
-from store.merkle import Span, consistency_spans, hashes_of, inclusion_spans, tiles_of
+from store.merkle import Span, Tree, consistency_spans, hashes_of, inclusion_spans, tiles_of
 from store.postgres.access import Access
-from store.postgres.position import load_tiles, load_tree
+from store.postgres.position import EdgeRoots, load_tiles, load_tree
 from store.postgres.rows import read_all
 
 Name = tuple[str, int, str]
@@ -148,6 +148,15 @@ _LEAF_COUNT = "SELECT COALESCE(max(index) + 1, 0) FROM leaf"
 
 class Reader(Access):
     """What sequencer and commands ask. Every call may raise StoreUnavailable; try it again."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._edge_roots = EdgeRoots()
+
+    async def start(self) -> Self:
+        """Open the pool, and forget what was read before: the record may be another one now."""
+        self._edge_roots = EdgeRoots()
+        return await super().start()
 
     async def known(self, names: Sequence[Name]) -> dict[Name, Trail]:
         """Return the trail of each packet that the record has."""
@@ -309,10 +318,14 @@ class Reader(Access):
         count: int = await self._value(_LEAF_COUNT)
         return count
 
+    async def tree_at(self, size: int) -> Tree:
+        """Return the journal's tree when it had `size` leaves."""
+        async with self._reading() as connection:
+            return await load_tree(connection, size, self._edge_roots)
+
     async def root_at(self, size: int) -> bytes:
         """Return the journal's root when it had `size` leaves."""
-        async with self._reading() as connection:
-            return (await load_tree(connection, size)).root()
+        return (await self.tree_at(size)).root()
 
     async def inclusion_proof(self, index: int, size: int) -> list[bytes]:
         """Return the proof that leaf `index` is among the first `size`."""
@@ -325,5 +338,5 @@ class Reader(Access):
     async def _hashes_of(self, spans: Iterable[Span], size: int) -> list[bytes]:
         wanted = list(spans)
         async with self._reading() as connection:
-            tiles: dict[Any, bytes] = await load_tiles(connection, tiles_of(wanted), size)
+            tiles = await load_tiles(connection, tiles_of(wanted), size, self._edge_roots)
         return hashes_of(wanted, lambda level, index: tiles[level, index])

@@ -117,6 +117,10 @@ class Registrar(Desk):
         found = await self._where(InstructionRow, "what = $1 ORDER BY id DESC LIMIT 1", what)
         return found[0] if found else None
 
+    async def instructions_of(self, what: str) -> list[InstructionRow]:
+        """Return every instruction of a kind, oldest first."""
+        return await self._where(InstructionRow, "what = $1 ORDER BY id", what)
+
     async def instruction_outcome(self, id_: str) -> InstructionOutcome | None:
         """Return what became of an instruction; None while it waits."""
         found = await self._where(InstructionOutcome, "id = $1", id_)

@@ -46,7 +46,7 @@ ON CONFLICT (frame) DO UPDATE SET
         excluded.number)
 """
 
-# Keys, certificates and CRLs are named by their digest: the same one again is no conflict.
+# These are named by their digest: the same one again is no conflict.
 _OWN_KEY = """
 INSERT INTO own_key (sha256, purpose, made) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
 """
@@ -55,6 +55,12 @@ INSERT INTO certificate (sha256, der, learned) VALUES ($1, $2, $3) ON CONFLICT D
 """
 _LEARN_CRL = """
 INSERT INTO crl (sha256, issuer, number, der, learned) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING
+"""
+
+
+_LEARN_POLICY = """
+INSERT INTO policy (sha256, name, content, learned) VALUES ($1, $2, $3, $4)
 ON CONFLICT DO NOTHING
 """
 
@@ -90,6 +96,15 @@ async def _write_record(connection: Connection, changes: Changes) -> None:
         changes.alarms,
         changes.certified,
         changes.revoked,
+        changes.witnessed,
+        changes.cosignatures,
+        changes.timestamps,
+        changes.renewals,
+        changes.renewed_tiles,
+        changes.recoveries,
+        changes.epochs,
+        changes.tracked,
+        changes.returned,
     )
     for rows in tables:
         await _copy(connection, rows)
@@ -120,6 +135,8 @@ async def _write_learned(connection: Connection, changes: Changes) -> None:
         await connection.execute(_LEARN_CERTIFICATE, *msgspec.structs.astuple(certificate))
     for crl in changes.crls:
         await connection.execute(_LEARN_CRL, *msgspec.structs.astuple(crl))
+    for policy in changes.policies:
+        await connection.execute(_LEARN_POLICY, *msgspec.structs.astuple(policy))
 
 
 async def _write_derived(connection: Connection, changes: Changes) -> None:
