@@ -20,7 +20,7 @@ from exchange.revocations import Revocations
 from exchange.signing_desk import body_of
 from exchange.state import NodeState
 from schemas.addresses import Address
-from schemas.issued import CrlEntry
+from schemas.issued import CrlEntry, is_certificate
 from schemas.moments import HOUR, Instant, from_datetime
 from schemas.objects import CutObject, cut_object, pack_pieces
 from schemas.records import Certified, GrantRow, RequestRow, Revoked
@@ -60,6 +60,7 @@ class Authority:
         self._revocations = revocations
         self._quota = HourlyQuota(REQUESTS_PER_HOUR)
         requests.answer = self.answer
+        logs.on_regained = self._regain
 
     # --- answering ----------------------------------------------------------------------------
 
@@ -67,6 +68,8 @@ class Authority:
         """Answer a request, the same one with the same answer."""
         header = opened.header
         assert isinstance(header, Request), "the caller sorts them"
+        if self._state.loss is not None:
+            return  # who asked asks again; until then what was given before may be lost
         digest = sha256_of(opened.raw)
         known = await self._known_answer(digest, batch)
         if known is not None:
@@ -198,6 +201,8 @@ class Authority:
 
     async def log_first(self, ders: Iterable[bytes], batch: Batch) -> None:
         """Enter certificates of this authority that it gave while it was off line."""
+        if self._state.loss is not None:
+            return  # the next life enters them
         own = [der for der in ders if self._issuer.has_issued(der)]
         logged = await self._state.archive.in_issued([sha256_of(der) for der in own])
         logged |= {row.certificate for row in batch.changes.issued if row.certificate is not None}
@@ -227,6 +232,12 @@ class Authority:
         row = certified_row(der, under, batch.now)
         if row is not None:
             batch.changes.certified.append(row)
+
+    def _regain(self, entries: Sequence[bytes], batch: Batch) -> None:
+        """List what this authority has given again, after its record had lost it."""
+        for entry in entries:
+            if is_certificate(entry):
+                self._keep(entry, None, batch)
 
     def certify_anew(self, row: Certified, key: PublicKey, batch: Batch) -> bytes:
         """Return a certificate like one of an earlier key; `publish` enters it into the log."""
@@ -308,7 +319,7 @@ class Authority:
         crl = self._state.gate.trust.crl_of(self._issuer.certificate)
         if crl is not None and crl.next_update - batch.now > CRL_LEFT_US:
             return
-        if not self._state.greeted.is_set():
+        if not self._state.greeted.is_set() or self._state.loss is not None:
             return  # a neighbour may know of a higher number than we do
         await self._logs.append([self._sign_crl([], batch)], batch)
 

@@ -52,7 +52,7 @@ class Tails:
         self.streams: dict[str, StreamTail] = dict(position.outgoing)
         self.seqs: dict[str, int] = {}
         self.incoming: dict[str, Incoming] = {
-            stream: Incoming(tail.number, tail.chain, tail.number)
+            stream: Incoming(tail.number, tail.chain, tail.number, tail.epoch)
             for stream, tail in position.incoming.items()
         }
 

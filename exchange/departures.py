@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from exchange.topology import Definitions
+from exchange.topology import LOG_EXCHANGE, Definitions
 
 
 class _Section(msgspec.Struct, frozen=True):
@@ -34,7 +34,8 @@ _SECRET = "password_hash"  # noqa: S105 - the name of a field
 def differences(planned: Definitions, exported: Definitions) -> list[str]:
     """Return what a broker has otherwise than planned, one sentence each; empty where nothing.
 
-    Users and virtual hosts beyond the plan count only where they have rights in the plan's.
+    Users and virtual hosts beyond the plan count only where they have rights in the plan's; what
+    is bound to the broker's log is the daemon's own doing.
     """
     ours = {vhost["name"] for vhost in planned["vhosts"]}
     found: list[str] = []
@@ -52,7 +53,11 @@ def differences(planned: Definitions, exported: Definitions) -> list[str]:
 
 
 def _indexed(rows: Iterable[Definitions], rules: _Section) -> dict[tuple[str, ...], Definitions]:
-    return {tuple(str(row.get(part, "")) for part in rules.key): row for row in rows}
+    return {
+        tuple(str(row.get(part, "")) for part in rules.key): row
+        for row in rows
+        if row.get("source") != LOG_EXCHANGE
+    }
 
 
 def _row_differences(

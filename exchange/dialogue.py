@@ -13,8 +13,12 @@ from exchange.gate import OpenedObject, Unreadable, sha256_of
 from exchange.issuing import Issuing
 from exchange.learning import learn_certificate
 from exchange.links import Link
+from exchange.losses import BEYOND
+from exchange.recovery import Recovery
 from exchange.requests import Requests
 from exchange.state import CONFIGURATION, NodeState
+from exchange.tracking import Tracker
+from exchange.witnessing import Witnessing
 from schemas.errors import FormatError
 from schemas.leaves import LeafKind
 from schemas.moments import MINUTE, parse_instant
@@ -32,8 +36,20 @@ from schemas.objects import (
 )
 from schemas.reasons import Reason
 from schemas.records import NoteRow
-from schemas.statements import Alarm, Card, Grant, Join, Keys, NoCard, Request, Statement
+from schemas.statements import (
+    Alarm,
+    Card,
+    Grant,
+    Join,
+    Keys,
+    NoCard,
+    Request,
+    Statement,
+    Track,
+    Tracked,
+)
 from schemas.wire import printable
+from schemas.witnessing import Checkpoint, Cosigned, Proven, Recover, Returned
 
 _REASONS = frozenset(Reason)
 
@@ -41,7 +57,7 @@ _REASONS = frozenset(Reason)
 class Dialogue:
     """What is said between neighbours, beside the streams."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it talks for
         self,
         state: NodeState,
         *,
@@ -49,6 +65,9 @@ class Dialogue:
         requests: Requests,
         issuing: Issuing,
         enrolment: Enrolment,
+        witnessing: Witnessing,
+        recovery: Recovery,
+        tracker: Tracker,
     ) -> None:
         """Share the node's state; statements and asks go to the parts."""
         self._state = state
@@ -56,6 +75,9 @@ class Dialogue:
         self._requests = requests
         self._issuing = issuing
         self._enrolment = enrolment
+        self._witnessing = witnessing
+        self._recovery = recovery
+        self._tracker = tracker
 
     async def take_object(self, opened: OpenedObject, link: Link, batch: Batch) -> None:
         """Take one object whose signature holds."""
@@ -72,6 +94,12 @@ class Dialogue:
                 pass  # what it brought and was new has been recorded already
             case Crl():
                 self._issuing.revocations.take(opened.body, link, batch)
+            case _:
+                await self._take_carried(opened, link, batch)
+
+    async def _take_carried(self, opened: OpenedObject, link: Link, batch: Batch) -> None:
+        """Hand statements, and what is said of journals, to the part that they are for."""
+        match opened.header:
             case Card() | Keys() | NoCard() | CardList():
                 await self._directory.take(opened, link, batch)
             case Request() | Grant():
@@ -80,6 +108,12 @@ class Dialogue:
                 await self._issuing.take(opened, link, batch)
             case Join():
                 await self._enrolment.take(opened, link, batch)
+            case Checkpoint() | Cosigned() | Proven():
+                await self._witnessing.take(opened, link, batch)
+            case Track() | Tracked():
+                await self._tracker.take(opened, link, batch)
+            case Recover() | Returned():
+                await self._recovery.take(opened, link, batch)
             case _:
                 kind = type(opened.header).__name__
                 self.keep_evidence(link, opened.raw, f"{kind} outside a stream", batch)
@@ -92,12 +126,32 @@ class Dialogue:
             self._compare_clocks(hello, link, batch)
         for position in hello.positions:
             await self._take_position(link, position, batch, None, latest=True)
+        self._compare_epochs(hello, link, batch)
         # Who is shown numbers that it does not know of stands on an old copy: it seals nothing.
         if not link.suspended and (link.is_parent or self._state.is_root):
             self._state.greeted.set()
+        await self._recovery.greet(hello, link, batch)
         self._issuing.revocations.send_all(link, batch)
         self._directory.greet(link, batch)
         await self._issuing.greet(link, batch)
+        await self._witnessing.greet(link, batch)
+
+    def _compare_epochs(self, hello: Hello, link: Link, batch: Batch) -> None:
+        """Look whether a neighbour has taken of an epoch of ours that we do not run.
+
+        Our own card tells whether there is one. From the parent it is on its way; anybody else's
+        word halts that link alone.
+        """
+        newest = max((position.epoch for position in hello.positions), default=0)
+        if link.is_parent:
+            if newest > batch.epoch and not self._state.outrun:
+                detail = (
+                    f"has taken of epoch {newest} of ours, we run {batch.epoch}: our card tells"
+                )
+                self._state.effects.raise_incident("epoch_unknown", link.neighbour, detail, batch)
+            self._state.outrun = newest > batch.epoch
+        elif newest > batch.epoch and self._state.loss is None:
+            self._state.suspend(link, f"epoch {newest} of ours: {BEYOND}", batch)
 
     @staticmethod
     def _send(link: Link, raw: bytes, batch: Batch) -> None:
@@ -131,13 +185,16 @@ class Dialogue:
     ) -> None:
         """Move an outgoing stream's cursor by a fresh hello, or a note that echoes our nonce.
 
-        An older note counts only where it speaks of numbers that we do not have.
+        An older note counts only where it speaks of numbers that we do not have. Of another epoch
+        of ours nothing counts, and nothing at all while our record lacks its end (clause 18.4).
         """
+        if position.epoch != batch.epoch or self._state.loss is not None:
+            return
         stream = f"{link.neighbour}/{position.lane}"
         last, _ = self._state.tail(stream)
         cursor = self._state.effects.cursors.get(stream, 0)
         if position.up_to > last:
-            detail = f"{stream}: note for {position.up_to}, last number {last}"
+            detail = f"{stream}: note for {position.up_to}, last number {last}: {BEYOND}"
             self._state.suspend(link, detail, batch)
             return
         if not latest:
@@ -186,8 +243,16 @@ class Dialogue:
                 self._directory.answer_ask(ask, link, batch)
             case "issued":
                 await self._issuing.answer_ask(ask, link, batch)
+            case "leaf":
+                await self._witnessing.answer_ask(ask, link, batch)
+            case "returned":
+                await self._recovery.answer_ask(ask, link, batch)
             case _:
                 assert_never(ask.what)
+
+    def ask_card(self, link: Link, batch: Batch) -> None:
+        """Ask a neighbour for its card: ours of it does not show the epoch that it speaks in."""
+        self._directory.ask_for(link.neighbour, batch)
 
     def learn_certificate(self, der: bytes, via: str, batch: Batch) -> None:
         """Record a certificate met for the first time; held frames are judged again."""

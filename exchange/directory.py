@@ -20,7 +20,7 @@ from exchange.key_statements import KeyStatements
 from exchange.links import Link
 from exchange.state import CONFIGURATION, NodeState
 from exchange.vouching import read_card
-from schemas.cards import CardFacts, EncryptionKey
+from schemas.cards import CardFacts, EncryptionKey, EpochFacts
 from schemas.errors import FormatError
 from schemas.leaves import LeafKind
 from schemas.moments import DAY, Instant
@@ -170,6 +170,13 @@ class Directory:
             facts = msgspec.structs.replace(facts, keys=before.facts.keys)
         self._issue(msgspec.structs.replace(facts, since=batch.at), batch)
 
+    def open_epoch(self, address: str, opened: EpochFacts, batch: Batch) -> None:
+        """Let a node that we vouch for begin a new epoch of its journal; it has a card."""
+        before = self._newest(address, batch)
+        assert before is not None, "whoever runs has a card"
+        facts = before.facts
+        self.publish(msgspec.structs.replace(facts, epochs=(*facts.epochs, opened)), batch)
+
     def _issue(self, facts: CardFacts, batch: Batch) -> None:
         before = self._newest(facts.address, batch)
         raw = self._gate.sign_card(facts, before.number if before else 0, batch.now)
@@ -207,7 +214,10 @@ class Directory:
         """Route by a card from now on; send it to whom it concerns, before or after the change."""
         address = card.facts.address
         concerned = self._concerned(address)
+        before = self._registry.epoch_of(address)
         self._registry.take(card)
+        if address in self._state.links and self._registry.epoch_of(address) > before:
+            self._state.links[address].greet_anew()  # it may have spoken in that epoch already
         for neighbour in (concerned | self._concerned(address)) - {via}:
             send_card(card, self._state.links[neighbour])
         self._state.arrived.add("card")
@@ -228,6 +238,10 @@ class Directory:
         self._greeting.greet(link, batch)
 
     # ------------------------------------------------------------------ asking
+
+    def ask_for(self, address: str, batch: Batch) -> None:
+        """Ask for a card that we may hold an older one of, once in a while."""
+        self._asks.ask(address, batch)
 
     def answer_ask(self, ask: Ask, link: Link, batch: Batch) -> None:
         """Send the card asked for, or ask on towards who has it; without an address, compare."""

@@ -105,8 +105,7 @@ class Enrolment:
         card = self._state.registry.card(address)
         if card is None or card.facts.standing != "active":
             return _Refusal(JoinReason.WITHDRAWN, f"{address} is not in active standing")
-        fault = _fault_of_requests(body, address)
-        return None if fault is None else _Refusal(JoinReason.REQUEST, fault)
+        return _refusal_of_body(body, address)
 
     def _refuse(
         self, asking: _Asking, refusal: _Refusal, uses: list[InvitationUse], batch: Batch
@@ -220,6 +219,14 @@ async def uses_of(archive: Archive, invitation: str, batch: Batch) -> list[Invit
 def over_by(uses: list[InvitationUse]) -> InvitationUse | None:
     """Return what ended an invitation, if anything has."""
     return next((use for use in uses if use.state != "refused"), None)
+
+
+def _refusal_of_body(body: bytes, address: str) -> _Refusal | None:
+    """Return why what a machine sends does not let it join; None where it does."""
+    if body == JoinReason.FORGED.encode():
+        return _Refusal(JoinReason.FORGED, "the machine was given a text that was changed")
+    fault = _fault_of_requests(body, address)
+    return None if fault is None else _Refusal(JoinReason.REQUEST, fault)
 
 
 def _fault_of_requests(body: bytes, address: str) -> str | None:

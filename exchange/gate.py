@@ -36,9 +36,18 @@ from schemas.objects import (
     unpack_pieces,
 )
 from schemas.reasons import Reason
+from schemas.witnessing import Returned
 from signing.at_rest import AtRest
-from signing.authenticate import Accepted, Held, Refused, authenticate, check_object
+from signing.authenticate import (
+    Accepted,
+    Held,
+    Refused,
+    authenticate,
+    authenticate_own,
+    check_object,
+)
 from signing.chain import Trusted, TrustStore
+from signing.cosigner import Cosigner
 from signing.encryption import EncryptionKeyring
 from signing.keys import JournalSigner, Signer
 from signing.profiles import Purpose
@@ -100,6 +109,7 @@ class Gate(Sealing):
         limits: Limits,
         registry: Registry,
         issuer: IssuerGate | None = None,
+        cosigner: Cosigner | None = None,
     ) -> None:
         """Hold what sealing, opening and authenticating need."""
         super().__init__(
@@ -111,6 +121,7 @@ class Gate(Sealing):
             encryption=encryption,
             at_rest=at_rest,
             issuer=issuer,
+            cosigner=cosigner,
         )
         self.registry = registry
         self.limits = limits
@@ -123,7 +134,7 @@ class Gate(Sealing):
         """
         try:
             message = cut_object(raw)
-            if not isinstance(message.header, Bundle | Certificate):
+            if not isinstance(message.header, Bundle | Certificate | Returned):
                 return []
             certificates, _ = unpack_pieces(message.body)
         except FormatError:
@@ -202,9 +213,32 @@ class Gate(Sealing):
                 verdict.frame_sha256,
                 Held("class", detail, header.certificate, raw, verdict.frame_sha256, header),
             )
-        bucket = self.bucket(header.class_, now)
-        sealed = self._at_rest.seal(bucket, verdict.frame_sha256, verdict.frame.payload)
+        if header.epoch > self.registry.epoch_of(header.from_):
+            detail = f"epoch {header.epoch} is not on the card of {header.from_} that we hold"
+            return JudgedEntry(
+                raw,
+                verdict.frame_sha256,
+                Held("epoch", detail, header.from_, raw, verdict.frame_sha256, header),
+            )
         content = self._read(verdict.frame) if header.to == self.here else None
+        return self._for_rest(verdict, now, content)
+
+    def judge_own(self, raw: bytes, now: Instant) -> JudgedEntry:
+        """Authenticate a frame of ours that comes back, and encrypt it for rest.
+
+        It counts whatever became of the key since. Raises FormatError.
+        """
+        return self._for_rest(authenticate_own(raw, trust=self.trust, here=self.here), now)
+
+    def _for_rest(
+        self,
+        verdict: Accepted,
+        now: Instant,
+        content: Receipt | Closing | FormatError | None = None,
+    ) -> JudgedEntry:
+        bucket = self.bucket(verdict.frame.header.class_, now)
+        sealed = self._at_rest.seal(bucket, verdict.frame_sha256, verdict.frame.payload)
+        raw = verdict.frame.raw
         return JudgedEntry(raw, verdict.frame_sha256, verdict, bucket, sealed, content)
 
     def _judge_object(self, raw: bytes, neighbour: str, now: Instant) -> JudgedEntry:

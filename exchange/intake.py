@@ -1,20 +1,29 @@
 """From a link's message to its place in the streams: what of it is new, and what is broken."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 
 from exchange.batch import Batch
 from exchange.core.streams import Broken, Incoming, NotTaken, Taken, take_bundle
 from exchange.dialogue import Dialogue
-from exchange.gate import JudgedEntry, Opened, OpenedBundle, Unreadable, digest_in_chain
+from exchange.gate import (
+    JudgedEntry,
+    Opened,
+    OpenedBundle,
+    OpenedObject,
+    Unreadable,
+    digest_in_chain,
+)
 from exchange.judging import Judging
-from exchange.links import LinkMessage
+from exchange.links import Link, LinkMessage
 from exchange.state import NodeState
 from schemas.records import IntakeRow
+from schemas.statements import Card
+from schemas.witnessing import Cosigned, Returned
 
-EPOCH = 1
-"""The one epoch there is until journals are recovered into new ones."""
+OnEntry = Callable[[JudgedEntry, Link], None]
 
 
 class Plan(msgspec.Struct):
@@ -25,16 +34,21 @@ class Plan(msgspec.Struct):
     entries: list[tuple[int, JudgedEntry]] = []
     """Number in its stream, and the entry."""
     broken: Broken | None = None
+    unopened: bool = False
+    """Its epoch is not on the neighbour's card that we hold: nothing of it is taken yet."""
 
 
 class Intake:
     """Takes messages into a batch, in three strokes: plan, load, carry out."""
 
-    def __init__(self, state: NodeState, dialogue: Dialogue, judging: Judging) -> None:
-        """Hold what entries and objects go to."""
+    def __init__(
+        self, state: NodeState, dialogue: Dialogue, judging: Judging, hear: OnEntry
+    ) -> None:
+        """Hold what entries and objects go to; `hear` is told of each new entry as well."""
         self._state = state
         self._dialogue = dialogue
         self._judging = judging
+        self._hear = hear
 
     def plan(self, job: LinkMessage, batch: Batch) -> Plan:
         """Find what of a message is new, by its place in its stream."""
@@ -43,11 +57,12 @@ class Intake:
         if not isinstance(opened, OpenedBundle) or job.link.suspended:
             return plan
         header = opened.header
-        if header.epoch != EPOCH:
-            plan.broken = Broken(fork=False, detail=f"epoch {header.epoch} is not open")
-            return plan
         stream = f"{job.link.neighbour}/{header.lane}"
         known = batch.incoming.get(stream, Incoming())
+        plan.unopened = header.epoch > self._state.registry.epoch_of(job.link.neighbour)
+        if plan.unopened or header.epoch < known.epoch:
+            return plan
+        known = known.in_epoch(header.epoch)
         digests = [digest_in_chain(entry) for entry in opened.entries]
         chain = bytes.fromhex(header.chain)
         match take_bundle(known, header.first, header.last, chain, digests):
@@ -75,24 +90,42 @@ class Intake:
         opened = plan.opened
         for der in plan.message.learned:
             self._dialogue.learn_certificate(der, link.neighbour, batch)
-        if link.suspended and not plan.entries:
+        if link.suspended and not plan.entries and not self._shows_loss(opened):
             return  # what was planned as taken, before the suspension, is carried out
         if isinstance(opened, Unreadable):
             self._dialogue.take_unreadable(opened, link, batch)
-            return
+        elif isinstance(opened, OpenedBundle):
+            await self._carry_out_bundle(plan, opened, link, batch)
+        elif plan.message.own_fault:
+            self._dialogue.keep_evidence(link, opened.raw, "own-fault", batch)
+        else:
+            await self._dialogue.take_object(opened, link, batch)
+
+    async def _carry_out_bundle(
+        self, plan: Plan, opened: OpenedBundle, link: Link, batch: Batch
+    ) -> None:
+        if plan.unopened:
+            self._dialogue.ask_card(link, batch)
         if plan.broken is not None:
             raw = plan.message.delivery.body
             self._dialogue.keep_evidence(link, raw, plan.broken.detail, batch)
             if plan.broken.fork:
                 self._state.suspend(link, plan.broken.detail, batch)
             return
-        if isinstance(opened, OpenedBundle):
-            for number, entry in plan.entries:
-                if plan.message.own_fault:
-                    self._judging.hold_for_own_fault(entry, number, opened.header, link, batch)
-                else:
-                    await self._judging.take_entry(entry, number, opened.header, link, batch)
-        elif plan.message.own_fault:
-            self._dialogue.keep_evidence(link, opened.raw, "own-fault", batch)
-        else:
-            await self._dialogue.take_object(opened, link, batch)
+        for number, entry in plan.entries:
+            if plan.message.own_fault:
+                self._judging.hold_for_own_fault(entry, number, opened.header, link, batch)
+            else:
+                await self._judging.take_entry(entry, number, opened.header, link, batch)
+                batch.after_commit(partial(self._hear, entry, link))
+
+    def _shows_loss(self, opened: Opened) -> bool:
+        """Say whether a message may show what our record lacks: heard over a suspended link, too.
+
+        What counts is our own signature in it, or that on our card, and never the neighbour's word
+        (clause 18.4).
+        """
+        if not isinstance(opened, OpenedObject):
+            return False
+        is_ours = opened.header.to == self._state.rules.here
+        return isinstance(opened.header, Cosigned | Returned | Card) and is_ours

@@ -72,6 +72,8 @@ class IssuedLogs:
         self._on_fork = on_fork
         self._logs: dict[str, Log] = {}
         self._quota = HourlyQuota(ASKS_PER_HOUR)
+        self.on_regained: Callable[[Sequence[bytes], Batch], None] = _nobody_issues
+        """Told of entries of our own log that our record had lost."""
         self._batch: Batch | None = None
         self._working: dict[str, Log] = {}
 
@@ -149,7 +151,7 @@ class IssuedLogs:
         if checkpoint.size <= log.tree.size:
             await self._compare(header.authority, log, checkpoint, head, batch)
             return
-        if header.authority == self._own:
+        if header.authority == self._own and batch.epoch == 1:
             self._on_fork(header.authority, _note_of(log), head, batch)
             return
         have = log.tree.size + len(log.partial)
@@ -180,6 +182,8 @@ class IssuedLogs:
             self._on_fork(header.authority, _note_of(log), head, batch)
             return
         self._grow(header.authority, log, entries, batch)
+        if header.authority == self._own:
+            self.on_regained(entries, batch)
         log.via = link.neighbour
         self._take_head(header.authority, log, head, header.journal, batch)
         await self._on_entries(header.authority, entries, batch)
@@ -267,10 +271,16 @@ class IssuedLogs:
     # --- asking and answering -----------------------------------------------------------------
 
     def greet(self, link: Link, batch: Batch) -> None:
-        """Ask a neighbour that has just greeted us for what the logs beyond it have gained."""
+        """Ask a neighbour that has just greeted us for what the logs beyond it have gained.
+
+        Of our own log, too, once our record has lost its end: it may have had entries there.
+        """
         registry = self._state.registry
         for authority in sorted(self.authorities()):
-            if authority != registry.here and registry.next_hop(authority) == link.neighbour:
+            is_beyond = (
+                authority != registry.here and registry.next_hop(authority) == link.neighbour
+            )
+            if is_beyond or (authority == self._own and batch.epoch > 1):
                 log = self._logs.get(authority)
                 after = 0 if log is None else log.tree.size + len(log.partial)
                 self._ask(authority, after, link, batch)
@@ -335,6 +345,10 @@ def _cut_body(header: Issued, body: bytes) -> tuple[str, list[bytes]]:
         return pieces[0].decode(), pieces[1:]
     except UnicodeDecodeError as error:
         raise FormatError(Reason.FORMAT_INVALID, "log: the head is no text") from error
+
+
+def _nobody_issues(_entries: Sequence[bytes], _batch: Batch) -> None:
+    """Before an authority is on line here."""
 
 
 def _note_of(log: Log) -> str:

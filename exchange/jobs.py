@@ -5,9 +5,14 @@ import asyncio
 import msgspec
 
 from exchange.drops import Drop, Outcome
-from exchange.gate import OpenedBundle
+from exchange.gate import OpenedBundle, OpenedObject
 from exchange.links import LinkMessage
+from exchange.stamping import Evidenced
+from exchange.strangers import Stranger
 from schemas.records import OwnKey
+from schemas.witnessing import Checkpoint, Cosigned, Proven
+
+UNHURRIED = (Checkpoint, Cosigned, Proven)
 
 
 class Confirmed(msgspec.Struct, frozen=True):
@@ -49,11 +54,33 @@ class DeadLetter(msgspec.Struct, frozen=True):
     """Settled once the incident is committed."""
 
 
+class Knocked(msgspec.Struct, frozen=True):
+    """Somebody was not let in at our broker."""
+
+    stranger: Stranger
+    done: "asyncio.Future[list[Outcome]]"
+    """Settled once the incident is committed, where it opens one."""
+
+
 class Swept(msgspec.Struct, frozen=True):
     """The time has come to look at what is open, held or pending."""
 
 
-Job = LinkMessage | Confirmed | Dropped | Introduced | DeadLetter | Swept
+class Signed(msgspec.Struct, frozen=True):
+    """A checkpoint of our journal has been signed and stored."""
+
+
+Job = (
+    LinkMessage
+    | Confirmed
+    | Dropped
+    | Introduced
+    | DeadLetter
+    | Knocked
+    | Swept
+    | Signed
+    | Evidenced
+)
 
 
 async def frames_in(job: Job) -> int:
@@ -72,6 +99,14 @@ def lane_of(message: LinkMessage) -> str:
     """Return the lane of a bundle that is opened; empty for any other message."""
     opened = message.opened.result()
     return opened.header.lane if isinstance(opened, OpenedBundle) else ""
+
+
+def is_unhurried(job: Job) -> bool:
+    """Say whether a job that is ready may wait a moment: it is about journals, not packets."""
+    if not isinstance(job, LinkMessage):
+        return False
+    opened = job.opened.result()
+    return isinstance(opened, OpenedObject) and isinstance(opened.header, UNHURRIED)
 
 
 def is_ready(job: Job) -> bool:

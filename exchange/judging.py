@@ -16,13 +16,13 @@ from exchange.core.custody import Refusal as RefusedFrame
 from exchange.core.rules import Finding
 from exchange.core.steps import Hold, RefuseOnLink, Step
 from exchange.gate import JudgedEntry, sha256_of
+from exchange.judged import as_refused, header_of, names_answered
 from exchange.keeping import Origin
 from exchange.links import Link
 from exchange.ports import Name, Number
 from exchange.state import NodeState
 from schemas.answers import Closing, Receipt
 from schemas.errors import FormatError
-from schemas.header import Header
 from schemas.limits import MESSAGE_BYTES_MAX
 from schemas.moments import SECOND, Instant, parse_instant
 from schemas.objects import Ask, Bundle, CutObject, Lane, Refusal, Void
@@ -47,6 +47,7 @@ PAST_HOLD_LIMIT = {
     "crl": Reason.STANDING_UNKNOWN,
     "card": Reason.ROUTE_FORBIDDEN,
     "class": Reason.TYPE_NOT_ALLOWED,
+    "epoch": Reason.STANDING_UNKNOWN,
 }
 """What a frame is refused for when the missing piece has not come in time."""
 
@@ -71,7 +72,7 @@ class Judging:
                 names.add((header.from_, header.epoch, header.id))
                 if header.seq is not None:
                     numbers.add((header.from_, header.to, header.epoch, header.seq))
-                names.update(_names_answered(entry.content))
+                names.update(names_answered(entry.content))
             if isinstance(entry.verdict, Accepted | Refused):
                 digests.add(entry.sha256)
         names -= batch.trails.keys()
@@ -87,7 +88,7 @@ class Judging:
         self, entry: JudgedEntry, number: int, bundle: Bundle, link: Link, batch: Batch
     ) -> None:
         """Take one new entry of a stream: a frame, a refusal or a void."""
-        header = _header_of(entry)
+        header = header_of(entry)
         origin = Origin(entry, header, link.neighbour, bundle.lane, bundle.epoch, number)
         if isinstance(entry.verdict, CutObject):
             await self._take_entry_object(entry.verdict, origin, batch)
@@ -102,15 +103,15 @@ class Judging:
         self._state.effects.hold(Hold(OWN_FAULT, ""), origin, batch)
         self._state.effects.raise_incident("own_fault", link.neighbour, f"{number}", batch)
 
-    async def _judge(self, origin: Origin, batch: Batch) -> None:
-        """Decide about one frame and carry the decision out."""
+    async def _judge(self, origin: Origin, batch: Batch, *, final: bool = False) -> None:
+        """Decide about one frame and carry the decision out; `final`: it has waited enough."""
         verdict = origin.entry.verdict
         match verdict:
             case _ if (doubt := self._state.doubt(batch.now)) is not None:
                 fingerprint = origin.header.certificate if origin.header else ""
                 await self._state.effects.carry_out((Hold(doubt, fingerprint),), origin, batch)
             case Accepted():
-                await self._judge_accepted(verdict, origin, batch)
+                await self._judge_accepted(verdict, origin, batch, final=final)
             case Refused():
                 finding = Finding(verdict.reason, printable(verdict.detail))
                 seen = verdict.frame_sha256 in batch.refused
@@ -144,12 +145,14 @@ class Judging:
         self._held[neighbour] = (counted_at, size)
         return size
 
-    async def _judge_accepted(self, verdict: Accepted, origin: Origin, batch: Batch) -> None:
+    async def _judge_accepted(
+        self, verdict: Accepted, origin: Origin, batch: Batch, *, final: bool
+    ) -> None:
         header = verdict.frame.header
         content = origin.entry.content
         before = batch.refused.get(verdict.frame_sha256)
         about, answered = (
-            [batch.trails.get(name) for name in _names_answered(content)] + [None, None]
+            [batch.trails.get(name) for name in names_answered(content)] + [None, None]
         )[:2]
         known = Known(
             trail=batch.trails.get((header.from_, header.epoch, header.id)),
@@ -159,6 +162,7 @@ class Judging:
             about=about,
             answered=answered,
             refused_for=None if before is None else Finding(Reason(before.reason), before.detail),
+            may_come_back=not final and self._answers_lost(content, batch),
         )
         arrival = Arrival(
             header, verdict.head_sha256, verdict.frame_sha256, origin.neighbour, content
@@ -207,7 +211,7 @@ class Judging:
     def _ask(self, missing: str, certificate: str, neighbour: str, batch: Batch) -> None:
         """Ask the neighbour for what a held frame lacks: each piece once in a while."""
         link = self._state.links.get(neighbour)
-        if link is None or missing not in {"certificate", "crl", "card"}:
+        if link is None or missing not in {"certificate", "crl", "card", "epoch"}:
             return
         piece = missing if missing == "crl" else certificate
         asked = self._asked.get((neighbour, piece), 0)
@@ -219,7 +223,7 @@ class Judging:
         stamp = self._state.gate.stamp(neighbour, batch.now)
         if missing == "certificate":
             ask = Ask(**stamp, what="certificate", sha256=certificate)  # type: ignore[arg-type]
-        elif missing == "card":
+        elif missing in {"card", "epoch"}:
             ask = Ask(**stamp, what="card", address=certificate)  # type: ignore[arg-type]
         else:
             ask = Ask(**stamp, what="crls")  # type: ignore[arg-type]
@@ -258,11 +262,11 @@ class Judging:
         """Say whether a held frame is to be judged again now."""
         if row.missing == OWN_FAULT:
             return False
-        awaited = row.certificate if row.missing == "certificate" else row.missing
+        awaited = {"certificate": row.certificate, "epoch": "card"}.get(row.missing, row.missing)
         return (
             awaited in arrived
             or START in arrived
-            or row.missing in {"clock", "own-key"}
+            or row.missing in {"clock", "own-key", "journal"}
             or self._past_hold_limit(row, now)
         )
 
@@ -270,37 +274,54 @@ class Judging:
         self, entry: JudgedEntry, row: HeldRow, batch: Batch, *, past_limit: bool
     ) -> None:
         verdict = entry.verdict
-        header = _header_of(entry)
-        waits = isinstance(verdict, Held) or (
-            isinstance(verdict, Accepted)
-            and verdict.frame.header.to == self._state.rules.here
-            and verdict.frame.header.type not in self._state.rules.types
-        )
-        if waits and not past_limit:
-            self._wait_on(verdict, row, batch)
+        header = header_of(entry)
+        await self.load([entry], batch)
+        missing = self._missing_for(entry, batch)
+        if missing is not None and not past_limit:
+            self._wait_on(*missing, row, batch)
             return
         if isinstance(verdict, Held):
             reason = PAST_HOLD_LIMIT[verdict.missing]
-            entry = _refused(entry, reason, verdict.detail, header, proven=False)
-        elif waits:
+            entry = as_refused(entry, reason, verdict.detail, header, proven=False)
+        elif missing is not None and missing[0] == "type":
             detail = "type is on no code list of ours"
-            entry = _refused(entry, Reason.TYPE_NOT_ALLOWED, detail, header, proven=True)
+            entry = as_refused(entry, Reason.TYPE_NOT_ALLOWED, detail, header, proven=True)
         batch.changes.judged.append(row.frame)
         lane: Lane = "fast" if row.lane == "fast" else "bulk"
         origin = Origin(entry, header, row.neighbour, lane, row.epoch, row.number)
-        await self.load([entry], batch)
-        await self._judge(origin, batch)
+        await self._judge(origin, batch, final=past_limit)
 
-    def _wait_on(self, verdict: Verdict, row: HeldRow, batch: Batch) -> None:
+    def _missing_for(self, entry: JudgedEntry, batch: Batch) -> tuple[str, str] | None:
+        """Return what a held frame waits for by now, and for whose certificate; None: nothing."""
+        match entry.verdict:
+            case Held(missing=missing, certificate=certificate):
+                return missing, certificate
+            case Accepted(frame=frame) if frame.header.to == self._state.rules.here:
+                if frame.header.type not in self._state.rules.types:
+                    return "type", frame.header.certificate
+                if self._answers_lost(entry.content, batch):
+                    return "packet", frame.header.certificate
+            case _:
+                pass
+        return None
+
+    def _answers_lost(self, content: Receipt | Closing | FormatError | None, batch: Batch) -> bool:
+        """Say whether an answer is about a packet or receipt of ours that our record has lost.
+
+        That is what it does not know of an epoch that has ended (clause 18.5).
+        """
+        here = self._state.rules.here
+        return any(
+            name not in batch.trails and name[0] == here and name[1] < batch.epoch
+            for name in names_answered(content)
+        )
+
+    def _wait_on(self, missing: str, certificate: str, row: HeldRow, batch: Batch) -> None:
         """Remember what a held frame waits for by now, and ask for it."""
-        if not isinstance(verdict, Held):
-            return
-        if verdict.missing != row.missing:
-            later = msgspec.structs.replace(
-                row, missing=verdict.missing, certificate=verdict.certificate
-            )
+        if missing != row.missing:
+            later = msgspec.structs.replace(row, missing=missing, certificate=certificate)
             batch.changes.held.append(later)
-        self._ask(verdict.missing, verdict.certificate, row.neighbour, batch)
+        self._ask(missing, certificate, row.neighbour, batch)
 
     def _past_hold_limit(self, row: HeldRow, now: Instant) -> bool:
         """Say whether a frame waited too long; the clock runs only while its link is up."""
@@ -308,36 +329,3 @@ class Judging:
         if link is None or link.up_since is None:
             return False
         return now - max(row.since, link.up_since) > self._state.rules.limits.hold_limit_us
-
-
-def _names_answered(content: Receipt | Closing | FormatError | None) -> list[Name]:
-    """Return the packet that an answer is about, then the receipt that a closing answers."""
-    match content:
-        case Receipt(packet=about):
-            return [(about.from_, about.epoch, about.id)]
-        case Closing(packet=about, receipt=receipt):
-            return [
-                (about.from_, about.epoch, about.id),
-                (receipt.from_, receipt.epoch, receipt.id),
-            ]
-        case _:
-            return []
-
-
-def _header_of(entry: JudgedEntry) -> Header | None:
-    match entry.verdict:
-        case Accepted() as accepted:
-            return accepted.frame.header
-        case Refused() as refused:
-            return refused.header
-        case Held() as held:
-            return held.header
-        case _:
-            return None
-
-
-def _refused(
-    entry: JudgedEntry, reason: Reason, detail: str, header: Header | None, *, proven: bool
-) -> JudgedEntry:
-    verdict = Refused(reason, detail, entry.raw, entry.sha256, header, proven)
-    return JudgedEntry(entry.raw, entry.sha256, verdict)

@@ -61,6 +61,9 @@ class Sequencer(Protocol):
     def tail(self, stream: str) -> tuple[int, bytes]:
         """Return the last number and chain placed in an outgoing stream."""
 
+    def may_send(self) -> bool:
+        """Say whether what is placed may go out: not once the record has lost its end."""
+
 
 class Link:
     """The link to one neighbour, over as many sessions as it takes."""
@@ -305,7 +308,7 @@ class Link:
 
     def _position(self, lane: Lane) -> StreamPosition:
         assert self._sequencer is not None
-        return self._sequencer.taken(stream_to(self.neighbour, lane)).position(lane, 1)
+        return self._sequencer.taken(stream_to(self.neighbour, lane)).position(lane)
 
     # --- bundles ------------------------------------------------------------------------------
 
@@ -313,7 +316,8 @@ class Link:
         self, lane: Lane, session: Session, tasks: asyncio.TaskGroup, room: asyncio.Semaphore
     ) -> bool:
         """Send one bundle of a lane; False where nothing may go now."""
-        if not self.synchronised or self.suspended:
+        assert self._sequencer is not None
+        if not self.synchronised or self.suspended or not self._sequencer.may_send():
             return False
         bundle = await self._lanes.bundle_of(lane)
         if bundle is None:

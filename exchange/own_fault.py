@@ -22,6 +22,7 @@ def split_message(message: LinkMessage, taken: Incoming) -> list[LinkMessage]:
     if not isinstance(opened, OpenedBundle) or len(opened.entries) < 2:
         return [message]
     parts: list[LinkMessage] = []
+    taken = taken.in_epoch(opened.header.epoch)
     chain = taken.chain
     numbered = enumerate(opened.entries, opened.header.first)
     for number, entry in numbered:

@@ -11,12 +11,17 @@ from exchange.inviting import Inviting
 from exchange.issuing import Issuing
 from exchange.judging import Judging
 from exchange.ports import Observer
+from exchange.recovery import Recovery
 from exchange.renewal import KeyShelf, Renewal
 from exchange.requests import Requests
 from exchange.revoking import Revoking
+from exchange.stamping import Stamps
 from exchange.standing import Children
 from exchange.state import NodeState
+from exchange.strangers import Strangers
 from exchange.sweep import Sweep
+from exchange.tracking import Tracker
+from exchange.witnessing import Witnessing
 
 
 class Parts:
@@ -24,16 +29,28 @@ class Parts:
 
     def __init__(self, state: NodeState, keys: KeyShelf | None, observer: Observer) -> None:
         """Put them together; without `keys` none is renewed."""
+        self._state = state
         self.directory = Directory(state)
         self.requests = Requests(state)
         self.issuing = Issuing(state, self.requests)
+        self.witnessing = Witnessing(state, self.issuing.alarms)
         self.renewal: Renewal | None = None
+        self.judging = Judging(state)
+        self.recovery = Recovery(state, self.directory, self.judging)
+        self.witnessing.showing.on_ahead = self.recovery.losses.notice_note
         inviting = Inviting(state, self.requests, self.directory)
+        self.stamps = Stamps(state)
+        tracker = Tracker(state)
         handlers = {
+            **self.stamps.handlers(),
             **Children(state, self.directory).handlers(),
             "revoke": Revoking(state, self.requests).revoke,
             "invite": inviting.invite,
             "uninvite": inviting.uninvite,
+            "recover": self.recovery.losses.recover,
+            "approve": self.recovery.recoveries.approve,
+            "note": self.recovery.recoveries.note,
+            "track": tracker.track,
         }
         if keys is not None:
             self.renewal = Renewal(state, self.requests, keys, observer)
@@ -46,9 +63,12 @@ class Parts:
             requests=self.requests,
             issuing=self.issuing,
             enrolment=Enrolment(state, self.requests),
+            witnessing=self.witnessing,
+            recovery=self.recovery,
+            tracker=tracker,
         )
-        self.judging = Judging(state)
-        self.intake = Intake(state, self.dialogue, self.judging)
+        hear = self.witnessing.sampling.hear
+        self.intake = Intake(state, self.dialogue, self.judging, hear)
         self.desk = DropDesk(
             effects=state.effects,
             archive=state.archive,
@@ -56,7 +76,13 @@ class Parts:
             gate=state.gate,
             cards=self.directory,
         )
-        self._sweep = Sweep(effects=state.effects, archive=state.archive, rules=state.rules)
+        self.strangers = Strangers(state.rules.here)
+        self._sweep = Sweep(
+            effects=state.effects,
+            archive=state.archive,
+            rules=state.rules,
+            on_overdue=tracker.ask_about,
+        )
 
     async def open(self) -> None:
         """Take over what the record holds; its certificates and lists are at hand."""
@@ -65,6 +91,8 @@ class Parts:
         if self.renewal is not None:
             self.renewal.open()
         await self.issuing.open()
+        await self.witnessing.open()
+        await self.recovery.open()
 
     async def sweep(self, batch: Batch) -> None:
         """Look at what is open, and what commands have handed over."""
@@ -73,6 +101,10 @@ class Parts:
             await self.renewal.sweep(batch)
         await self.requests.sweep(batch)
         await self.issuing.sweep(batch)
+        await self.witnessing.sweep(batch)
         await self.directory.sweep(batch)
         await self.desk.find_cards(batch)
-        await self._sweep.run(batch)
+        self.strangers.sweep(batch)
+        if self._state.loss is None:
+            await self._sweep.run(batch)
+        await self.recovery.sweep(batch)

@@ -1,6 +1,6 @@
 """What the service needs from outside, worded in its own terms. Each docstring says who retries."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from schemas.moments import Instant
@@ -11,26 +11,38 @@ from schemas.records import (
     Certified,
     Changes,
     Committed,
+    CosignatureRow,
     CrlRow,
     DropOutcome,
+    EntryRow,
     GrantRow,
     HeldRow,
+    InstructionOutcome,
     InstructionRow,
     InvitationRow,
     InvitationUse,
     IssuedHead,
     IssuedRow,
+    LeafMark,
     LinkMark,
     OpenRow,
     OwnKey,
     PacketRow,
     PendingDrop,
+    PolicyRow,
     Position,
     QuarantineRow,
+    RecoveryRow,
+    RenewalRow,
+    RenewedTile,
     RequestRow,
+    ReturnedRow,
     Revoked,
     StoredEntry,
+    TimestampRow,
+    TrackedRow,
     Trail,
+    WitnessedRow,
 )
 
 Name = tuple[str, int, str]
@@ -147,6 +159,9 @@ class Archive(Protocol):
     async def instruct(self, instruction: InstructionRow) -> None:
         """Keep an instruction for the next sweep; the same one again is harmless."""
 
+    async def instruction_outcome(self, id_: str) -> InstructionOutcome | None:
+        """Return what became of an instruction; None while it waits."""
+
     async def last_instruction(self, what: str) -> InstructionRow | None:
         """Return the newest instruction of a kind; None where there was none."""
 
@@ -206,6 +221,95 @@ class Archive(Protocol):
 
     async def last_checkpoint(self) -> tuple[int, Instant, str] | None:
         """Return size, time and note of the newest checkpoint."""
+
+    async def checkpoint_from(self, size: int) -> tuple[int, Instant, str] | None:
+        """Return size, time and note of our first checkpoint of at least `size` leaves."""
+
+    async def root_at(self, size: int) -> bytes:
+        """Return the journal's root when it had `size` leaves."""
+
+    async def inclusion_proof(self, index: int, size: int) -> list[bytes]:
+        """Return the proof that leaf `index` is among the first `size`."""
+
+    async def consistency_proof(self, old_size: int, size: int) -> list[bytes]:
+        """Return the proof that the journal of `size` leaves extends the one of `old_size`."""
+
+    async def leaves_at(self, indexes: Sequence[int]) -> dict[int, bytes]:
+        """Return the records of leaves by index; what is not there is left out."""
+
+    async def witnessed_newest(self) -> list[WitnessedRow]:
+        """Return the newest checkpoint shown to us of each journal."""
+
+    async def witnessed_at(self, origin: str, size: int) -> WitnessedRow | None:
+        """Return the checkpoint of just this size that was shown of a journal, or None."""
+
+    async def witnessed_of(self, address: str) -> list[WitnessedRow]:
+        """Return every checkpoint shown to us of a node's journals, oldest first."""
+
+    async def cosignatures(self, epoch: int, size: int) -> list[CosignatureRow]:
+        """Return the cosignatures of a checkpoint of ours."""
+
+    async def last_cosigned(self, epoch: int) -> list[CosignatureRow]:
+        """Return the newest cosignature of each witness in an epoch of ours."""
+
+    async def newest_cosigned(self, epoch: int) -> int:
+        """Return the size of our newest checkpoint that is cosigned; 0 where none is."""
+
+    async def incident_since(self, kind: str, neighbour: str, since: Instant) -> bool:
+        """Say whether an incident of a kind about a neighbour was opened at `since` or later."""
+
+    async def instructions_of(self, what: str) -> list[InstructionRow]:
+        """Return every instruction of a kind, oldest first."""
+
+    async def last_renewals(self, limit: int) -> list[RenewalRow]:
+        """Return the second log's newest stamped heads, newest first."""
+
+    def grow_second_log(self, size: int) -> AsyncIterator[list[RenewedTile]]:
+        """Yield the second log's tiles that are not kept yet; each lot is committed in turn."""
+
+    async def renewed_root(self, size: int) -> bytes:
+        """Return the second log's root at a size up to which its tiles are kept."""
+
+    async def newest_timestamps(self) -> dict[str, TimestampRow]:
+        """Return the newest time-stamp of each authority, by its name."""
+
+    async def policies(self) -> list[PolicyRow]:
+        """Return every version of every policy, oldest first."""
+
+    async def recoveries(self) -> list[RecoveryRow]:
+        """Return who has asked for a new epoch, oldest first; ourselves, too."""
+
+    async def returned(self) -> list[ReturnedRow]:
+        """Return from which streams of ours everything has come back, in which epoch."""
+
+    async def has_packets(self) -> bool:
+        """Say whether any packet was ever kept here."""
+
+    async def last_number(self, stream: str, epoch: int) -> int:
+        """Return the last number placed in an outgoing stream in an epoch; 0 where none was."""
+
+    async def entries_waiting(self, stream: str, epoch: int, after: int) -> list[EntryRow]:
+        """Return what an outgoing stream has beyond `after`, without the bytes of its frames."""
+
+    async def taken_of(self, stream: str, epoch: int, after: int) -> tuple[int, Instant | None]:
+        """Return how far an incoming stream was taken in an epoch, and since when beyond `after`.
+
+        The time is that of the first intake that went beyond; None where none did.
+        """
+
+    async def sealed_by(  # noqa: PLR0917 - what narrows the read
+        self, sender: str, epoch: int, lane: str, since: Instant, behind: int, limit: int
+    ) -> list[PacketRow]:
+        """Return the packets that a neighbour has sealed and sent us itself in an epoch and lane.
+
+        Those that were kept at `since` or later, behind a frame number, in their order.
+        """
+
+    async def leaves_about(self, sender: str, packet: str) -> list[LeafMark]:
+        """Return our leaves about a sender's frames of one id, oldest first."""
+
+    async def tracked(self, packets: Sequence[str]) -> list[TrackedRow]:
+        """Return what nodes have told us of packets, by their ids, oldest first."""
 
 
 class Observer(Protocol):

@@ -79,6 +79,9 @@ class KeyShelf(Protocol):
     def journal_signer(self) -> JournalSigner:
         """Return the journal key in use."""
 
+    def witness_signer(self) -> JournalSigner:
+        """Return the witness key in use, where there is one."""
+
     def encryption(self) -> EncryptionKeyring:
         """Return the encryption keys, old ones too."""
 
@@ -244,6 +247,8 @@ class Renewal:
             signer = self._keys.journal_signer()
             gate.use_journal_key(signer)
             self.on_journal_key(signer)
+        elif purpose is Purpose.WITNESS:
+            gate.use_witness_key(self._keys.witness_signer())
 
     def _tell_ended(self, batch: Batch) -> None:
         if not self._told_ended:

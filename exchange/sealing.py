@@ -19,6 +19,7 @@ from schemas.moments import Instant, format_instant
 from schemas.reasons import Reason
 from signing.at_rest import AtRest
 from signing.chain import TrustStore
+from signing.cosigner import Cosigner
 from signing.encryption import EncryptionKeyring
 from signing.keys import JournalSigner, Signer
 from signing.payload import (
@@ -60,6 +61,7 @@ class Sealing(SigningDesk):
         encryption: EncryptionKeyring,
         at_rest: AtRest,
         issuer: IssuerGate | None,
+        cosigner: Cosigner | None,
     ) -> None:
         """Hold the keys."""
         super().__init__(
@@ -70,6 +72,7 @@ class Sealing(SigningDesk):
             journal=journal,
             encryption=encryption,
             issuer=issuer,
+            cosigner=cosigner,
         )
         self._at_rest = at_rest
 

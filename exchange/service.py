@@ -14,6 +14,7 @@ from typing import assert_never
 import msgspec
 
 from exchange.batch import Batch, Tails
+from exchange.checkpoints import grown
 from exchange.core.rules import Rules
 from exchange.core.streams import Incoming
 from exchange.drops import Drop, Outcome
@@ -25,20 +26,27 @@ from exchange.jobs import (
     Dropped,
     Introduced,
     Job,
+    Knocked,
+    Signed,
     Swept,
     frames_in,
     is_ready,
+    is_unhurried,
     lane_of,
 )
 from exchange.judging import START
 from exchange.links import Link, LinkMessage
 from exchange.local import LocalBox
+from exchange.losses import EpochBegun
 from exchange.own_fault import blamed, split_message
 from exchange.parts import Parts
 from exchange.passing_on import pass_on, settle
 from exchange.ports import Archive, Clock, Observer
 from exchange.renewal import KeyShelf
+from exchange.signed_size import SignedSize
+from exchange.stamping import Evidenced, Stamping
 from exchange.state import NodeState
+from exchange.strangers import Stranger
 from schemas.errors import BbajError
 from schemas.moments import HOUR, MINUTE, Instant
 from schemas.records import Committed, NoteRow
@@ -77,6 +85,7 @@ class Service:
         self.renewal = self.parts.renewal
         self._queue: asyncio.Queue[Job] = asyncio.Queue(QUEUE_MESSAGES_MAX)
         self._next: Job | None = None
+        self._waiting_jobs: list[Job] = []
         self._idle = asyncio.Event()
         self._compared_at = clock()
 
@@ -87,6 +96,7 @@ class Service:
         state = self.state
         position = await state.archive.open(wait=wait)
         state.tails = Tails(position)
+        state.gate.epoch = position.epoch
         state.arrived.add(START)
         state.effects.cursors.update(position.cursors)
         known = await state.archive.certificates()
@@ -132,7 +142,7 @@ class Service:
     @property
     def has_work(self) -> bool:
         """Say whether jobs wait."""
-        return not self._queue.empty() or self._next is not None
+        return not self._queue.empty() or self._next is not None or bool(self._waiting_jobs)
 
     # --- what links, local systems and the daemon ask -----------------------------------------
 
@@ -164,6 +174,18 @@ class Service:
         await self.submit(DeadLetter(body, detail, done))
         await done
 
+    async def keep_stranger(self, stranger: Stranger) -> None:
+        """Note that somebody was not let in at our broker; it is committed on return."""
+        done: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        await self.submit(Knocked(stranger, done))
+        await done
+
+    async def keep_evidence(self, what: Stamping) -> None:
+        """Keep what a time-stamp authority has brought; it is committed on return."""
+        done: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        await self.submit(Evidenced(what, done))
+        await done
+
     def taken(self, stream: str) -> Incoming:
         """Return how far an incoming stream is committed."""
         return self.state.require_tails().incoming.get(stream, Incoming())
@@ -171,6 +193,15 @@ class Service:
     def tail(self, stream: str) -> tuple[int, bytes]:
         """Return the last number and chain committed in an outgoing stream."""
         return self.state.tail(stream)
+
+    def may_send(self) -> bool:
+        """Say whether what is placed may go out: not once the record has lost its end."""
+        return self.state.loss is None
+
+    def lack(self, signed: SignedSize) -> None:
+        """Take it that the journal is smaller than was signed: its end is lost."""
+        why = f"{signed.size} leaves of epoch {signed.epoch} were signed, {self.leaves} are here"
+        self.parts.recovery.losses.notice(why, signed.epoch)
 
     def waiting(self) -> dict[str, int]:
         """Return the entries beyond the cursor, by outgoing stream."""
@@ -187,8 +218,8 @@ class Service:
 
     async def _gather(self) -> list[Job]:
         """Return one group: the next job and those that are ready behind it."""
-        first, self._next = self._next or await self._queue.get(), None
-        jobs, frames = [first], await frames_in(first)
+        jobs = await self._first_jobs()
+        frames = sum([await frames_in(job) for job in jobs])
         while not self._queue.empty() and frames < GROUP_FRAMES_MAX:
             job = self._queue.get_nowait()
             if not is_ready(job):
@@ -196,6 +227,26 @@ class Service:
                 break
             frames += await frames_in(job)
             jobs.append(job)
+        return jobs
+
+    async def _first_jobs(self) -> list[Job]:
+        """Return the next job; one in no hurry waits a moment for others to share its commit.
+
+        The first job that is in a hurry ends the wait: nothing is delayed by it.
+        """
+        first, self._next = self._next or await self._queue.get(), None
+        jobs = self._waiting_jobs = [first]
+        wait_s = self.state.rules.limits.checkpoint_wait_us / 1e6
+        deadline = asyncio.get_running_loop().time() + wait_s
+        await frames_in(first)
+        while is_unhurried(jobs[-1]):
+            try:
+                async with asyncio.timeout_at(deadline):
+                    jobs.append(await self._queue.get())
+            except TimeoutError:
+                break
+            await frames_in(jobs[-1])
+        self._waiting_jobs = []
         return jobs
 
     async def _process(self, jobs: Sequence[Job]) -> None:
@@ -268,15 +319,18 @@ class Service:
         for neighbour in self.state.effects.flooded() & self.state.links.keys():
             self.state.suspend(self.state.links[neighbour], "quota of refused frames", batch)
         if not batch.is_empty():
-            self.journal = await self.state.archive.commit(batch.changes)
+            committed = await self.state.archive.commit(batch.changes)
+            self.journal = grown(self.journal, committed, batch.changes)
         batch.adopt()
         self._follow_up(batch)
         await settle(plans, self._observer)
         pass_on(plans, batch, self.state.links, self.boxes)
         for job, outcomes in reports:
-            if isinstance(job, Dropped | DeadLetter) and not job.done.done():
+            if isinstance(job, Dropped | DeadLetter | Knocked | Evidenced) and not job.done.done():
                 job.done.set_result(outcomes)
         self._observer.committed(batch.changes, self.clock() - began)
+        if batch.changes.epochs:
+            raise EpochBegun(f"epoch {batch.changes.epochs[-1].epoch} begins: all is read anew")
 
     async def _do(self, job: Job, batch: Batch) -> list[Outcome]:
         """Do what does not come over a link; return outcomes of drops."""
@@ -292,6 +346,12 @@ class Service:
                 await self.parts.issuing.introduce(job.own_keys, job.first, batch)
             case DeadLetter():
                 self.parts.dialogue.keep_dead_letter(job.body, job.detail, batch)
+            case Knocked():
+                self.parts.strangers.take(job.stranger, batch)
+            case Evidenced():
+                self.parts.stamps.take(job.what, batch)
+            case Signed():
+                await self.parts.witnessing.signed(batch)
             case Swept():
                 await self._sweep_all(batch)
             case LinkMessage():

@@ -82,3 +82,5 @@ Handler = Callable[[Session], Awaitable[None]]
 LocalHandler = Callable[[LocalSession], Awaitable[None]]
 DeadHandler = Callable[[bytes, dict[str, HeaderValue]], Awaitable[None]]
 """Takes what the broker gave up on; on return it is settled."""
+LogHandler = Callable[[bytes], Awaitable[None]]
+"""Takes one entry of the broker's own log; on return it is settled."""

@@ -22,9 +22,12 @@ from schemas.objects import (
 from schemas.statements import Card, Keys
 from signing.certificates import life_of_der
 from signing.chain import TrustStore
+from signing.cosigner import Cosigner
 from signing.encryption import EncryptionKeyring
 from signing.keys import JournalSigner, Signer
+from signing.notes import origin
 from signing.seal import sign_object
+from signing.second_log import SecondHead, sign_second_head
 
 ENCRYPTION_KEYS_STATED = 4
 """So many keys stand in a card: the newest, which counts, and some of before."""
@@ -43,12 +46,15 @@ class SigningDesk:
         journal: JournalSigner,
         encryption: EncryptionKeyring,
         issuer: IssuerGate | None,
+        cosigner: Cosigner | None,
     ) -> None:
         """Hold the keys; `trust` has the certificates that are handed out."""
         self.here = here
         self.epoch = epoch
         self.trust = trust
         self.issuer = issuer
+        self.cosigner = cosigner
+        """Where we are a witness; None without a witness key."""
         self._signer = signer
         self._life = life_of_der(signer.certificate)
         self._journal = journal
@@ -75,6 +81,11 @@ class SigningDesk:
         if self.issuer is not None:
             self.issuer.journal = journal
 
+    def use_witness_key(self, witness: JournalSigner) -> None:
+        """Cosign with another key from now on."""
+        known = self.cosigner
+        self.cosigner = Cosigner(self.here, witness) if known is None else known.with_key(witness)
+
     def key_facts(self) -> KeyFacts:
         """Return what we say of our own keys: both certificates, and what to encrypt to."""
         return KeyFacts(
@@ -93,6 +104,12 @@ class SigningDesk:
             "number": self._object_number,
             "certificate": self.fingerprint,
         }
+
+    def sign_second_head(self, size: int, root: bytes) -> str:
+        """Return the signed note of our journal's second log (clause 19.4)."""
+        return sign_second_head(
+            SecondHead(origin(self.here, self.epoch), size, root), self._journal
+        )
 
     def sign(self, header: AnyObject, body: bytes = b"") -> bytes:
         """Return a link object's exact bytes."""

@@ -21,7 +21,7 @@ from schemas.header import TypeName
 from schemas.identifiers import Bin
 from schemas.leaves import LeafKind
 from schemas.moments import MINUTE
-from schemas.records import InstructionRow
+from schemas.records import InstructionRow, PolicyRow
 
 ADOPT_WAIT_US = 5 * MINUTE
 """So long a node waits for the card of a child that it is told to adopt."""
@@ -74,6 +74,8 @@ class PolicySeen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, msgspec.Meta(max_length=100)]
     sha256: str
     sha512: str
+    content: bytes = b""
+    """The policy itself, where it is kept: none that names people."""
 
 
 class Vouched(msgspec.Struct, frozen=True):
@@ -251,8 +253,12 @@ async def note_command(row: InstructionRow, _batch: Batch) -> Done | Declined:
 
 
 async def note_policy(row: InstructionRow, batch: Batch) -> Done:
-    """Journal the policy on rights that counts from now on."""
+    """Journal a policy that counts from now on, and keep it where it came."""
     content = msgspec.json.decode(row.content, type=PolicySeen)
+    if content.content:
+        digest = bytes.fromhex(content.sha256)
+        kept = PolicyRow(digest, content.name, content.content, batch.now)
+        batch.changes.policies.append(kept)
     batch.append_leaf(
         LeafKind.POLICY,
         None,

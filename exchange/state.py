@@ -19,6 +19,17 @@ CONFIGURATION = "configuration"
 """Where certificates, CRLs and cards come from that no neighbour brought."""
 
 
+class Loss(msgspec.Struct):
+    """The journal has lost its end: what is known of it until a new epoch begins."""
+
+    of_epoch: int
+    """The newest epoch that is known to have been ours."""
+    left: int
+    """So many leaves were left when it was found."""
+    why: str
+    """What shows it, in printable ASCII."""
+
+
 class NodeState(msgspec.Struct):
     """The running node: its parts, its links, and what is in doubt."""
 
@@ -33,10 +44,14 @@ class NodeState(msgspec.Struct):
     clock_agrees: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Our clock agrees with the parent's; while not, nothing is sealed or judged (clause 7.4)."""
     arrived: set[str] = set()
-    """What came that held frames may wait for: fingerprints, `crl`, `clock`, `start`."""
+    """What came that held frames may wait for: fingerprints, `crl`, `card`, `packet` and others."""
     greeted: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """A neighbour has greeted us since the start: from now on we may seal (clause 7.4)."""
 
+    loss: Loss | None = None
+    """While there is one, nothing is sealed, judged, signed or sent (clause 18.4)."""
+    outrun: bool = False
+    """Our parent has taken of an epoch of ours that we do not run: our card will tell."""
     wake: Callable[[], None] = lambda: None
     """Asks for a sweep soon; the daemon's, where one runs."""
     on_replaced: Callable[[str], None] = lambda _: None
@@ -48,6 +63,8 @@ class NodeState(msgspec.Struct):
 
     def doubt(self, now: Instant) -> str | None:
         """Return why nothing may be sealed or judged now, as held frames wait for it, or None."""
+        if self.loss is not None or self.outrun:
+            return "journal"
         if not self.clock_agrees.is_set():
             return "clock"
         return "own-key" if self.gate.has_ended(now) else None
@@ -77,3 +94,8 @@ class NodeState(msgspec.Struct):
         link.suspended = True
         batch.changes.link_marks.append(LinkMark(link.neighbour, batch.now, "suspended", why))
         self.effects.raise_incident("link_suspended", link.neighbour, why, batch)
+
+    def lift(self, link: Link, why: str, batch: Batch) -> None:
+        """Use a link again, and greet anew over it."""
+        link.obey("lifted")
+        batch.changes.link_marks.append(LinkMark(link.neighbour, batch.now, "lifted", why))

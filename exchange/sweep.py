@@ -4,6 +4,8 @@ The net under the nets: should a node on the way lose its disk after it took cus
 frame goes out again, end to end, at a pace that backs off with age.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from exchange.batch import Batch
@@ -18,15 +20,21 @@ from schemas.records import OpenRow, PacketRow, Trail
 ROWS_MAX = 500
 """So many open rows are looked at in one sweep; the rest have their turn in the next."""
 
+OnOverdue = Callable[[PacketRow, Batch], None]
+"""Told a packet of ours that is overdue, and again each time that it is sent again."""
+
 
 class Sweep:
     """One pass over what is open."""
 
-    def __init__(self, *, effects: Effects, archive: Archive, rules: Rules) -> None:
-        """Hold the parts."""
+    def __init__(
+        self, *, effects: Effects, archive: Archive, rules: Rules, on_overdue: OnOverdue
+    ) -> None:
+        """Hold the parts; `on_overdue` asks what became of a packet."""
         self._effects = effects
         self._archive = archive
         self._rules = rules
+        self._on_overdue = on_overdue
 
     async def run(self, batch: Batch) -> None:
         """Act on every open row whose time has come."""
@@ -52,7 +60,11 @@ class Sweep:
         if row.awaited == "closing" and row.attempts >= self._rules.limits.receipt_repeats_max:
             batch.changes.closed.append(row.about)
             return
-        if row.deadline is not None and row.deadline <= batch.now:
+        was_overdue = row.awaited == "receipt" and row.deadline is None
+        is_new = row.deadline is not None and row.deadline <= batch.now
+        if is_new or (was_overdue and row.next_at <= batch.now):
+            self._on_overdue(packet, batch)
+        if is_new:
             batch.mark_packet(packet, LeafKind.OVERDUE)
             await self._effects.report_status(ReportStatus(packet, "overdue"), batch)
             row = msgspec.structs.replace(row, deadline=None)

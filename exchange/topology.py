@@ -19,9 +19,14 @@ import msgspec
 from schemas.addresses import LABEL_PATTERN, dns_name, is_address, label_of, parent_of
 
 NOTHING = "^$"
+STRANGERS = "strangers"
+"""The queue of the broker's own log lines; the daemon binds it, where the broker has its log."""
+LOG_EXCHANGE = "amq.rabbitmq.log"
 LINK_QUEUE_BYTES_MAX = 64_000_000
 """With windows, a link's queues stay near empty; this is a fuse."""
 LOCAL_QUEUE_BYTES_MAX = 1024**3
+STRANGERS_MESSAGES_MAX = 1000
+"""So many log lines wait for the daemon; the oldest go first."""
 OUTBOUND_MESSAGES_MAX = 10_000
 DELIVERY_LIMIT = 1000
 """A bad line's days, not a poison's end: 4.x drops after 20 where nobody says otherwise."""
@@ -99,6 +104,7 @@ def plan(
         "exchanges": list(_exchanges(names)),
         "queues": [
             *_dead_queues(names),
+            _queue(names.vhost, STRANGERS),
             *_child_queues(names, children),
             *_system_queues(names, systems),
         ],
@@ -175,7 +181,10 @@ def _topic_right(user: str, vhost: str, exchange: str, key: str) -> Definitions:
 
 def _daemon_permissions(names: Names) -> Iterator[Definitions]:
     daemon = names.daemon_user
-    yield _right(daemon, names.vhost, "^down$", r"^(up\..*|dead)$")
+    log = literal(LOG_EXCHANGE)
+    # Binding a queue asks for writing it, and for reading what it is bound to.
+    write, read = f"^(down|{STRANGERS})$", rf"^(up\..*|dead|{STRANGERS}|{log})$"
+    yield _right(daemon, names.vhost, write, read)
     yield _right(daemon, names.local_vhost, "^(inbox|status)$", r"^(outbound\..*|dead)$")
 
 
@@ -227,6 +236,14 @@ def _policies(names: Names) -> Iterator[Definitions]:
         }
 
     yield row(names.vhost, "links", r"^(up|down)\..*", max_length_bytes=LINK_QUEUE_BYTES_MAX)
+    yield {
+        "vhost": names.vhost,
+        "name": STRANGERS,
+        "pattern": _exactly(STRANGERS),
+        "apply-to": "queues",
+        "priority": 0,
+        "definition": {"max-length": STRANGERS_MESSAGES_MAX, "overflow": "drop-head"},
+    }
     yield row(
         names.local_vhost,
         "drops",

@@ -6,7 +6,7 @@ object and a guard for each message.
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
@@ -156,6 +156,19 @@ async def publisher(
     channel = on.channel(publisher_confirms=True, on_return_raises=True)
     async with _opened(channel, "open the publishing channel", ending) as below:
         yield Publisher(below, user_id)
+
+
+async def bind(
+    on: aio_pika.abc.AbstractConnection, queue: str, bindings: Sequence[tuple[str, str]]
+) -> None:
+    """Bind a queue to AMQP exchanges, each by a routing key; harmless where it is."""
+    if not bindings:
+        return
+    channel = on.channel(publisher_confirms=False)
+    async with _opened(channel, f"bind {queue}", Ending()) as below:
+        for exchange, routing_key in bindings:
+            with translated(f"bind {queue} to {exchange}", LinkLost):
+                await below.queue_bind(queue, exchange, routing_key, timeout=OPEN_TIMEOUT_S)
 
 
 @asynccontextmanager

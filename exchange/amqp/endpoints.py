@@ -13,9 +13,9 @@ from exchange.amqp.carriers import LinkCarrier, SystemCarrier
 from exchange.amqp.channels import Consumer, Publisher
 from exchange.amqp.connect import ClientTls, PlainLogin, Target
 from exchange.amqp.pairs import Pair, Route, pair_of_connections, serve, until_ended
-from exchange.sessions import DeadHandler, Handler, LocalHandler
+from exchange.sessions import DeadHandler, Handler, LocalHandler, LogHandler
 from exchange.supervisor import Backoff, OnState, supervise
-from exchange.topology import link_key
+from exchange.topology import LOG_EXCHANGE, STRANGERS, link_key
 from schemas.addresses import dns_name, parent_of
 
 PARENT_PREFETCH = 8
@@ -24,6 +24,11 @@ LOCAL_PREFETCH = 8
 DEAD_PREFETCH = 1
 HEARTBEAT_S = 10
 DEAD = "dead"
+LOG_PREFETCH = 100
+LOG_LEVELS = ("notice", "error")
+"""TLS that was refused is told at the one, logins that were refused at the other."""
+LOG_BACKOFF = Backoff(most_s=300.0)
+"""A broker that does not publish its log will not do so before its next start."""
 
 
 class ParentEndpoint:
@@ -169,7 +174,7 @@ class _OwnEndpoint:
             peer=route.peer,
             seed=f"{self._address} {self._vhost} {route.peer}".encode(),
             on_state=on_state,
-            backoff=self._backoff,
+            backoff=route.backoff or self._backoff,
         )
 
 
@@ -183,11 +188,23 @@ def _dead_route(on_dead: DeadHandler) -> Route:
     return Route(DEAD, DEAD, DEAD_PREFETCH, work)
 
 
+def _log_route(on_line: LogHandler) -> Route:
+    async def work(_: Publisher, consumer: Consumer) -> None:
+        while True:
+            delivery = await consumer.receive()
+            await on_line(delivery.body)
+            await consumer.settle_through(delivery)
+
+    bindings = tuple((LOG_EXCHANGE, level) for level in LOG_LEVELS)
+    return Route(STRANGERS, STRANGERS, LOG_PREFETCH, work, bindings, LOG_BACKOFF)
+
+
 class OwnBrokerEndpoint(_OwnEndpoint):
     """The parent's side of the links to its children, at its own broker over loopback.
 
     Each child has a consuming channel of its own on `up.<key>`; what is published goes to `down`
-    under the child's link key. `dead` is consumed too. Children come and go while it runs.
+    under the child's link key. `dead` is consumed too, and the broker's own log where it publishes
+    it and somebody listens. Children come and go while it runs.
     """
 
     def __init__(
@@ -202,6 +219,10 @@ class OwnBrokerEndpoint(_OwnEndpoint):
     ) -> None:
         super().__init__(address=address, urls=urls, login=login, vhost=vhost, backoff=backoff)
         self._prefetch = prefetch
+
+    def listen(self, on_line: LogHandler) -> None:
+        """Have each line of the broker's log handed over; the state goes by `strangers`."""
+        self._add(_log_route(on_line))
 
     async def run(
         self, children: Mapping[str, Handler], on_dead: DeadHandler, on_state: OnState

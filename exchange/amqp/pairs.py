@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 import aio_pika.abc
 import msgspec
 
-from exchange.amqp.channels import Consumer, Ending, Publisher, consumer, publisher
+from exchange.amqp.channels import Consumer, Ending, Publisher, bind, consumer, publisher
 from exchange.amqp.connect import Target, connection
+from exchange.supervisor import Backoff
 
 Work = Callable[[Publisher, Consumer], Awaitable[None]]
 
@@ -28,6 +29,10 @@ class Route(msgspec.Struct, frozen=True):
     queue: str
     prefetch: int
     work: Work
+    bindings: tuple[tuple[str, str], ...] = ()
+    """AMQP exchange and routing key, each bound to the queue first; else the plan has bound it."""
+    backoff: Backoff | None = None
+    """The route's own pace; else the endpoint's."""
 
 
 @asynccontextmanager
@@ -44,6 +49,7 @@ async def pair_of_connections(target: Target, user_id: str) -> AsyncIterator[Pai
 async def serve(pair: Pair, route: Route, opened: Callable[[], None]) -> None:
     """Consume a route's queue and do its work until either ends; call `opened` in between."""
     ending = Ending()
+    await bind(pair.consuming, route.queue, route.bindings)
     async with consumer(pair.consuming, route.queue, route.prefetch, ending) as consuming:
         opened()
         await until_ended(ending, route.work(pair.publishing, consuming))

@@ -56,6 +56,8 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     """Of our receipt that a closing answers."""
     refused_for: Finding | None = None
     """These very bytes were refused before: that verdict is final."""
+    may_come_back: bool = False
+    """What an answer is about is ours, of an epoch that lost its end: a neighbour may hold it."""
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
@@ -172,6 +174,8 @@ def _receive(arrival: Arrival, known: Known, rules: Rules) -> Step:
             arrival.via,
             proven=True,
         )
+    if known.may_come_back:
+        return (Hold("packet", header.certificate),)
     match header.type:
         case _ if isinstance(arrival.content, Receipt):
             return take_receipt(header, arrival.content, known.about, rules)

@@ -96,6 +96,11 @@ class Registry:
         """Return the neighbour above an address; None for the root."""
         return self._moved.get(address) or parent_of(address)
 
+    def epoch_of(self, address: str) -> int:
+        """Return the epoch of an address's journal that its card names last; the first is 1."""
+        card = self._cards.get(address)
+        return card.facts.epochs[-1].epoch if card is not None and card.facts.epochs else 1
+
     def is_responsible_for(self, address: str) -> bool:
         """Say whether standing, address and rights of a node are ours to judge."""
         return self.here in {parent_of(address), self.hangs_under(address)}
@@ -117,9 +122,15 @@ class Registry:
 
     def is_on_way(self, node: str, one_end: str, other_end: str) -> bool:
         """Say whether a node lies on the way between two, ends included, as far as we know it."""
+        return node in self.way(one_end, other_end)
+
+    def way(self, one_end: str, other_end: str) -> list[str]:
+        """Return the nodes between two from the one to the other, ends included."""
         up, down = list(self.way_up(one_end)), list(self.way_up(other_end))
         met = next((each for each in up if each in down), None)
-        return met is not None and node in {*up[: up.index(met) + 1], *down[: down.index(met)]}
+        if met is None:
+            return []
+        return [*up[: up.index(met) + 1], *reversed(down[: down.index(met)])]
 
     def next_hop(self, to: str) -> str | None:
         """Return the neighbour towards `to`; None where there is none (or it is ourselves)."""

@@ -25,10 +25,16 @@ class Incoming(msgspec.Struct, frozen=True, gc=False):
     up_to: int = 0
     chain: bytes = CHAIN_START
     seen: int = 0
+    epoch: int = 1
+    """The neighbour's, in which these numbers count."""
 
-    def position(self, lane: str, epoch: int) -> StreamPosition:
+    def position(self, lane: str) -> StreamPosition:
         """Return what a custody note says of this stream."""
-        return StreamPosition(lane, epoch, self.up_to, self.chain.hex(), self.seen)  # type: ignore[arg-type]
+        return StreamPosition(lane, self.epoch, self.up_to, self.chain.hex(), self.seen)  # type: ignore[arg-type]
+
+    def in_epoch(self, epoch: int) -> "Incoming":
+        """Return the stream as it stands in an epoch of the neighbour's: a later one is fresh."""
+        return self if epoch <= self.epoch else Incoming(epoch=epoch)
 
 
 class Taken(msgspec.Struct, frozen=True, gc=False):
@@ -62,14 +68,14 @@ def take_bundle(
             return Broken(fork=True, detail=f"number {last} came with another chain")
         return NotTaken(stream)
     if first > stream.up_to + 1:
-        return NotTaken(Incoming(stream.up_to, stream.chain, max(stream.seen, last)))
+        return NotTaken(msgspec.structs.replace(stream, seen=max(stream.seen, last)))
     skip = stream.up_to + 1 - first
     value = stream.chain
     for number, digest in enumerate(digests[skip:], stream.up_to + 1):
         value = chain_after(value, number, digest)
     if value != chain:
         return Broken(fork=skip > 0, detail=f"chain after number {last} is not that of its entries")
-    return Taken(skip, Incoming(last, value, max(stream.seen, last)))
+    return Taken(skip, Incoming(last, value, max(stream.seen, last), stream.epoch))
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
