@@ -28,6 +28,7 @@ test: setup lint types imports   ## the gate, under ten minutes
 	$(BIN)/pytest -m "not slow" -n 2
 
 acceptance: test ## everything, under an hour
+	@deploy/setup.sh acceptance
 	$(BIN)/pytest -m slow
 	$(MAKE) demo demo-negative
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Sets up what is missing to run and test bbaj on Debian 12: system packages, then a virtual
 # environment of the project's own. Says first what it installs; does nothing where nothing is
-# missing. Run it by `make setup`, as root or as a user with sudo.
+# missing. Run it by `make setup`, as root or as a user with sudo. With the word `acceptance` it adds
+# what only `make acceptance` needs: Go, with which others' code judges the journal (80 MB).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -34,6 +35,12 @@ missing_packages() {
     command -v amqp-publish >/dev/null || echo amqp-tools
     command -v faketime >/dev/null || echo faketime
     command -v softhsm2-util >/dev/null || echo softhsm2
+    [ "${1-}" != acceptance ] || missing_for_acceptance
+}
+
+missing_for_acceptance() {
+    command -v go >/dev/null || echo golang-go
+    [ -d /usr/share/gocode/src/golang.org/x/mod/sumdb ] || echo golang-golang-x-mod-dev
 }
 
 policy=/usr/sbin/policy-rc.d
@@ -79,7 +86,7 @@ command -v python3 >/dev/null || fail "python3 is missing: apt-get install pytho
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     fail "python3 is $(python3 -V 2>&1), 3.11 or newer is needed"
 
-packages=$(missing_packages)
+packages=$(missing_packages "$@")
 if [ -n "$packages" ]; then
     # shellcheck disable=SC2086 # one word a package
     install_packages $packages

@@ -12,10 +12,9 @@ from pathlib import Path
 import msgspec
 
 from exchange.identity import new_packet_id
-from exchange.ports import Archive
-from exchange.standing import Command, PolicySeen
+from exchange.standing import Command
 from nodes.config import Config
-from nodes.rights import digests_of, give_to_owner, pseudonym
+from nodes.rights import give_to_owner, pseudonym
 from nodes.wiring import database_url
 from schemas.errors import BbajError
 from schemas.moments import Instant
@@ -23,8 +22,6 @@ from schemas.records import AccessRow, InstructionRow
 from store.postgres.registrar import Registrar
 
 WAITING_FILE = "accesses.waiting"
-DAEMON = "daemon"
-"""Who says that a policy counts: it was put there by somebody whom only files' rights know."""
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -95,29 +92,6 @@ async def _bring_one(registrar: Registrar, use: Use) -> None:
         await registrar.add_access(use.access)
     if use.leaf is not None:
         await registrar.instruct(use.leaf)
-
-
-# ------------------------------------------------------------------ the policy itself
-
-
-async def announce_policy(config: Config, archive: Archive, at: Instant) -> bool:
-    """Have the policy journaled where it is not the one journaled last; say whether it is new.
-
-    Raises OSError where it cannot be read: commands refuse to go on without it meanwhile.
-    """
-    path = config.rights.policy
-    if path is None:
-        return False
-    digests = digests_of(path)
-    last = await archive.last_instruction("policy")
-    if last is not None:
-        before = msgspec.json.decode(last.content, type=PolicySeen)
-        if before.sha256 == digests["sha256"]:
-            return False
-    content = PolicySeen(name=path.name, **digests)
-    row = InstructionRow(new_packet_id(at), at, DAEMON, "policy", msgspec.json.encode(content))
-    await archive.instruct(row)
-    return True
 
 
 def names_waiting(data: Path) -> Sequence[str]:

@@ -5,8 +5,11 @@ Secrets stand here only as paths of files. The environment is read in this modul
 
 import os
 import tomllib
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -119,6 +122,28 @@ class Rights(_Section, frozen=True, forbid_unknown_fields=True):
     policy: Path | None = None
 
 
+class Policies(_Section, frozen=True, forbid_unknown_fields=True):
+    """What the node judges evidence by, beside the protocol."""
+
+    algorithms: Path | None = None
+    """The table of algorithms and their ends; without it no end is set to any that we know."""
+
+
+class Timestamps(_Section, frozen=True, forbid_unknown_fields=True):
+    """An RFC 3161 time-stamp authority that stamps our checkpoints."""
+
+    name: Annotated[str, msgspec.Meta(pattern=whole("[a-z0-9][a-z0-9-]{0,31}"))]
+    url: str
+    root: Path
+    """Its root certificate, PEM; after a change of roots all that tokens lead to."""
+    outside: bool = False
+    """It belongs to nobody whose word the republic's journal must not depend on."""
+    opaque: bool = False
+    """It signs as nobody here can check (GOST): its tokens are kept unverified, and said to be."""
+    every_s: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Daily where not given; hourly above districts."""
+
+
 class Backup(_Section, frozen=True, forbid_unknown_fields=True):
     """How `bbaj doctor` knows of backups: a file that each good one touches."""
 
@@ -150,6 +175,8 @@ class Config(_Section, frozen=True, forbid_unknown_fields=True):
     http: Http = Http()
     log: Log = Log()
     rights: Rights = Rights()
+    policies: Policies = Policies()
+    timestamps: tuple[Timestamps, ...] = ()
     backup: Backup = Backup()
     doctor: Doctor = Doctor()
     limits: Limits = Limits()
@@ -229,10 +256,29 @@ def find_faults(config: Config) -> list[str]:
         faults.append("keys: passphrase_file and passphrase_credential: name one of them")
     if config.systems and config.broker is None:
         faults.append("broker: missing; local systems need the node's own broker")
+    faults += _timestamp_faults(config.timestamps)
     faults += [
         f"{what}: {path} cannot be read" for what, path in _files(config) if not _readable(path)
     ]
     return faults
+
+
+def _timestamp_faults(places: Sequence[Timestamps]) -> list[str]:
+    counts = Counter(place.name for place in places)
+    faults = [f"timestamps.{name}: named {n} times" for name, n in counts.items() if n > 1]
+    return faults + [
+        f"timestamps.{place.name}.url: {place.url} is no http:// or https:// URL of a host"
+        for place in places
+        if not _is_web_url(place.url)
+    ]
+
+
+def _is_web_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def _files(config: Config) -> list[tuple[str, Path]]:
@@ -246,6 +292,8 @@ def _files(config: Config) -> list[tuple[str, Path]]:
         ("keys.passphrase_file", config.keys.passphrase_file),
         ("keys.pkcs11.module", config.keys.pkcs11.module if config.keys.pkcs11 else None),
         ("keys.pkcs11.pin_file", config.keys.pkcs11.pin_file if config.keys.pkcs11 else None),
+        ("policies.algorithms", config.policies.algorithms),
+        *((f"timestamps.{place.name}.root", place.root) for place in config.timestamps),
         ("database.password_file", config.database.password_file),
         ("database.owner_password_file", config.database.owner_password_file),
         ("broker.password_file", config.broker.password_file if config.broker else None),

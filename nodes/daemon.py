@@ -12,16 +12,19 @@ from typing import Any, TypeVar
 
 from exchange.amqp import OwnBrokerEndpoint
 from exchange.checkpoints import Checkpoints
-from exchange.jobs import Swept
+from exchange.jobs import Signed, Swept
 from exchange.service import Service
+from exchange.signed_size import SIZE_FILE
+from exchange.strangers import read_log_entry
 from exchange.supervisor import LinkState
-from exchange.topology import link_key
-from nodes.accesses import announce_policy
+from exchange.topology import STRANGERS, link_key
 from nodes.broker_door import BrokerDoor
 from nodes.clock import now
 from nodes.config import Config
 from nodes.introducing import Folders
+from nodes.policies import Policies
 from nodes.serving import serve_status
+from nodes.stamping import Stamping
 from nodes.telemetry import Telemetry
 from nodes.upkeep import prepare_database, require_topology
 from nodes.wiring import (
@@ -34,8 +37,9 @@ from nodes.wiring import (
     own_endpoint,
     parent_endpoint,
 )
-from schemas.errors import OutcomeUnknown, Retryable
-from signing.errors import KeyFileError
+from schemas.errors import FormatError, OutcomeUnknown, Retryable
+from signing.errors import KeyFileError, KeyFolderUnwritable
+from signing.notes import origin
 
 LIFE_PAUSE_S = 1.0
 TICK_S = 0.5
@@ -55,6 +59,8 @@ class Daemon:
         self.ready = False
         self.status_port = 0
         self.links_up: dict[str, bool] = {}
+        self.loss: str | None = None
+        """What shows that the record has lost its end, while it has."""
         self._stop = asyncio.Event()
         self._prepare_at = 0.0
         self._dismissed: set[str] = set()
@@ -99,7 +105,9 @@ class Daemon:
                 return
             await require_topology(self.config)
             checkpoints = self._checkpoints(node)
-            await checkpoints.check(service.leaves)
+            lacking = await checkpoints.check(service.leaves)
+            if lacking is not None:
+                service.lack(lacking)
             if service.renewal is not None:
                 service.renewal.on_journal_key = checkpoints.use_key
             await attach_links(node, now)
@@ -119,10 +127,15 @@ class Daemon:
                 sequencer = tasks.create_task(service.run())
                 links = tasks.create_task(self._run_links(node, own))
                 ticks = tasks.create_task(self._tick(service, checkpoints, folders, door, woken))
+                stamps = tasks.create_task(
+                    Stamping(self.config, service, now, self.telemetry).run()
+                )
                 self.ready = True
                 if on_ready is not None:
                     on_ready()
-                tasks.create_task(self._drain(service, checkpoints, [links, ticks, sequencer]))
+                tasks.create_task(
+                    self._drain(service, checkpoints, [links, ticks, stamps, sequencer])
+                )
         finally:
             self.ready = False
             node.executor.shutdown(wait=False, cancel_futures=True)
@@ -143,12 +156,12 @@ class Daemon:
     def _checkpoints(self, node: Node) -> Checkpoints:
         self.config.data.mkdir(parents=True, exist_ok=True)
         return Checkpoints(
-            origin=node.vault.origin,
+            origin=origin(self.config.address, node.vault.gate.epoch),
             signer=node.vault.journal,
             archive=node.archive,
             clock=now,
             limits=self.config.limits,
-            size_file=self.config.data / "journal.size",
+            size_file=self.config.data / SIZE_FILE,
         )
 
     async def _run_links(self, node: Node, own: OwnBrokerEndpoint | None) -> None:
@@ -161,6 +174,7 @@ class Daemon:
                 link = node.links[self.config.uplink]
                 tasks.create_task(parent.run(link.handle, self._on_state))
             if own is not None:
+                own.listen(partial(self._on_log, node.service))
                 tasks.create_task(own.run({}, on_dead, self._on_state))
             local = local_endpoint(self.config)
             if local is not None:
@@ -196,6 +210,9 @@ class Daemon:
         self.telemetry.noticed(
             "connection", peer=state.peer, state=state.state, detail=state.detail
         )
+        if state.peer == STRANGERS:
+            self.telemetry.strangers_seen.set(state.state == "up")
+            return
         if state.peer in self._dismissed:
             self._forget(state.peer)
             return
@@ -206,6 +223,13 @@ class Daemon:
         """Count a connection no longer, neither as up nor as down."""
         if self.links_up.pop(peer, None) is not None:
             self.telemetry.link_up.remove(peer)
+
+    async def _on_log(self, service: Service, entry: bytes) -> None:
+        """Have an entry of our broker's log kept that tells of somebody not let in."""
+        stranger = read_log_entry(entry)
+        if stranger is not None:
+            self.telemetry.strangers.labels(stranger.what).inc()
+            await service.keep_stranger(stranger)
 
     async def _on_dead(self, service: Service, body: bytes, headers: object) -> None:
         """Report what the broker gave up on: the stream brings it again, somebody must look."""
@@ -221,19 +245,22 @@ class Daemon:
     ) -> None:
         """Sweep at its interval and at each command, look for new files, sign what is due."""
         every_s = self.config.limits.sweep_every_us / 1e6
+        policies = Policies(self.config, service.state.archive)
         while True:
             await door.tend()
             news = folders.news(self._tell_unreadable)
             if news is not None:
                 await service.submit(news)
-            await self._announce_policy(service)
+            await self._announce(policies)
+            self._ready_cosigner(service, folders)
             await service.submit(Swept())
             self._compare_uplinks(service)
             await self._measure(service)
             await self._prepare_ahead()
             deadline = asyncio.get_running_loop().time() + every_s
             while not woken.is_set() and asyncio.get_running_loop().time() < deadline:
-                await checkpoints.sign_due(service.journal)
+                if await self._sign(service, checkpoints):
+                    await service.submit(Signed())
                 try:
                     async with asyncio.timeout(TICK_S):
                         await woken.wait()
@@ -241,14 +268,21 @@ class Daemon:
                     continue
             woken.clear()
 
-    async def _announce_policy(self, service: Service) -> None:
-        """Have a policy on rights journaled that is not the one journaled last."""
+    async def _announce(self, policies: Policies) -> None:
+        """Have each policy kept and journaled that is not the one told last."""
         try:
-            await announce_policy(self.config, service.state.archive, now())
-        except OSError as error:
+            await policies.announce(now())
+        except (OSError, FormatError) as error:
             self.telemetry.noticed("policy_unreadable", level="error", why=str(error))
 
-    def _tell_unreadable(self, error: KeyFileError) -> None:
+    def _ready_cosigner(self, service: Service, folders: Folders) -> None:
+        """Have the keys at hand that this node cosigns others' checkpoints with."""
+        try:
+            folders.ready_cosigner(service.state.gate)
+        except (KeyFileError, KeyFolderUnwritable) as error:
+            self._tell_unreadable(error)
+
+    def _tell_unreadable(self, error: KeyFileError | KeyFolderUnwritable) -> None:
         """Tell of a file that cannot be read yet; it is looked at again."""
         self.telemetry.noticed("file_unreadable", level="error", why=str(error))
 
@@ -278,6 +312,11 @@ class Daemon:
         self.telemetry.open_exchanges.set(await service.state.archive.open_count())
         self.telemetry.clock_doubted.set(not service.state.clock_agrees.is_set())
         self.telemetry.own_key_ended.set(service.state.gate.has_ended(now()))
+        self.telemetry.journal_lost.set(service.state.loss is not None)
+        self.loss = None if service.state.loss is None else service.state.loss.why
+        leaves, age_us = await service.parts.witnessing.lag(now())
+        self.telemetry.witness_lag.set(leaves)
+        self.telemetry.witness_age.set(age_us / 1e6)
 
     async def _drain(
         self, service: Service, checkpoints: Checkpoints, tasks: Sequence[asyncio.Task[None]]
@@ -285,20 +324,32 @@ class Daemon:
         """Once told to stop: close the links, finish what was taken, sign, then end."""
         await self._stop.wait()
         self.ready = False
-        links, ticks, sequencer = tasks
-        links.cancel()
-        ticks.cancel()
+        *others, sequencer = tasks
+        for task in others:
+            task.cancel()
         try:
             async with asyncio.timeout(DRAIN_S):
                 await service.drain()
         except TimeoutError:
             self.telemetry.noticed("drain_cut_short", level="warning")
         sequencer.cancel()
-        await checkpoints.sign_due(service.journal, at_once=True)
+        await self._sign(service, checkpoints, at_once=True)
+
+    @staticmethod
+    async def _sign(service: Service, checkpoints: Checkpoints, *, at_once: bool = False) -> bool:
+        """Sign a checkpoint where one is due; none while the record lacks its end."""
+        if service.state.loss is not None:
+            return False
+        return await checkpoints.sign_due(service.journal, at_once=at_once)
 
     def health(self) -> dict[str, object]:
         """Return what `/health/ready` says."""
-        return {"ready": self.ready, "address": self.config.address, "links": dict(self.links_up)}
+        health = {
+            "ready": self.ready and self.loss is None,
+            "address": self.config.address,
+            "links": dict(self.links_up),
+        }
+        return health if self.loss is None else health | {"journal_lost": self.loss}
 
 
 def _first(errors: Sequence[BaseException]) -> BaseException:

@@ -60,6 +60,7 @@ class NotAdmitted(Fatal):
         """Keep the reason apart; the words say what to do next."""
         super().__init__(f"{reason}: {detail}: {JOIN_NEXT_STEP[reason]}")
         self.reason = reason
+        self.detail = detail
 
 
 class JudgementFailed(Fatal):

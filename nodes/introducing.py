@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
+from exchange.gate import Gate
 from exchange.jobs import Introduced
-from nodes.card_files import card_files, certificate_files, load_statement
+from nodes.card_files import card_files, certificate_files, load_statement, tier_by_depth
 from nodes.clock import now
 from nodes.config import Config
 from nodes.keyring import KeyFolder
 from nodes.wiring import crl_files, load_genesis
+from schemas.codes import Tier
 from schemas.records import OwnKey
 from signing.chain import TrustStore
 from signing.errors import KeyFileError
@@ -52,6 +54,21 @@ class Folders:
             OwnKey(key_digest(key), purpose.value, now())
             for purpose, key in self._keys.public_keys()
         ]
+
+    def ready_cosigner(self, gate: Gate) -> None:
+        """Let a witness at oblast or republic cosign with ML-DSA-44 as well.
+
+        Its card tells the tier, else the configuration, else the depth of its address; the key is
+        made at first use. Raises KeyFolderUnwritable, and KeyFileError.
+        """
+        if gate.cosigner is None or gate.cosigner.has_mldsa:
+            return
+        card = gate.registry.card(gate.here)
+        known = self._config.tier if card is None else card.facts.tier
+        tier = known or tier_by_depth(gate.here)
+        if tier in {Tier.REPUBLIC, Tier.OBLAST}:
+            self._keys.make_mldsa_key()
+            gate.cosigner = self._keys.cosigner()
 
     def news(self, on_fault: OnFault) -> Introduced | None:
         """Return what has come since the last look; None where nothing has."""

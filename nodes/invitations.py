@@ -79,15 +79,7 @@ def read_invitation(text: str, now: Instant, root_sha256: str | None = None) -> 
 
     `root_sha256` is the fingerprint of the root that the network is known to have, in hex.
     """
-    try:
-        raw, key = read_text(text)
-        found = cut_object(raw)
-        if not isinstance(found.header, Invitation):
-            raise NotAdmitted(JoinReason.DAMAGED, "it holds something else than an invitation")
-        facts, certificates = unpack_invitation(found.body)
-        private = _load_key(key)
-    except FormatError as error:
-        raise NotAdmitted(JoinReason.DAMAGED, error.detail) from error
+    found, header, facts, certificates, private = _cut(text)
     if root_sha256 is not None and fingerprint(certificates[-1]) != root_sha256:
         what = f"its root is {fingerprint(certificates[-1])}, not {root_sha256}"
         raise NotAdmitted(JoinReason.FORGED, what)
@@ -95,10 +87,41 @@ def read_invitation(text: str, now: Instant, root_sha256: str | None = None) -> 
         signer = _check(found, certificates, private, now)
     except (FormatError, KeyFileError) as error:
         raise NotAdmitted(JoinReason.FORGED, str(error)) from error
-    if parse_instant(found.header.ends) <= now:
-        what = f"it ended at {found.header.ends} by this machine's clock"
+    if parse_instant(header.ends) <= now:
+        what = f"it ended at {header.ends} by this machine's clock"
         raise NotAdmitted(JoinReason.EXPIRED, what)
-    return ReceivedInvitation(found.header, facts, certificates, signer, private)
+    return ReceivedInvitation(header, facts, certificates, signer, private)
+
+
+def read_changed(text: str, now: Instant, root_sha256: str) -> ReceivedInvitation | None:
+    """Return a forged text's invitation where its one-time login is genuine all the same; or None.
+
+    It may serve to tell the parent, and nothing else. By the root, known another way, and the
+    certificate's own name the machine finds out whether it is the parent that it has called.
+    """
+    _, header, facts, certificates, private = _cut(text)
+    try:
+        if fingerprint(certificates[-1]) != root_sha256 or parent_of(header.to) != header.from_:
+            return None
+        signer = _check_login(header, certificates, private, now)
+    except (FormatError, KeyFileError, NotAdmitted):
+        return None
+    return ReceivedInvitation(header, facts, certificates, signer, private)
+
+
+def _cut(
+    text: str,
+) -> tuple[CutObject, Invitation, InvitationFacts, list[bytes], ec.EllipticCurvePrivateKey]:
+    """Return what a whole text holds, nothing of it checked. Raises NotAdmitted."""
+    try:
+        raw, key = read_text(text)
+        found = cut_object(raw)
+        if not isinstance(found.header, Invitation):
+            raise NotAdmitted(JoinReason.DAMAGED, "it holds something else than an invitation")
+        facts, certificates = unpack_invitation(found.body)
+        return found, found.header, facts, certificates, _load_key(key)
+    except FormatError as error:
+        raise NotAdmitted(JoinReason.DAMAGED, error.detail) from error
 
 
 def _check(
@@ -112,6 +135,15 @@ def _check(
     trust = TrustStore(certificates[-1])
     trust.add_certificates(certificates[:-1])
     check_signer(found, header.from_, Purpose.PACKET, trust=trust, now=now, limits=LIMITS)
+    return _check_login(header, certificates, key, now)
+
+
+def _check_login(
+    header: Invitation, certificates: list[bytes], key: ec.EllipticCurvePrivateKey, now: Instant
+) -> PacketSigner:
+    """Return the signer once the one-time certificate has held, for this key and invitation."""
+    trust = TrustStore(certificates[-1])
+    trust.add_certificates(certificates[:-1])
     signer = PacketSigner(key, certificates[0])
     named = enrolment_address(header.from_, header.invitation)
     standing = trust.judge_neighbour(signer.fingerprint, named, Purpose.ENROLMENT, now, LIMITS)

@@ -108,6 +108,7 @@ class JoinFolder:
 
     def lay_out_login(self, invitation: ReceivedInvitation) -> ClientTls:
         """Write what the one-time login needs; return where."""
+        self._draft.mkdir(mode=0o700, parents=True, exist_ok=True)
         paths = {name: self._draft / f"{name}.pem" for name in ("root", "enrolment", "key")}
         write_whole(paths["root"], pem_of([invitation.root]))
         write_whole(paths["enrolment"], pem_of(invitation.certificates[:-1]))

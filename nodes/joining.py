@@ -9,14 +9,16 @@ Repeating it after any failure asks for the same again, and is answered the same
 import asyncio
 import contextlib
 import hashlib
+import tempfile
 from collections.abc import Callable
 from enum import StrEnum
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 from cryptography import x509
 
-from exchange.amqp import Backoff, LinkState, ParentEndpoint, Session
+from exchange.amqp import Backoff, ClientTls, LinkState, ParentEndpoint, Session
 from exchange.enrolment import JOIN_PURPOSES
 from exchange.errors import BrokerFull, Unroutable
 from exchange.signing_desk import body_of
@@ -40,6 +42,8 @@ from signing.seal import sign_object
 
 ASK_AGAIN_S = 5.0
 """So long without what is still missing, and the request goes again."""
+WARNING_S = 10.0
+"""So long the parent is called to be told of a text that was changed."""
 EPOCH = 1
 
 
@@ -116,14 +120,7 @@ async def join(
     on_step(Step.KEYS)
     talk = _Talk(invitation, requests, on_step)
     tls = await asyncio.to_thread(folder.lay_out_login, invitation)
-    endpoint = ParentEndpoint(
-        address=invitation.address,
-        urls=invitation.facts.urls,
-        tls=tls,
-        vhost=invitation.facts.vhost,
-        user=dns_name(invitation.enrolment),
-        backoff=Backoff(most_s=ASK_AGAIN_S),
-    )
+    endpoint = _endpoint(invitation, tls)
     try:
         async with asyncio.timeout(wait_s):
             await _until_done(endpoint, talk)
@@ -132,6 +129,54 @@ async def join(
     await asyncio.to_thread(folder.complete, invitation, talk.received, settings)
     on_step(Step.READY)
     return Joined("joined", replaces=invitation.facts.replaces)
+
+
+async def warn(invitation: ReceivedInvitation) -> bool:
+    """Tell the parent that the text of its invitation was changed on the way; say whether it took.
+
+    Only a broker that proves to be the parent's, by a root known another way, is spoken to.
+    """
+    told = asyncio.Event()
+
+    async def tell(session: Session) -> None:
+        await session.publish(make_join(invitation, JoinReason.FORGED.encode()))
+        told.set()
+        await asyncio.Event().wait()  # whoever waits for the end hangs up
+
+    with tempfile.TemporaryDirectory(prefix="bbaj-join-") as name:
+        endpoint = _endpoint(invitation, JoinFolder(Path(name), None).lay_out_login(invitation))
+        async with asyncio.TaskGroup() as tasks:
+            calling = tasks.create_task(endpoint.run(tell, lambda _: None))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WARNING_S):
+                    await told.wait()
+            calling.cancel()
+    return told.is_set()
+
+
+def make_join(invitation: ReceivedInvitation, body: bytes) -> bytes:
+    """Return a request to join, signed with the one-time key."""
+    header = Join(
+        from_=invitation.address,
+        to=invitation.parent,
+        epoch=EPOCH,
+        number=now(),
+        certificate=invitation.signer.fingerprint,
+        invitation=invitation.header.invitation,
+        body=body_of(body),
+    )
+    return sign_object(header, invitation.signer, body)
+
+
+def _endpoint(invitation: ReceivedInvitation, tls: ClientTls) -> ParentEndpoint:
+    return ParentEndpoint(
+        address=invitation.address,
+        urls=invitation.facts.urls,
+        tls=tls,
+        vhost=invitation.facts.vhost,
+        user=dns_name(invitation.enrolment),
+        backoff=Backoff(most_s=ASK_AGAIN_S),
+    )
 
 
 async def _until_done(endpoint: ParentEndpoint, talk: "_Talk") -> None:
@@ -184,7 +229,7 @@ class _Talk:
         """Ask, and take what comes, until all is there."""
         while not self.done.is_set():
             with contextlib.suppress(BrokerFull, Unroutable):
-                await session.publish(self._make_join())
+                await session.publish(make_join(self._invitation, self._requests))
                 self._reach(Step.ASKED)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ASK_AGAIN_S):
@@ -197,19 +242,6 @@ class _Talk:
             with contextlib.suppress(FormatError):  # what proves nothing is passed over
                 self._take(delivery.body)
             await session.settle_through(delivery)
-
-    def _make_join(self) -> bytes:
-        invitation = self._invitation
-        header = Join(
-            from_=invitation.address,
-            to=invitation.parent,
-            epoch=EPOCH,
-            number=now(),
-            certificate=invitation.signer.fingerprint,
-            invitation=invitation.header.invitation,
-            body=body_of(self._requests),
-        )
-        return sign_object(header, invitation.signer, self._requests)
 
     # --- what comes ----------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@
       next/packet.key                made, its certificate asked for (packet.pub: it is in a token)
       next/packet.pem                granted, to be taken into use
       old/packet-<16 hex>.key .pem   used before, named by the certificate's SHA-256
+      witness-mldsa.key              beside the witness key, at oblast and republic
       authority.key  authority.pem   of the authority that is on line here
       given/*.pem                    certificates that it gave before it was
       encryption.key  encryption-<16 hex>.key        see signing/encryption.py
@@ -18,13 +19,14 @@ from typing import Protocol
 
 import msgspec
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from nodes.key_files import load_public, new_key, pem_of, pem_of_public, put_in_place
 from nodes.key_switch import NODE_PURPOSES, KeySwitch
 from schemas.moments import Instant, from_datetime
 from signing.authority import make_request
+from signing.cosigner import Cosigner
 from signing.encryption import EncryptionKeyring, make_encryption_key
 from signing.errors import KeyFileMissingError
 from signing.keys import (
@@ -34,6 +36,7 @@ from signing.keys import (
     fingerprint,
     load_certificate,
     load_journal_signer,
+    load_mldsa_key,
     load_packet_signer,
     load_private_key,
     sync_folder,
@@ -43,6 +46,7 @@ from signing.keys import (
 from signing.paths import PublicKey
 from signing.profiles import Purpose
 
+MLDSA_KEY = "witness-mldsa.key"
 GIVEN = "given"
 """Folder beside an authority's key on line: certificates that it gave while it was off line."""
 
@@ -118,6 +122,33 @@ class KeyFolder(KeySwitch):
         """Return the journal key with its certificate. Raises KeyFileError."""
         paths = self._path(Purpose.JOURNAL, "key"), self._path(Purpose.JOURNAL, "pem")
         return load_journal_signer(*paths, self._passphrase)
+
+    def witness_signer(self) -> JournalSigner:
+        """Return the witness key with its certificate. Raises KeyFileError."""
+        paths = self._path(Purpose.WITNESS, "key"), self._path(Purpose.WITNESS, "pem")
+        return load_journal_signer(*paths, self._passphrase)
+
+    def cosigner(self) -> Cosigner | None:
+        """Return what we cosign others' checkpoints with; None without a witness key.
+
+        Raises KeyFileError.
+        """
+        if not self._path(Purpose.WITNESS, "pem").exists():
+            return None
+        path = self._folder / MLDSA_KEY
+        beside = load_mldsa_key(path, self._passphrase) if path.exists() else None
+        return Cosigner(self._address, self.witness_signer(), beside)
+
+    def make_mldsa_key(self) -> None:
+        """Make the ML-DSA-44 key beside the witness key, where there is none yet.
+
+        It has no certificate: each object that brings its cosignatures vouches for it (clause
+        18.1). Raises KeyFolderUnwritable.
+        """
+        path = self._folder / MLDSA_KEY
+        with self._changing():
+            if self._path(Purpose.WITNESS, "pem").exists() and not path.exists():
+                write_private_key(path, mldsa.MLDSA44PrivateKey.generate(), self._passphrase)
 
     def encryption(self) -> EncryptionKeyring:
         """Return the encryption keys, old ones too. Raises KeyFileError."""

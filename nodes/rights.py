@@ -14,7 +14,6 @@ read the node's keys and database passwords is bound by the rights on those file
 never leaves this machine, and stands in no log or leaf: there a person is a keyed digest.
 """
 
-import hashlib
 import hmac
 import os
 import pwd
@@ -83,6 +82,8 @@ NEEDS: Mapping[str, Need] = {
     "node check": _VIEW,
     "doctor": _VIEW,
     "store verify": _VIEW,
+    "journal show": _VIEW,
+    "journal stamps": _VIEW,
     # who handles documents, and keeps the node running
     "send": _OPERATE,
     "ping": _OPERATE,
@@ -91,6 +92,11 @@ NEEDS: Mapping[str, Need] = {
     "inbox take": _OPERATE,
     "quarantine show": _OPERATE,
     "evidence export": _OPERATE,
+    "track": _OPERATE,
+    "journal export-tiles": _OPERATE,
+    "journal note": _OPERATE,
+    "journal stamp": _OPERATE,
+    "journal renew": _OPERATE,
     "child suspend": _OPERATE,
     "child describe": _OPERATE,
     "keys renew": _OPERATE,
@@ -108,8 +114,10 @@ NEEDS: Mapping[str, Need] = {
     "child close": _APPROVE,
     "child move": _APPROVE,
     "child adopt": _APPROVE,
+    "journal approve": _APPROVE,
     "link lift": Need(Role.APPROVER, leaf=True),
-    # who holds the keys of others
+    # who holds the keys of others, or gives up what a record has lost
+    "journal recover": Need(Role.AUTHORITY),
     "keys escrow": Need(Role.AUTHORITY, leaf=True),
     "keys restore": Need(Role.AUTHORITY, leaf=True),
     "ca init": Need(Role.AUTHORITY, leaf=True),
@@ -125,11 +133,13 @@ NEEDS: Mapping[str, Need] = {
     "join": _FREE,
     "demo": _FREE,
     "demo-negative": _FREE,
+    "evidence verify": _FREE,
     "bench hop": _FREE,
     "bench backlog": _FREE,
     "bench idle": _FREE,
     "bench seal": _FREE,
     "bench cycle": _FREE,
+    "bench journal": _FREE,
 }
 """Every command, by its words, and what it needs."""
 
@@ -144,9 +154,14 @@ INSTRUCTED = frozenset(
         "child suspend",
         "invitation withdraw",
         "invite",
+        "journal approve",
+        "journal recover",
+        "journal renew",
+        "journal stamp",
         "keys renew",
         "remove",
         "revoke",
+        "track",
     }
 )
 """Administrative commands that the daemon carries out, and journals as it does."""
@@ -241,9 +256,3 @@ def give_to_owner(path: Path) -> None:
     if os.geteuid() == 0:
         owner = path.parent.stat()
         os.chown(path, owner.st_uid, owner.st_gid)
-
-
-def digests_of(path: Path) -> dict[str, str]:
-    """Return what a policy is journaled as: the digests of its bytes."""
-    raw = path.read_bytes()
-    return {"sha256": hashlib.sha256(raw).hexdigest(), "sha512": hashlib.sha512(raw).hexdigest()}

@@ -73,6 +73,25 @@ class Telemetry:
             ["stream"],
             registry=self.registry,
         )
+        self.strangers = self._counter(
+            "bbaj_strangers_refused", "Attempts that our broker did not let in, by reason.", "what"
+        )
+        self.strangers_seen = Gauge(
+            "bbaj_strangers_seen",
+            "1 while our broker's log tells us whom it does not let in.",
+            registry=self.registry,
+        )
+        self._timestamp_age = Gauge(
+            "bbaj_timestamp_age_seconds",
+            "How long signed checkpoints have waited for the authority's time-stamp.",
+            ["authority"],
+            registry=self.registry,
+        )
+        self._outside_missing = Gauge(
+            "bbaj_timestamp_outside_missing",
+            "1 where a republic's node has no time-stamp authority from outside.",
+            registry=self.registry,
+        )
         self.open_exchanges = Gauge(
             "bbaj_open_exchanges", "Packets that wait for an answer.", registry=self.registry
         )
@@ -84,9 +103,25 @@ class Telemetry:
             registry=self.registry,
         )
 
+        self.journal_lost = Gauge(
+            "bbaj_journal_lost",
+            "1 while the record lacks leaves that were signed: nothing is sealed or judged.",
+            registry=self.registry,
+        )
         self.own_key_ended = Gauge(
             "bbaj_own_key_ended",
             "1 while our packet key has ended and is not renewed.",
+            registry=self.registry,
+        )
+
+        self.witness_lag = Gauge(
+            "bbaj_witness_lag_leaves",
+            "Leaves of the newest checkpoint that too few witnesses have cosigned.",
+            registry=self.registry,
+        )
+        self.witness_age = Gauge(
+            "bbaj_witness_age_seconds",
+            "Age of the oldest checkpoint that too few witnesses have cosigned; 0: none is.",
             registry=self.registry,
         )
 
@@ -95,6 +130,14 @@ class Telemetry:
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, ["neighbour"], registry=self.registry)
+
+    def timestamp_waited(self, authority: str, waited_s: float) -> None:
+        """Take note how long checkpoints have waited for an authority's time-stamp."""
+        self._timestamp_age.labels(authority).set(waited_s)
+
+    def outside_missing(self, *, missing: bool) -> None:
+        """Take note whether policy asks for an authority from outside that is not configured."""
+        self._outside_missing.set(missing)
 
     def committed(self, changes: Changes, took_us: int) -> None:
         """Count what a commit made durable."""

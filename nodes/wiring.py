@@ -31,7 +31,6 @@ from signing.encryption import EncryptionKeyring
 from signing.errors import KeyFileDamagedError, KeyFileMissingError
 from signing.genesis import Genesis, read_genesis
 from signing.keys import JournalSigner, load_certificate, load_crl
-from signing.notes import origin
 from store.postgres import PostgresArchive
 
 AUTHENTICATING_THREADS = 2
@@ -43,7 +42,6 @@ class Vault(msgspec.Struct, frozen=True):
 
     gate: Gate
     journal: JournalSigner
-    origin: str
     keys: KeyFolder
 
 
@@ -91,14 +89,14 @@ def open_token(place: Pkcs11) -> KeyToken:
     return Token(TokenPlace(place.module, place.token, place.label), pin)
 
 
-def open_vault(config: Config, epoch: int = 1) -> Vault:
-    """Load keys and trust. Raises KeyFileError, each with what to do."""
+def open_vault(config: Config) -> Vault:
+    """Load keys and trust; the record has the epoch. Raises KeyFileError, each with what to do."""
     keys = open_keys(config)
     packet, journal = keys.packet_signer(), keys.journal_signer()
     trust = open_trust(config)
     gate = Gate(
         here=config.address,
-        epoch=epoch,
+        epoch=1,
         trust=trust,
         signer=packet,
         journal=journal,
@@ -107,8 +105,9 @@ def open_vault(config: Config, epoch: int = 1) -> Vault:
         limits=config.limits,
         registry=Registry(config.address),
         issuer=open_issuer(config, journal),
+        cosigner=keys.cosigner(),
     )
-    return Vault(gate, journal, origin(config.address, epoch), keys)
+    return Vault(gate, journal, keys)
 
 
 def open_issuer(config: Config, journal: JournalSigner) -> IssuerGate | None:

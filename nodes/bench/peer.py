@@ -17,6 +17,7 @@ from nodes.clock import now
 from schemas.limits import BUNDLE_BYTES_MAX
 from schemas.moments import format_instant
 from schemas.objects import (
+    AnyObject,
     Bundle,
     CustodyNote,
     Hello,
@@ -72,8 +73,11 @@ class Peer:
                         self.progress.set()
                 case Bundle() as bundle:
                     await self._take(bundle, message.body)
-                case _:
-                    continue
+                case header:
+                    self.hear(header)
+
+    def hear(self, header: AnyObject) -> None:
+        """Take note of any other object; most ends have no use for them."""
 
     async def _greet(self) -> None:
         await self._session.publish(self.gate.make_certificates(self.neighbour, None, now()))

@@ -7,13 +7,14 @@ from pathlib import Path
 from nodes.cli.errors import FileFault, UsageFault
 from nodes.cli.invitation_shapes import JoinDone
 from nodes.clock import now
-from nodes.invitations import ReceivedInvitation, read_invitation
+from nodes.errors import NotAdmitted
+from nodes.invitations import ReceivedInvitation, read_changed, read_invitation
 from nodes.join_folder import JoinFolder, Settings
-from nodes.joining import WORDS, Joined, Step, join
+from nodes.joining import WORDS, Joined, Step, join, warn
 from nodes.passphrases import read_passphrase_file
 from schemas.codes import Language
-from schemas.invitations import PREFIX
-from schemas.moments import SECOND
+from schemas.invitations import PREFIX, JoinReason
+from schemas.moments import SECOND, Instant
 from signing.keys import fingerprint, load_certificate
 
 STANDARD_INPUT = "-"
@@ -31,11 +32,25 @@ async def admit(
 ) -> JoinDone:
     """Join by an invitation's text. Raises what nodes.joining does."""
     began = now()
-    received = read_invitation(_text_of(invitation), began, root_sha256)
+    received = await _read(_text_of(invitation), began, root_sha256)
     passphrase = settings.passphrase_file and read_passphrase_file(settings.passphrase_file)
     place = JoinFolder(folder, passphrase or None)
     done = await join(received, place, settings, say, wait_s)
     return _shown(received, place, done, (now() - began) / SECOND)
+
+
+async def _read(text: str, moment: Instant, root_sha256: str | None) -> ReceivedInvitation:
+    """Return an invitation that holds; of a changed one tell its parent where that can be known."""
+    try:
+        return read_invitation(text, moment, root_sha256)
+    except NotAdmitted as error:
+        if error.reason is not JoinReason.FORGED or root_sha256 is None:
+            raise
+        changed = read_changed(text, moment, root_sha256)
+        if changed is None or not await warn(changed):
+            raise
+        what = f"{error.detail}, and {changed.parent} has been told"
+        raise NotAdmitted(error.reason, what) from error
 
 
 def root_of(file: Path | None, sha256: str | None) -> str | None:

@@ -12,7 +12,9 @@ from cryptography import x509
 from exchange.amqp import ClientTls, probe
 from exchange.amqp.connect import Target, connection
 from exchange.renewal import when_due
+from exchange.signed_size import LOST_NEXT_STEP, SIZE_FILE, SignedSize, SizeFile
 from exchange.topology import read_local_queues, read_queues
+from nodes.cli.journal_checks import check_witnesses
 from nodes.cli.moments import duration
 from nodes.cli.registries import tree_at_hand
 from nodes.cli.shapes import Check, NodeCheck
@@ -26,6 +28,7 @@ from schemas.codes import RetentionClass
 from schemas.errors import BbajError
 from schemas.limits import Limits
 from schemas.moments import DAY, SECOND, Instant, format_instant, from_datetime
+from schemas.records import Position
 from signing.chain import Trusted, TrustStore
 from signing.crl import parse_crl
 from signing.keys import fingerprint, load_certificate, load_journal_signer, load_private_key
@@ -170,8 +173,25 @@ async def _check_database(config: Config) -> AsyncIterator[Check]:
         return
     what = f"answers; schema version {SCHEMA_VERSION}, {position.leaves} leaves"
     yield _ok("database", what)
+    yield _check_journal(config, position)
     yield _check_partitions(buckets, now())
     yield _check_clock(config, position.last_leaf_at)
+
+
+def _check_journal(config: Config, position: Position) -> Check:
+    """See that the record has all that was signed: the size is kept beside it."""
+    try:
+        signed = SizeFile(config.data / SIZE_FILE).read()
+    except BbajError as error:
+        return _fault("journal", error)
+    here = SignedSize(position.epoch, position.leaves)
+    if signed is None or signed <= here:
+        return _ok("journal", f"{here.size} leaves of epoch {here.epoch}")
+    what = (
+        f"{signed.size} leaves of epoch {signed.epoch} were signed, {here.size} of epoch "
+        f"{here.epoch} are here: {LOST_NEXT_STEP}"
+    )
+    return _check("journal", "fault", what)
 
 
 def _open_nothing(bucket: str, digest: bytes, sealed: bytes) -> bytes:
@@ -237,6 +257,8 @@ async def _check_daemon(config: Config) -> AsyncIterator[Check]:
     health = await asyncio.to_thread(_ask_daemon, config)
     if health is not None:
         yield _check("daemon", "ok" if health.ready else "warning", _readiness(health))
+        if health.journal_lost is not None:
+            yield _check("journal", "fault", f"{health.journal_lost}: {LOST_NEXT_STEP}")
         for peer, is_up in health.links.items():
             detail = "up" if is_up else "down: see the daemon's log"
             yield _check(f"connection {peer}", "ok" if is_up else "warning", detail)
@@ -250,6 +272,7 @@ async def _check_daemon(config: Config) -> AsyncIterator[Check]:
 class _Health(msgspec.Struct):
     ready: bool
     links: dict[str, bool] = {}
+    journal_lost: str | None = None
 
 
 def _readiness(health: _Health) -> str:
@@ -302,6 +325,7 @@ FINDERS: tuple[Finder, ...] = (
     _check_keys,
     _check_certificates,
     _check_database,
+    check_witnesses,
     _check_broker,
     _check_daemon,
 )

@@ -111,10 +111,10 @@ EXITS = (
     ),
     ExitCode(
         76,
-        "journal-lost",
-        "the journal is smaller than one that was signed: data were lost or an old copy restored",
-        "do not seal with it; restore the newest database",
-        ("JournalLost",),
+        "size-damaged",
+        "data/journal.size cannot be read: it cannot be said whether data are missing",
+        "restore it from the backup; remove it only beside a database known to be the newest",
+        ("SizeFileDamaged",),
     ),
     ExitCode(
         77,

@@ -1,29 +1,22 @@
-"""Gathers a packet, its answers and their proofs from the record into an evidence folder."""
+"""`bbaj evidence export`: opens what this node may read, and seals what it has gathered."""
 
 from pathlib import Path
 
 from nodes.cli.opening import find, reading
 from nodes.cli.shapes import EvidenceFile
 from nodes.cli.shelf import Shelf
+from nodes.clock import now
 from nodes.config import Config
-from nodes.evidence import (
-    Dossier,
-    FrameEvidence,
-    JournalHead,
-    ProvenLeaf,
-    Trust,
-    find_journal_certificate,
-    write_evidence,
-)
-from nodes.evidence_text import PACKET_FOLDER
-from schemas.answers import CLOSING, RECEIPT
+from nodes.evidence.gather import Exporter, Opened, gather
+from nodes.evidence.model import Dossier
+from nodes.evidence.write import write_evidence
+from nodes.policies import open_algorithms
+from nodes.wiring import open_keys
 from schemas.errors import FormatError
 from schemas.limits import SALT_BYTES
-from schemas.records import LeafMark, PacketRow
+from schemas.records import PacketRow
 from signing.errors import BucketKeyMissingError
 from signing.keys import load_certificate
-from signing.notes import origin, read_checkpoint
-from store.errors import StoreFault
 from store.reading import Reading
 
 
@@ -32,90 +25,64 @@ async def export(config: Config, packet_id: str, folder: Path) -> EvidenceFile:
 
     Raises NotFound, FileExistsError, and what the store and the keyring raise.
     """
+    exporter = _exporter(config)
+    shelf = Shelf(config)
     async with reading(config) as desk:
-        dossier = await _gather(config, desk, packet_id)
+        packet = (await find(desk, packet_id)).packet
+
+        async def open_frame(row: PacketRow) -> Opened:
+            return await _opened(shelf, desk, row)
+
+        dossier = await gather(desk, packet, exporter, open_frame, now())
     written = write_evidence(dossier, folder)
-    leaves = [leaf for frame in dossier.frames for leaf in frame.leaves]
-    return EvidenceFile(
-        packet=packet_id,
-        folder=str(folder),
-        files=written.files,
-        frames=[frame.folder for frame in dossier.frames],
-        leaves=len(leaves),
-        leaves_proven=sum(leaf.proof is not None for leaf in leaves),
-        notes=written.notes,
+    return _told(dossier, folder, written.files, written.notes)
+
+
+def _exporter(config: Config) -> Exporter:
+    """Return this node with its packet key, which seals the manifest. Raises KeyFileError."""
+    keys = open_keys(config)
+    return Exporter(
+        address=config.address,
+        signer=keys.packet_signer(),
+        root=load_certificate(config.keys.root),
+        certificates=list(keys.certificates().values()),
+        policy=open_algorithms(config),
     )
 
 
-async def _gather(config: Config, desk: Reading, packet_id: str) -> Dossier:
-    packet = (await find(desk, packet_id)).packet
-    receipts = [row for row in await desk.answers_to([packet.id]) if row.type == RECEIPT]
-    ids = [row.id for row in receipts]
-    closings = [row for row in await desk.answers_to(ids) if row.type == CLOSING]
-    rows = {PACKET_FOLDER: packet} | _named("receipt", receipts) | _named("closing", closings)
-    known = {row.sha256.hex(): row.der for row in await desk.certificates()}
-    journal = await _journal_head(config, desk, known)
-    size = read_checkpoint(journal.note.partition("\n\n")[0] + "\n").size if journal else 0
-    shelf = Shelf(config)
-    frames = [await _frame(desk, shelf, name, row, size) for name, row in rows.items()]
-    crls = [row.der for row in await desk.crls(every=True)]
-    return Dossier(frames, journal, Trust(load_certificate(config.keys.root), known, crls))
+async def _opened(shelf: Shelf, desk: Reading, packet: PacketRow) -> Opened:
+    """Return as much of a frame as is here and can be opened.
 
-
-def _named(name: str, rows: list[PacketRow]) -> dict[str, PacketRow]:
-    """Return rows by folder: `receipt`, `receipt-2`, …."""
-    return {name if number == 1 else f"{name}-{number}": row for number, row in enumerate(rows, 1)}
-
-
-async def _frame(
-    desk: Reading, shelf: Shelf, folder: str, packet: PacketRow, size: int
-) -> FrameEvidence:
+    A relay holds frames that are encrypted to others; and a payload's key may be destroyed.
+    """
     try:
         raw = (await shelf.fetch(desk, packet.frame)).raw
     except BucketKeyMissingError:
-        raw = None  # destroyed with its class; the head and the leaves stay
-    marks = (await desk.trail_of_frame([packet.frame]))[packet.frame].marks
-    leaves = [await _leaf(desk, mark, size) for mark in marks]
-    content, clear = _opened(shelf, raw)
-    return FrameEvidence(folder, packet, raw, content, leaves, clear)
-
-
-def _opened(shelf: Shelf, raw: bytes | None) -> tuple[bytes | None, bytes | None]:
-    """Return content, and salt with content of an encrypted frame; None where it can't be opened.
-
-    A relay can't: it holds frames that are encrypted to others.
-    """
+        return Opened()
+    if raw is None:
+        return Opened()
     try:
-        if raw is None:
-            return None, None
         clear = shelf.clear_of(raw)
-        return (shelf.content_of(raw), None) if clear is None else (clear[SALT_BYTES:], clear)
+        content = shelf.content_of(raw) if clear is None else clear[SALT_BYTES:]
     except FormatError:
-        return None, None
+        return Opened(raw)
+    return Opened(raw, content, clear)
 
 
-async def _leaf(desk: Reading, mark: LeafMark, size: int) -> ProvenLeaf:
-    proof = await desk.inclusion_proof(mark.index, size) if mark.index < size else None
-    return ProvenLeaf(mark.index, mark.kind, mark.record, proof)
-
-
-async def _journal_head(
-    config: Config, desk: Reading, known: dict[str, bytes]
-) -> JournalHead | None:
-    """Return the newest checkpoint with the certificate of the key that signed it.
-
-    Raises StoreFault where no key of ours did.
-    """
-    last = await desk.last_checkpoint()
-    if last is None:
-        return None
-    _, at, note = last
-    name = origin(config.address, desk.epoch)
-    own = load_certificate(config.keys.folder / "journal.pem")
-    certificate = find_journal_certificate(note, name, [own, *known.values()])
-    if certificate is None:
-        raise StoreFault(
-            f"the newest checkpoint is not signed by a journal key of {config.address}: "
-            "run `bbaj store verify`"
-        )
-    return JournalHead(note, name, at, certificate)
+def _told(dossier: Dossier, folder: Path, files: list[str], notes: list[str]) -> EvidenceFile:
+    leaves = {leaf.index for leaf in dossier.leaves}
+    proven = {index for each in dossier.checkpoints for index in each.proofs}
+    return EvidenceFile(
+        packet=dossier.packet.id,
+        folder=str(folder),
+        files=files,
+        frames=[frame.folder for frame in dossier.frames],
+        leaves=len(leaves),
+        leaves_proven=len(leaves & proven),
+        checkpoints=[each.size for each in dossier.checkpoints],
+        cosigned=sum(len(each.witnesses) for each in dossier.checkpoints),
+        stamps=sum(len(each.stamps) for each in dossier.checkpoints) + len(dossier.renewals),
+        custody=len(dossier.custody),
+        tracked=len(dossier.tracked),
+        notes=notes,
+    )

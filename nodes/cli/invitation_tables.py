@@ -28,8 +28,14 @@ def made(rows: Sequence[InvitationMade], drawn: Sequence[str]) -> Iterator[Rende
     yield "on that machine: bbaj join INVITATION --folder DIR --database URL"
 
 
-def given(rows: Sequence[InvitationLine]) -> Iterator[RenderableType]:
-    """Draw `invitation list`."""
+def given(rows: Sequence[InvitationLine], strangers: int) -> Iterator[RenderableType]:
+    """Draw `invitation list`, and say where somebody came whom our broker did not let in."""
+    if strangers:
+        yield Text(
+            f"{strangers} incidents in the last week of callers whom our broker did not let in: "
+            "`bbaj incidents`, kind stranger_refused",
+            "red",
+        )
     if not rows:
         yield "no invitations"
         return

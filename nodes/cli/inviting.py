@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from exchange.inviting import LONGEST_US, Invited, InviteOrder, UninviteOrder
 from exchange.provision import Administration
+from exchange.strangers import INCIDENT as STRANGER_REFUSED
 from exchange.topology import Definitions, link_key, plan_child
 from nodes.cli import children, describing
 from nodes.cli.errors import NotDone, UsageFault
@@ -37,7 +38,7 @@ from nodes.wiring import broker_names
 from schemas.addresses import dns_name, is_address, parent_of
 from schemas.cards import enrolment_address
 from schemas.codes import Tier
-from schemas.moments import HOUR, MINUTE, Instant, format_instant
+from schemas.moments import DAY, HOUR, MINUTE, Instant, format_instant
 from schemas.records import InvitationRow, InvitationUse
 from signing.authority import make_request
 from signing.profiles import Purpose
@@ -46,6 +47,8 @@ DEFAULT_US = LONGEST_US - 5 * MINUTE
 """The daemon's clock may be a little behind."""
 TOLD_AT_ONCE = 8
 """So many instructions wait for the daemon side by side."""
+STRANGERS_OF_US = 7 * DAY
+INCIDENTS_LOOKED_AT = 1000
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,6 +220,14 @@ async def list_invitations(config: Config) -> list[InvitationLine]:
         if name not in known
     ]  # fmt: skip
     return lines + strangers
+
+
+async def strangers(config: Config) -> int:
+    """Return how many incidents there were in the last week of callers not let in."""
+    since = now() - STRANGERS_OF_US
+    async with reading(config) as desk:
+        rows = await desk.incidents(limit=INCIDENTS_LOOKED_AT)
+    return sum(row.kind == STRANGER_REFUSED and row.happened >= since for row in rows)
 
 
 def _line(

@@ -15,6 +15,7 @@ from nodes.cli.commands import (
     documents,
     evidence,
     joining,
+    journal,
     keys,
     link,
     looking,
@@ -52,6 +53,7 @@ rights.add_to(app)
 app.add_typer(node.app)
 broker.add_to(app)
 app.add_typer(store.app)
+app.add_typer(journal.app)
 app.add_typer(ca.app)
 demo.add_commands(app)
 app.add_typer(bench.app)

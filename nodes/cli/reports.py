@@ -18,6 +18,7 @@ from nodes.cli.shapes import (
     Story,
 )
 from nodes.cli.shelf import Shelf
+from nodes.cli.tracking import last_word, leaves_in, newest_of
 from nodes.clock import now
 from nodes.config import Config
 from nodes.errors import NotFound
@@ -26,7 +27,7 @@ from schemas.answers import ANSWERS, RECEIPT, decode_receipt
 from schemas.errors import FormatError
 from schemas.moments import SECOND, Instant, format_instant, parse_instant
 from schemas.reasons import NEXT_STEP, Reason
-from schemas.records import PacketRow, QuarantineRow
+from schemas.records import PacketRow, QuarantineRow, TrackedRow
 from signing.errors import BucketKeyMissingError
 from store.reading import Filters, ListedPacket, Moment, Reading
 from store.standing import State
@@ -93,9 +94,11 @@ async def tell_story(config: Config, packet_id: str) -> Story:
         timeline = await desk.timeline(packet_id)
         if not timeline.packets and not timeline.moments:
             raise NotFound(f"packet {packet_id} is not in the record: `bbaj list` shows what is")
+        happenings = [_happening(moment) for moment in timeline.moments]
+        happenings += _told(await desk.tracked([packet_id]))
         return Story(
             packets=await _lines(config, desk, timeline.packets),
-            happenings=[_happening(moment) for moment in timeline.moments],
+            happenings=sorted(happenings, key=lambda each: each.at),
             answers=await _lines_of(config, desk, timeline.answers),
             answered=await _lines_of(config, desk, timeline.answered),
         )
@@ -142,6 +145,10 @@ async def list_overdue(config: Config, limit: int) -> list[Overdue]:
     """Return what has no receipt past its deadline, the longest waiting first."""
     moment = now()
     async with reading(config) as desk:
+        found = await desk.overdue(moment, limit)
+        told: dict[str, list[TrackedRow]] = {}
+        for word in await desk.tracked([row.packet.id for row in found]):
+            told.setdefault(word.packet, []).append(word)
         return [
             Overdue(
                 id=row.packet.id,
@@ -153,8 +160,9 @@ async def list_overdue(config: Config, limit: int) -> list[Overdue]:
                 holder=row.holder,
                 resends=row.open.attempts,
                 next_resend=format_instant(row.open.next_at),
+                last_told=last_word(told.get(row.packet.id, [])),
             )
-            for row in await desk.overdue(moment, limit)
+            for row in found
         ]
 
 
@@ -244,6 +252,28 @@ def quarantined(row: QuarantineRow) -> Quarantined:
 def next_step(reason: str | None) -> str | None:
     """Return what to do about a reason for refusal; None for anything else."""
     return NEXT_STEP[Reason(reason)] if reason in set(Reason) else None
+
+
+def _told(rows: Sequence[TrackedRow]) -> list[Happening]:
+    """Return what the nodes on a packet's way have said that they did, each by its own clock."""
+    return [
+        Happening(
+            at=leaf.at,
+            what=leaf.what,
+            where=row.issuer,
+            frame=None,
+            leaf=None,
+            facts={
+                "told": format_instant(row.at),
+                "proven": "" if leaf.checkpoint is None else f"{leaf.index} of {leaf.checkpoint}",
+                "reason": leaf.reason or "",
+                "detail": leaf.detail or "",
+            },
+            next_step=next_step(leaf.reason),
+        )
+        for row in newest_of(rows).values()
+        for leaf in leaves_in(row)
+    ]
 
 
 def _happening(moment: Moment) -> Happening:

@@ -11,6 +11,8 @@ are only ever added. Human output shows the same values.
     node check           NodeCheck            topology          Topology
     store migrate        Steps                store partitions  Steps
     store verify         StoreCheck           store rebuild     Rebuilding
+    journal export-tiles TilesExport
+    journal stamps       [StampLine]          journal stamp renew   StampsDone
     exits                [Exit]               an error (on standard error)   Failure
 """
 
@@ -75,7 +77,8 @@ class Happening(Shape, frozen=True, kw_only=True):
     at: str
     what: str
     where: str
-    frame: int
+    """A neighbour or stream; or another node that has told us what it did."""
+    frame: int | None
     leaf: int | None
     """Index of the journal leaf, where it is one."""
     facts: dict[str, str]
@@ -103,6 +106,8 @@ class Overdue(Shape, frozen=True, kw_only=True):
     holder: str
     resends: int
     next_resend: str
+    last_told: str | None
+    """What happened to it last by the words of the nodes on its way, where they have answered."""
 
 
 class Incident(Shape, frozen=True, kw_only=True):
@@ -218,7 +223,14 @@ class EvidenceFile(Shape, frozen=True, kw_only=True):
     """The packet, then its receipts and closings, by subfolder; `.` is the packet."""
     leaves: int
     leaves_proven: int
-    """Leaves that the checkpoint covers."""
+    """Leaves that a checkpoint covers."""
+    checkpoints: list[int]
+    """By size."""
+    cosigned: int
+    stamps: int
+    custody: int
+    tracked: int
+    """How many cosignatures, time-stamps, custody notes and statements of nodes are in it."""
     notes: list[str]
     """What could not be exported, and why."""
 
@@ -286,6 +298,26 @@ class StoreCheck(Shape, frozen=True, kw_only=True):
     """Base64, as a checkpoint writes it."""
     checkpoint: int | None
     """Size of the newest signed checkpoint, whose signature was checked too."""
+    cosigned: int | None = None
+    """Size of the newest checkpoint that a witness has cosigned, as judged again."""
+    witnesses: list[str] = []
+    """Whose cosignatures counted."""
+    begun_at: int = 0
+    """Everything behind so many leaves was looked at; 0: the whole record."""
+    resumed: str | None = None
+    """When the interrupted run began that this one went on with."""
+
+
+class TilesExport(Shape, frozen=True, kw_only=True):
+    """A folder of tiles, brought up to a checkpoint."""
+
+    folder: str
+    origin: str
+    leaves: int
+    leaves_kept: int
+    """Of so many leaves the folder had all full tiles already."""
+    files_written: int
+    cosigned_by: list[str]
 
 
 class Rebuilding(Shape, frozen=True, kw_only=True):

@@ -3,21 +3,23 @@
 import base64
 from collections.abc import Callable
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
-
+from exchange.signed_size import SIZE_FILE, SignedSize, SizeFile
+from nodes.cli.cosignatures import judged_cosignatures
 from nodes.cli.opening import reading
-from nodes.cli.output import console_to
+from nodes.cli.progress import progress
+from nodes.cli.scrubs import Scrub
 from nodes.cli.shapes import Rebuilding, Steps, StoreCheck, StoreFaultLine
 from nodes.cli.shelf import Shelf
 from nodes.clock import now
 from nodes.config import Config
+from nodes.cosigned import find_journal_certificate
 from nodes.errors import ConfigurationFault, JudgementFailed
-from nodes.evidence import find_journal_certificate
 from nodes.upkeep import prepare_database
 from nodes.wiring import database_url, owner_url
 from schemas.codes import RetentionClass
 from schemas.errors import Fatal
 from schemas.moments import format_instant
+from schemas.records import CosignatureRow
 from signing.keys import load_certificate
 from signing.notes import origin
 from store.migrate import ensure_partitions
@@ -50,26 +52,49 @@ async def rebuild_derived(config: Config) -> Rebuilding:
     )
 
 
-async def verify_record(config: Config) -> StoreCheck:
-    """Hash everything again, show how far it is, and check who signed the newest checkpoint."""
+async def verify_record(config: Config, *, incremental: bool, anew: bool) -> StoreCheck:
+    """Hash the record again, show how far it is, and check who has signed and cosigned it."""
     shelf = Shelf(config)
     async with reading(config) as desk:
+        scrub = Scrub(config.data, desk.epoch, now(), incremental=incremental, anew=anew)
         size, faults = await _check_checkpoint(config, desk)
-    with _bar() as on_progress:
-        found = await verify(database_url(config), _opener(shelf), on_progress)
-    faults += _missing_leaves(config, found)
+        witnessed = await judged_cosignatures(config, desk, scrub.sound_leaves)
+        leaves = await desk.leaf_count()
+    order = scrub.order(max((at for at in witnessed.roots if at <= scrub.sound_leaves), default=0))
+    with progress() as on_progress:
+        found = await verify(
+            database_url(config),
+            _opener(shelf),
+            on_progress,
+            witnessed.roots,
+            order=order,
+            keep=scrub.keeper(leaves),
+        )
+    faults += [*_missing_leaves(config, desk, found), *map(_cosignature_line, witnessed.faults)]
     lines = [
         StoreFaultLine(table=fault.table, key=fault.key, what=fault.what) for fault in found.faults
     ]
+    holds = found.holds and not faults
+    scrub.end(found.leaves, holds=holds)
     return StoreCheck(
-        holds=found.holds and not faults,
+        holds=holds,
         faults_found=found.faults_found + len(faults),
         faults=[*faults, *lines],
         counts=found.counts,
-        leaves=found.counts.get("leaf", 0),
+        leaves=found.leaves,
         root=base64.b64encode(found.root).decode(),
         checkpoint=size,
+        cosigned=max(witnessed.roots, default=None),
+        witnesses=witnessed.witnesses,
+        begun_at=order.size,
+        resumed=None if scrub.resumes is None else format_instant(scrub.resumes),
     )
+
+
+def _cosignature_line(fault: tuple[CosignatureRow, str]) -> StoreFaultLine:
+    row, what = fault
+    key = f"epoch {row.epoch} size {row.size} witness {row.witness}"
+    return StoreFaultLine(table="cosignature", key=key, what=what)
 
 
 def judge(found: StoreCheck) -> None:
@@ -95,25 +120,24 @@ async def _check_checkpoint(
     if last is None:
         return None, []
     size, _, note = last
-    name = origin(config.address, desk.epoch)
+    # Of the running epoch, or of one before: none may have been signed in it yet.
+    names = [origin(config.address, epoch) for epoch in range(desk.epoch, 0, -1)]
     own = load_certificate(config.keys.folder / "journal.pem")
-    if find_journal_certificate(note, name, [own]) is None:
+    if not any(find_journal_certificate(note, name, [own]) for name in names):
         known = [row.der for row in await desk.certificates()]
-        if find_journal_certificate(note, name, known) is None:
+        if not any(find_journal_certificate(note, name, known) for name in names):
             what = f"no journal key of {config.address} has signed it"
             return size, [StoreFaultLine(table="checkpoint", key=f"size {size}", what=what)]
     return size, []
 
 
-def _missing_leaves(config: Config, found: Verification) -> list[StoreFaultLine]:
+def _missing_leaves(config: Config, desk: Reading, found: Verification) -> list[StoreFaultLine]:
     """Compare the journal with the last signed size, kept beside the database."""
-    path = config.data / "journal.size"
-    signed = int(path.read_text(encoding="ascii")) if path.exists() else 0
-    leaves = found.counts.get("leaf", 0)
-    if signed <= leaves:
+    signed = SizeFile(config.data / SIZE_FILE).read()
+    if signed is None or signed <= SignedSize(desk.epoch, found.leaves):
         return []
-    what = f"{signed} were signed, {leaves} are here: an older database was restored"
-    return [StoreFaultLine(table="leaf", key=f"index {leaves}", what=what)]
+    what = f"{signed.size} were signed, {found.leaves} are here: an older database was restored"
+    return [StoreFaultLine(table="leaf", key=f"index {found.leaves}", what=what)]
 
 
 def _opener(shelf: Shelf) -> Callable[[str, bytes, bytes], bytes]:
@@ -124,31 +148,3 @@ def _opener(shelf: Shelf) -> Callable[[str, bytes, bytes], bytes]:
             raise ValueError(str(error)) from error
 
     return open_payload
-
-
-class _bar:  # noqa: N801 - a context manager, used like a function
-    """A progress bar on standard error; nothing where nobody looks."""
-
-    def __init__(self) -> None:
-        console = console_to(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._stages: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Callable[[str, int, int], None]:
-        self._progress.start()
-        return self._advance
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def _advance(self, stage: str, done: int, total: int) -> None:
-        if stage not in self._stages:
-            self._stages[stage] = self._progress.add_task(stage, total=total)
-        self._progress.update(self._stages[stage], completed=done, total=total)

@@ -24,10 +24,7 @@ from nodes.cli.shapes import (
     PacketList,
     Quarantined,
     QuarantineEntry,
-    Rebuilding,
     Sending,
-    Steps,
-    StoreCheck,
     Story,
     TakenDocument,
     Topology,
@@ -276,7 +273,9 @@ def overdue(rows: Sequence[Overdue]) -> Iterator[RenderableType]:
     if not rows:
         yield "nothing is overdue"
         return
-    table = _table("packet", "type", "to", "sent", "age", "holder", "resends", "next resend")
+    table = _table(
+        "packet", "type", "to", "sent", "age", "holder", "last told", "resends", "next resend"
+    )
     for row in rows:
         table.add_row(
             row.id,
@@ -285,6 +284,7 @@ def overdue(rows: Sequence[Overdue]) -> Iterator[RenderableType]:
             utc_over_local(row.sent),
             duration(row.age_s),
             row.holder,
+            row.last_told or "-",
             str(row.resends),
             utc_over_local(row.next_resend),
         )
@@ -294,7 +294,11 @@ def overdue(rows: Sequence[Overdue]) -> Iterator[RenderableType]:
 def evidence(file: EvidenceFile) -> Iterator[RenderableType]:
     """Draw `evidence export`."""
     yield f"{len(file.files)} files in {file.folder}; read VERIFY.md there"
-    yield f"journal: {file.leaves_proven} of {file.leaves} leaves are under the checkpoint"
+    yield f"journal: {file.leaves_proven} of {file.leaves} leaves are under a checkpoint"
+    yield (
+        f"vouched for by {file.cosigned} cosignatures, {file.stamps} time-stamps, "
+        f"{file.custody} custody notes, {file.tracked} statements"
+    )
     for note in file.notes:
         yield f"note: {plain(note)}"
 
@@ -333,31 +337,6 @@ def topology(shown: Topology) -> Iterator[RenderableType]:
         return
     yield f"{done}broker {shown.broker} departs from the plan:"
     yield from (f"  {plain(difference)}" for difference in shown.differences)
-
-
-def steps(taken_: Steps) -> Iterator[RenderableType]:
-    """Draw what a migration did."""
-    yield from taken_.done or ["nothing was to do"]
-
-
-def store_check(found: StoreCheck) -> Iterator[RenderableType]:
-    """Draw `store verify`."""
-    for fault in found.faults:
-        yield f"{fault.table} {fault.key}: {plain(fault.what)}"
-    if found.faults_found > len(found.faults):
-        yield f"and {found.faults_found - len(found.faults)} more"
-    table = _table("rows", "of")
-    for name, count in sorted(found.counts.items()):
-        table.add_row(str(count), name)
-    yield table
-    signed = f"{found.checkpoint} signed" if found.checkpoint is not None else "no checkpoint yet"
-    yield f"journal: {found.leaves} leaves ({signed}), root {found.root}"
-
-
-def rebuilding(done: Rebuilding) -> Iterator[RenderableType]:
-    """Draw `store rebuild`."""
-    yield f"{done.documents} documents wait for a receipt, {done.receipts} receipts for a closing"
-    yield f"{done.held} frames are held; {done.drops_removed} decided drops were removed"
 
 
 def figures(measured: msgspec.Struct) -> Iterator[RenderableType]:

@@ -39,6 +39,7 @@ from nodes.demo.messages import (
     Return,
     Send,
 )
+from nodes.demo.proving import prove
 
 TELL_EVERY_S = 0.25
 LINE_BYTES_MAX = 4 * 1024 * 1024
@@ -156,8 +157,10 @@ class Ledger:
         for name, flow in documents.flows.items():
             if flow.dropped < flow.planned:
                 findings.append(f"{name}: only {flow.dropped} of {flow.planned} were dropped")
-        findings = [*documents.findings, *stores.findings, *findings]
+        proven, unproven = await prove(self.plan, self.book, _say) if self.plan.proves else ({}, [])
+        findings = [*documents.findings, *stores.findings, *findings, *unproven]
         summary = self._summary(reports, documents, stores, rogue, command.facts)
+        summary["evidence"] = proven
         summary["passed"], summary["findings"] = not findings, findings
         encoded = msgspec.json.format(msgspec.json.encode(summary), indent=2)
         (Path(self.plan.folder) / "summary.json").write_bytes(encoded + b"\n")

@@ -27,7 +27,9 @@ class Plan(msgspec.Struct, frozen=True):
     district: str
     """The node in whose quarantine the rogue's frames belong."""
     folder: str
-    """Where summary and book go."""
+    """Where summary, book and evidence go."""
+    proves: bool = False
+    """Whether a packet of each flow is exported as evidence, and checked."""
 
 
 class Send(msgspec.Struct, frozen=True, tag_field="do", tag="send"):
@@ -103,6 +105,15 @@ class Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
     flows: dict[str, Tally]
 
 
+class Proven(msgspec.Struct, frozen=True, tag_field="event", tag="proven"):
+    """The evidence of one more flow is exported and checked."""
+
+    flow: str
+    holds: bool
+    done: int
+    planned: int
+
+
 class Judged(msgspec.Struct, frozen=True, tag_field="event", tag="judged"):
     """The judgement; the process ends after it."""
 
@@ -111,4 +122,4 @@ class Judged(msgspec.Struct, frozen=True, tag_field="event", tag="judged"):
     summary: dict[str, Any]
 
 
-Event = Progress | Judged
+Event = Progress | Proven | Judged

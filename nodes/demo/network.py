@@ -29,6 +29,7 @@ from nodes.sandbox.network import (
 )
 from nodes.sandbox.postgres import PrivatePostgres
 from nodes.sandbox.rabbitmq import PrivateBroker
+from nodes.sandbox.timestamp_authority import TimestampAuthority
 from nodes.wiring import DEFAULT_SYSTEM
 from schemas.addresses import parent_of
 from signing.keys import fingerprint, load_certificate
@@ -43,6 +44,7 @@ LIMITS = {
     "reconnect_most_s": 1,
 }
 """A day's patience in seconds, so that resends and overdue packets are seen."""
+STAMPED_EVERY_S = 5
 BROKERS_STARTING_MAX = 3
 """Starting them takes processors only: more at once would be no quicker, and each much slower."""
 
@@ -135,6 +137,7 @@ async def demo_network(layout: Layout, view: View, logs: Path) -> AsyncIterator[
     try:
         async with contextlib.AsyncExitStack() as stack:
             network = _plan(folder, layout)
+            _serve_time(network, layout, stack)
             stack.push_async_callback(_stop, network, view)
             for address in layout.also_children:
                 _issue_and_lose(network, address)
@@ -179,7 +182,9 @@ def _plan(folder: Path, layout: Layout) -> DemoNetwork:
     for address in layout.joining:
         if address in with_broker:
             name = address.replace(".", "-")
-            brokers[address] = PrivateBroker(folder / "brokers" / name, name=name)
+            brokers[address] = PrivateBroker(
+                folder / "brokers" / name, name=name, log_vhost=vhost_of(address)
+            )
     postgres = PrivatePostgres(folder / "postgres")
     tiers = {spec.address: spec.tier for spec in layout.specs if spec.tier}
     nodes = PrivateNetwork(folder, postgres=postgres, brokers=brokers, limits=LIMITS, tiers=tiers)
@@ -226,6 +231,17 @@ async def start_daemons(network: DemoNetwork, specs: Sequence[NodeSpec], view: V
         view.node(address, "up")
 
     await asyncio.gather(*(start(spec.address) for spec in specs))
+
+
+def _serve_time(network: DemoNetwork, layout: Layout, stack: contextlib.AsyncExitStack) -> None:
+    """Let two authorities stamp what republic and oblasts sign; one of them is from outside."""
+    for name in ("national", "ministry"):
+        authority = TimestampAuthority(network.folder / "time" / name, name)
+        stack.enter_context(authority.serving())
+        for spec in layout.specs:
+            if spec.address.count(".") <= 1:
+                lines = authority.config_lines(outside=name == "national", every_s=STAMPED_EVERY_S)
+                network.nodes.stamping.setdefault(spec.address, []).extend(lines)
 
 
 def _bring_on_line(network: DemoNetwork, address: str) -> None:

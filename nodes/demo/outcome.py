@@ -82,10 +82,22 @@ def _say_verdict(judged: Judged, console: Console) -> None:
         f"{summary['lost']} lost, {summary['doubled']} doubled, {summary['undropped']} undropped"
     )
     stores = "every record verifies" if summary["stores_verified"] else "a record does NOT verify"
-    text = f"{counts}; {stores}; {summary['took_s']:.0f} s"
+    proven = _evidence(summary["evidence"])
+    text = f"{counts}; {stores}; {proven}{summary['took_s']:.0f} s"
     passed = judged.passed
     word = "PASSED" if passed else "FAILED"
     console.print(Text(f"{word}  {text}", style="bold green" if passed else "bold red"))
+
+
+def _evidence(figures: Mapping[str, Any]) -> str:
+    """Return how many evidence folders hold, and by whom; nothing where none was made."""
+    if not figures:
+        return ""
+    folders = figures["folders"]
+    if folders == figures["bbaj"] == figures["second"] == figures["stock"]:
+        return f"{folders} evidence folders hold by all three verifiers; "
+    counts = f"{figures['bbaj']} hold by bbaj, {figures['second']} by the second verifier"
+    return f"{folders} evidence folders: {counts}, {figures['stock']} by stock tools; "
 
 
 def show_what_next(folder: Path, console: Console) -> None:
@@ -93,6 +105,7 @@ def show_what_next(folder: Path, console: Console) -> None:
     console.print()
     for line in (
         f"{folder / 'summary.json'}: these figures; {folder / 'ledger.jsonl'}: the ledger's book",
+        f"{folder / 'evidence'}: proof of one packet of each flow; each has its VERIFY.md",
         "bbaj demo --stay: leaves the network up, to look around in it",
         "bbaj demo-negative: shows that the same judgement fails where it must",
     ):

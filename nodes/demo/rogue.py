@@ -110,7 +110,7 @@ class Rogue:
         await session.publish(self.gate.sign(hello))
 
     def _position(self, lane: Lane) -> StreamPosition:
-        return self._taken.get(lane, Incoming()).position(lane, 1)
+        return self._taken.get(lane, Incoming()).position(lane)
 
     def _tail(self, number: int) -> tuple[int, str, int]:
         """Return number, chain and number again, as a stream position wants them."""

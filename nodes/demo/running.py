@@ -69,7 +69,8 @@ def prepare_folder(folder: Path) -> None:
     """Make the folder, and take out what an earlier run said."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "summary.json").unlink(missing_ok=True)
-    shutil.rmtree(folder / "logs", ignore_errors=True)
+    for name in ("logs", "evidence"):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 async def _join_all(network: DemoNetwork, view: View) -> dict[str, float]:
@@ -89,10 +90,10 @@ async def _join_all(network: DemoNetwork, view: View) -> dict[str, float]:
 async def _tell_and_judge(network: DemoNetwork, folder: Path, view: View, began: float) -> Judged:
     joined = await _join_all(network, view)
     set_up_s = round(time.monotonic() - began, 1)
-    async with ledger_process(network, folder, view, places.DISTRICT) as ledger:
+    async with ledger_process(network, folder, view, places.DISTRICT, proves=True) as ledger:
         story = Story(network, ledger, view)
         settled = await story.tell()
-        view.say("every record is re-hashed and held against the ledger's book")
+        view.say("every record is re-hashed, and a packet of each flow proven to strangers")
         facts = {
             "settled": settled,
             "joined": len(joined),

@@ -20,6 +20,7 @@ from nodes.demo.messages import (
     Judged,
     Plan,
     Progress,
+    Proven,
     Return,
     RogueCase,
     Send,
@@ -43,7 +44,7 @@ from nodes.demo.view import View, sum_up
 from nodes.errors import JudgementFailed
 
 SETTLE_S = 120.0
-JUDGE_S = 120.0
+JUDGE_S = 600.0
 RENEW_S = 60.0
 SUSPENDED_S = 60.0
 LINE_BYTES_MAX = 4 * 1024 * 1024
@@ -73,6 +74,9 @@ class LedgerProcess:
             if isinstance(event, Progress):
                 self.flows = event.flows
                 self._view.flows(event.flows)
+            elif isinstance(event, Proven):
+                holds = "holds" if event.holds else "DOES NOT HOLD"
+                self._view.say(f"evidence {event.done}/{event.planned}: {event.flow} {holds}")
             else:
                 self._judged = event
             self._moved.set()
@@ -127,15 +131,16 @@ class LedgerProcess:
 
 @asynccontextmanager
 async def ledger_process(
-    network: DemoNetwork, folder: Path, view: View, district: str
+    network: DemoNetwork, folder: Path, view: View, district: str, *, proves: bool = False
 ) -> AsyncIterator[LedgerProcess]:
-    """Run a ledger for a network while the block runs."""
+    """Run a ledger for a network while the block runs; `proves`: its judgement takes evidence."""
     plan = Plan(
         boxes=network.boxes(),
         stores={node.address: str(node.config_path) for node in network.in_order()},
         tiers=TIERS,
         district=district,
         folder=str(folder),
+        proves=proves,
     )
     path = network.folder / "plan.json"
     path.touch(mode=0o600)

@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from exchange.amqp import Attempt, ClientTls, try_forbidden
 from exchange.amqp.connect import Target
 from exchange.core.registry import Registry
+from exchange.departures import differences
 from exchange.errors import AdministrationFailed, LoginRefused
 from exchange.provision import Administration
-from exchange.topology import link_key
+from exchange.topology import LOG_EXCHANGE, Definitions, link_key
 from nodes.cli.registries import read_tree
 from nodes.cli.registry_shapes import Finding
 from nodes.clock import now
@@ -48,18 +49,34 @@ async def examine(config: Config) -> AsyncIterator[Finding]:
     tree = await read_tree(config)
     planned = broker_plan(config, tree.registry, tree.guests)
     try:
-        departures = await asyncio.to_thread(Administration(config.broker.ctl).check, planned)
+        exported = await asyncio.to_thread(Administration(config.broker.ctl).export)
     except AdministrationFailed as error:
         what = "run as a user who may administer the broker; see broker.ctl"
         yield warn("broker's rights", str(error), what)
         return
+    departures = differences(planned, exported)
     if departures:
         yield fail("broker's rights", "; ".join(departures[:5]), APPLY)
     else:
         yield ok("broker's rights", f"as planned, for {len(tree.registry.children)} children")
+    yield _strangers(exported, config.broker.vhost)
     trial = await _as_a_child(config, tree.registry)
     if trial is not None:
         yield trial
+
+
+def _strangers(exported: Definitions, vhost: str) -> Finding:
+    """See that the broker's log is read: only there it stands whom it does not let in.
+
+    Nodes that share a broker have one log, which reaches the one in whose virtual host it is.
+    """
+    readers = {row["vhost"] for row in exported["bindings"] if row["source"] == LOG_EXCHANGE}
+    if readers:
+        where = ", ".join(sorted(readers))
+        return ok("strangers", f"the broker's log is read in {where}")
+    lines = f"log.exchange = true, log.exchange.level = notice, default_vhost = {vhost}"
+    what = f"write into rabbitmq.conf: {lines}; start broker and daemon again"
+    return warn("strangers", "nobody hears of callers whom our broker does not let in", what)
 
 
 # ------------------------------------------------------------------ at the parent's broker

@@ -5,7 +5,7 @@ from pathlib import Path
 from nodes.cli import checks
 from nodes.cli.registry_shapes import Examination, Finding
 from nodes.config import Config, load_config
-from nodes.doctor import brokers, clocks, files, machine, names, people, records
+from nodes.doctor import brokers, clocks, files, machine, names, people, records, timestamps
 from nodes.doctor.findings import Part, fail, fault, of_check, ok
 from nodes.errors import ConfigurationFault, JudgementFailed
 from schemas.errors import BbajError
@@ -15,6 +15,7 @@ PARTS: tuple[Part, ...] = (
     names.examine,
     clocks.examine,
     records.examine,
+    timestamps.examine,
     brokers.examine,
     people.examine,
     machine.examine,

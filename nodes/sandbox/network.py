@@ -102,6 +102,8 @@ class PrivateNetwork:
         self.cards = folder / "cards"
         """What every node takes: cards of all that are declared, and certificates they need."""
         self.cards.mkdir(exist_ok=True)
+        self.stamping: dict[str, list[str]] = {}
+        """What the configurations of addresses say of time-stamp authorities."""
         self._postgres = postgres
         self._brokers = brokers
         self._limits = dict(limits or {})
@@ -237,8 +239,8 @@ class PrivateNetwork:
         return "\n".join(lines) + "\n"
 
     def last_lines(self, spec: NodeSpec) -> list[str]:
-        """Return what every node's configuration ends with: local systems and limits."""
-        lines = []
+        """Return what every node's configuration ends with: systems, time-stamps, limits."""
+        lines = [*self.stamping.get(spec.address, ())]
         for system in spec.systems:
             types = ", ".join(f'"{name}"' for name in spec.system_types.get(system, ()))
             lines += [
@@ -314,11 +316,17 @@ class PrivateNetwork:
 
 
 def make_brokers(
-    authority: AuthorityFiles, folder: Path, groups: Mapping[str, Sequence[str]], *, schedulers: int
+    authority: AuthorityFiles,
+    folder: Path,
+    groups: Mapping[str, Sequence[str]],
+    *,
+    schedulers: int,
+    log_for: str | None = None,
 ) -> dict[str, PrivateBroker]:
     """Return one broker for each group of addresses, by address; not started yet.
 
-    The first address of a group gives the certificate that clients see without a server name.
+    The first address of a group gives the certificate that clients see without a server name, and
+    its node is the one that the broker's log is for, unless that is `log_for`.
     """
     brokers: dict[str, PrivateBroker] = {}
     for name, addresses in groups.items():
@@ -328,6 +336,7 @@ def make_brokers(
             name=name,
             tls=tls[addresses[0]],
             sni={dns_name(address): each for address, each in tls.items()},
+            log_vhost=vhost_of(log_for or addresses[0]),
             schedulers=schedulers,
         )
         brokers |= dict.fromkeys(addresses, broker)

@@ -5,6 +5,7 @@ the certificate (Erlang's `sni_hosts`), so that each child still checks its own 
 """
 
 import asyncio
+import json
 import os
 import re
 import secrets
@@ -50,13 +51,18 @@ class PrivateBroker:
         name: str,
         tls: BrokerTls | None = None,
         sni: Mapping[str, BrokerTls] | None = None,
+        log_vhost: str | None = None,
         schedulers: int = 1,
     ) -> None:
-        """Stand by to run in `folder`; without `tls` nobody is let in but from this machine."""
+        """Stand by to run in `folder`; without `tls` nobody is let in but from this machine.
+
+        With `log_vhost`, which is made, the broker publishes its log there.
+        """
         self.folder = folder
         self.name = name
         self._tls = tls
         self._sni = dict(sni or {})
+        self._log_vhost = log_vhost
         self._schedulers = schedulers
         self._programs = programs_folder(BINARIES, "rabbitmq-server")
         self._process: asyncio.subprocess.Process | None = None
@@ -179,6 +185,8 @@ class PrivateBroker:
         (folder / "plugins").write_text(f"[{','.join(PLUGINS)}].\n", encoding="ascii")
         (folder / "rabbitmq.conf").write_text(self._conf(), encoding="ascii")
         (folder / "advanced.config").write_text(self._advanced(), encoding="ascii")
+        vhosts = [{"name": name} for name in ("/", self._log_vhost) if name]
+        (folder / "definitions.json").write_text(json.dumps({"vhosts": vhosts}), encoding="ascii")
         give(folder)
 
     def _conf(self) -> str:
@@ -195,6 +203,17 @@ raft.wal_max_size_bytes = 64000000
 vm_memory_high_watermark.absolute = 1024MB
 disk_free_limit.absolute = 100MB
 log.file.level = info
+{self._log_conf()}"""
+
+    def _log_conf(self) -> str:
+        if self._log_vhost is None:
+            return ""
+        # Definitions of ours: else the broker would give `guest` all rights in that virtual host.
+        return f"""\
+log.exchange = true
+log.exchange.level = notice
+default_vhost = {self._log_vhost}
+load_definitions = {self.folder}/definitions.json
 """
 
     def _advanced(self) -> str:

@@ -90,3 +90,18 @@ def seal(
 
     measured = run_seal(content_bytes=content_bytes, packets=packets)
     output.show(json, measured, lambda: tables.figures(measured))
+
+
+@app.command()
+def journal(
+    long: Annotated[bool, typer.Option("--long", help="10 million leaves, not 1 million.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Time the journal from empty to full: tree, appending, proofs, verification, witnessing."""
+    from nodes.bench.journal import run_journal
+    from nodes.cli import output, tables
+
+    leaves = 10_000_000 if long else 1_000_000
+    with output.working(f"{leaves} leaves"):
+        measured = asyncio.run(run_journal(leaves=leaves))
+    output.show(json, measured, lambda: tables.figures(measured))

@@ -30,3 +30,35 @@ def export(
 
     file = asyncio.run(exporting.export(load(config), packet, to))
     output.show(json, file, lambda: tables.evidence(file))
+
+
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="An evidence folder.")],
+    at: Annotated[
+        str | None, typer.Option(metavar="MOMENT", help="Judge as if it were then; else now.")
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Which algorithms are good until when.")
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The network's root that you trust.")
+    ] = None,
+    stamp_root: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A time-stamp authority's root; may be given again."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Judge an evidence folder by itself: no network, no database, no key."""
+    from nodes.cli import output, verifying
+    from nodes.evidence import verify as evidence
+
+    found = verifying.read(folder)
+    terms = verifying.terms(found, at, policy, root, stamp_root or [])
+    verdict = evidence.verify(found, terms)
+    given = root is not None
+    if json and not given:
+        typer.echo(f"bbaj: {verifying.provenance(terms, given=False)}", err=True)
+    output.show(json, verdict, lambda: verifying.draw(verdict, terms, given=given))
+    verifying.told(verdict)

@@ -94,8 +94,10 @@ def list_invitations(config: ConfigOption = None, json: JsonOption = False) -> N
     from nodes.cli import invitation_tables, inviting, output
     from nodes.cli.opening import load
 
-    rows = asyncio.run(inviting.list_invitations(load(config)))
-    output.show(json, rows, lambda: invitation_tables.given(rows))
+    settings = load(config)
+    rows = asyncio.run(inviting.list_invitations(settings))
+    strangers = asyncio.run(inviting.strangers(settings))
+    output.show(json, rows, lambda: invitation_tables.given(rows, strangers))
 
 
 @app.command()

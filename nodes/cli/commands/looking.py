@@ -1,4 +1,4 @@
-"""`bbaj list`, `show`, `overdue`, `incidents`, `quarantine`: reading the record."""
+"""`bbaj list`, `show`, `overdue`, `incidents`, `quarantine`, `track`: what became of packets."""
 
 # ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is quick
 
@@ -31,6 +31,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("show")(show)
     app.command("overdue")(overdue)
     app.command("incidents")(incidents)
+    app.command("track")(track)
 
 
 def list_(
@@ -96,6 +97,31 @@ def incidents(
 
     rows = asyncio.run(reports.list_incidents(load(config), limit))
     output.show(json, rows, lambda: tables.incidents(rows))
+
+
+def track(
+    packet: PacketArgument,
+    from_: FromOption = None,
+    to: ToOption = None,
+    epoch: Annotated[int, typer.Option(min=1, help="The sender's, with --from and --to.")] = 1,
+    wait: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="Wait at most so long for answers.")
+    ] = 30.0,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Ask the nodes on a packet's way what became of it; each answers with proof.
+
+    For a packet that this node has not had, and that a node below it has sent or is to receive,
+    name both ends.
+    """
+    from nodes.cli import output, tracking, tracking_tables
+    from nodes.cli.opening import load
+
+    wish = tracking.Wish(packet=packet, sender=from_, recipient=to, epoch=epoch)
+    with output.working("asking the nodes on its way"):
+        report = tracking.track(load(config), wish, wait)
+    output.show(json, report, lambda: tracking_tables.tracked(report))
 
 
 @quarantine.command("list")

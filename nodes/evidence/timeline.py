@@ -1,0 +1,122 @@
+"""The packet's timeline in three languages, made from the files of the folder alone (20.2).
+
+    2026-11-23 03:32:06 UTC (2026-11-23 08:32:06 +05:00)  document: signed and sent by kz  [leaf 12]
+
+Who verifies a folder makes the timelines again and compares them byte for byte.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import timedelta, timezone
+from functools import partial
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from nodes.evidence.timeline_words import WORDS, Words
+from schemas.errors import FormatError
+from schemas.header import Header, decode_header
+from schemas.leaves import read_leaf
+from schemas.moments import SECOND, Instant, as_datetime, parse_instant
+from schemas.reasons import Reason
+from schemas.wire import describe
+from signing.certificates import named_address
+
+LOCAL = timezone(timedelta(hours=5))
+"""The republic's one time zone."""
+
+_LEAF = re.compile(r"(?:([a-z]+)(?:-[0-9]+)?/)?leaves/([0-9]+)-[a-z-]+\.txt")
+_RECORD = re.compile(r"records/([0-9]+)-(custody|timestamp|renewal|epoch)\.txt")
+_COSIGNED = re.compile(r"(checkpoints/([0-9]+)/witnesses/[0-9]+)/cosigned\.txt")
+_TRACKED = re.compile(r"(tracked/[0-9]+)/header\.json")
+
+
+class Event(msgspec.Struct, frozen=True, order=True):
+    """One line of a timeline, in no language yet; they sort by time, then leaf."""
+
+    at: Instant
+    index: int
+    """Of the leaf; -1 where it is none."""
+    kind: str
+    frame: str
+    """Kind of the folder that it is about; empty for none."""
+    facts: tuple[tuple[str, str], ...]
+
+
+def timelines(files: Mapping[str, bytes], by: str, exported: str) -> dict[str, bytes]:
+    """Return `timeline.<language>.txt` for the files of a folder; `exported` is a moment.
+
+    Raises FormatError where one of them can't be read.
+    """
+    try:
+        header = decode_header(files["header.json"])
+        events = sorted(_events(files))
+        return {
+            f"timeline.{code}.txt": _render(words, header, events, by, exported).encode()
+            for code, words in WORDS.items()
+        }
+    except (LookupError, ValueError, OverflowError) as error:
+        raise FormatError(Reason.FORMAT_INVALID, f"timeline: {describe(error)}") from error
+
+
+def _events(files: Mapping[str, bytes]) -> Iterator[Event]:
+    """Yield what happened, as leaves, cosignatures and statements tell it."""
+    for name, data in files.items():
+        if found := _LEAF.fullmatch(name):
+            yield _of_leaf(data, int(found[2]), found[1] or ".")
+        elif found := _RECORD.fullmatch(name):
+            yield _of_leaf(data, int(found[1]), "")
+        elif found := _COSIGNED.fullmatch(name):
+            address = _signer_of(files, found[1])
+            time_s = int(data.split(b"\n")[1].removeprefix(b"time "))
+            facts = {"witness": address, "size": found[2]}
+            yield _event(time_s * SECOND, -1, "cosigned", "", facts)
+        elif found := _TRACKED.fullmatch(name):
+            at = int(files[f"{found[1]}/attime.txt"]) * SECOND
+            yield _event(at, -1, "tracked", "", {"from": _signer_of(files, found[1])})
+
+
+def _of_leaf(record: bytes, index: int, frame: str) -> Event:
+    leaf = read_leaf(record)
+    at = leaf["gen-time"] if leaf["kind"] in {"timestamp", "renewal"} else leaf["at"]
+    return _event(parse_instant(at), index, leaf["kind"], frame, leaf)
+
+
+def _event(at: Instant, index: int, kind: str, frame: str, facts: Mapping[str, str]) -> Event:
+    return Event(at, index, kind, frame, tuple(sorted(facts.items())))
+
+
+def _signer_of(files: Mapping[str, bytes], folder: str) -> str:
+    """Return the address that a chain folder's certificate names."""
+    certificate = x509.load_pem_x509_certificate(files[f"{folder}/signer.pem"])
+    return named_address(certificate.public_bytes(Encoding.DER)) or ""
+
+
+def _render(words: Words, header: Header, events: list[Event], by: str, exported: str) -> str:
+    lines = [
+        words.title.format(id=header.id, type=header.type),
+        words.ends.format(sender=header.from_, recipient=header.to),
+        words.journal.format(by=by),
+        words.exported.format(at=_moment(parse_instant(exported))),
+        "",
+        *map(partial(_line, words), events),
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _line(words: Words, event: Event) -> str:
+    facts = defaultdict(str, event.facts)
+    facts["what"] = words.frames.get(event.frame, "")
+    facts["verdict"] = words.verdicts.get(facts["verdict"], facts["verdict"])
+    phrase = words.events.get(event.kind, event.kind).format_map(facts).strip()
+    where = f"  [{words.leaf} {event.index}]" if event.index >= 0 else ""
+    return f"{_moment(event.at)}  {phrase}{where}"
+
+
+def _moment(at: Instant) -> str:
+    """Return a moment in UTC and in local time."""
+    utc = as_datetime(at)
+    local = utc.astimezone(LOCAL)
+    return f"{utc:%Y-%m-%d %H:%M:%S} UTC ({local:%Y-%m-%d %H:%M:%S} +05:00)"
