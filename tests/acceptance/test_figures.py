@@ -6,6 +6,7 @@ from nodes.bench.backlog import run_backlog
 from nodes.bench.cycle import run_cycle
 from nodes.bench.hop import run_hop
 from nodes.bench.idle import run_idle
+from nodes.bench.journal import run_journal
 from nodes.bench.sealing import run_seal
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -36,6 +37,17 @@ def test_sealing_and_opening():
     measured = run_seal(content_bytes=10_000, packets=300)
     assert measured.seal_encrypted_ms < 1
     assert measured.open_encrypted_ms < 1
+
+
+async def test_journal():
+    """A million leaves are as quick as none; verifying and witnessing are cheap."""
+    measured = await run_journal(leaves=1_000_000)
+    assert measured.tree_leaves_per_cpu_second >= 300_000
+    assert measured.append_last_against_first >= 0.9
+    assert max(measured.inclusion_proof_ms, measured.consistency_proof_ms) < 5
+    assert measured.verify_mb_per_second >= 50
+    assert measured.verify_memory_grew_mb < 50
+    assert measured.witnessing_cpu_percent < 5
 
 
 async def test_cycle():

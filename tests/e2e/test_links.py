@@ -6,7 +6,7 @@ import pytest
 
 from harness.rogue import LANES, chain_over, sha256, signer_of
 from nodes.clock import now
-from schemas.objects import CustodyNote, Hello, StreamPosition, Void, cut_object
+from schemas.objects import Ask, CustodyNote, Hello, StreamPosition, Void, cut_object
 from schemas.records import LinkMark
 from signing.seal import sign_object
 
@@ -101,14 +101,19 @@ async def test_numbers_and_entries_must_agree(country):
     assert await send_and_close(rogue, rogue.packet(ROOT)) == ["accepted"]
 
 
-async def test_a_bundle_under_an_epoch_that_is_not_open_is_kept_and_not_taken(country):
-    """Numbers of another epoch are not those of the stream: an incident, and no number moves."""
+async def test_a_bundle_under_an_epoch_that_is_not_open_is_not_taken(country):
+    """Its neighbour's card may be on its way: it is asked for, and no number moves."""
     rogue = await country.rogue()
     entry = rogue.packet(ROOT)
     raw = rogue.bundle([entry], 1, chain_over(bytes(32), 1, [entry]), epoch=2)
     await rogue.publish(raw)
-    await until_incident(country, "message_unreadable", rogue)
+    await rogue.until(lambda: any(is_ask_for_card(each, rogue) for each in rogue.objects))
+    assert not await country.at[RELAY].incidents("link_suspended", rogue.address)
     assert await send_and_close(rogue, rogue.packet(ROOT)) == ["accepted"]
+
+
+def is_ask_for_card(header, rogue):
+    return isinstance(header, Ask) and (header.what, header.address) == ("card", rogue.address)
 
 
 async def test_a_fork_suspends_the_link(country):
@@ -173,7 +178,8 @@ async def test_a_note_for_numbers_never_sent_suspends_that_link(country):
     rogue = await country.rogue()
     await rogue.note("bulk", up_to=5, chain=WRONG.hex(), seen=5)
     (incident,) = await until_incident(country, "link_suspended", rogue)
-    assert incident.detail == f"{rogue.address}/bulk: note for 5, last number 0"
+    beyond = "note for 5, last number 0: shows numbers beyond ours"
+    assert incident.detail == f"{rogue.address}/bulk: {beyond}"
 
 
 async def test_a_note_with_another_chain_suspends_that_link(country):

@@ -3,13 +3,15 @@
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from exchange.checkpoints import Checkpoints, JournalLost
+from exchange.checkpoints import Checkpoints, grown
+from exchange.signed_size import SignedSize, SizeFileDamaged
 from harness.drafts import DISTRICT, NOW
 from harness.pki import make_network
 from harness.service_node import new_record
+from schemas.leaves import LeafKind
 from schemas.limits import Limits
-from schemas.moments import SECOND
-from schemas.records import Committed
+from schemas.moments import HOUR, SECOND
+from schemas.records import Changes, Committed, LeafRow
 from signing.notes import open_note, origin, read_checkpoint, vkey
 from store.postgres import PostgresArchive
 
@@ -54,10 +56,10 @@ class Desk:
         self.size_file = folder / "journal.size"
         self._signer = identity.journal
 
-    def begin(self):
+    def begin(self, epoch=1):
         """Return checkpoints as after a start of the daemon."""
         return Checkpoints(
-            origin=ORIGIN,
+            origin=origin(DISTRICT, epoch),
             signer=self._signer,
             archive=self.archive,
             clock=lambda: self.now,
@@ -65,8 +67,8 @@ class Desk:
             size_file=self.size_file,
         )
 
-    async def sign(self, checkpoints, leaves, *, at_once=True):
-        journal = Committed(self.base + leaves, bytes([leaves]) * 32)
+    async def sign(self, checkpoints, leaves, *, at_once=True, quiet=0):
+        journal = Committed(self.base + leaves, bytes([leaves]) * 32, quiet)
         return await checkpoints.sign_due(journal, at_once=at_once)
 
     async def last(self):
@@ -93,6 +95,49 @@ async def test_a_checkpoint_is_due_some_time_after_a_leaf(desk):
         signed.append(await desk.sign(checkpoints, leaves, at_once=False))
     assert signed == [False, False, True, False, False]
     assert await desk.last() == 6
+
+
+async def test_what_witnesses_add_is_signed_once_a_day(desk):
+    """Leaves that follow from checkpoints make none due; after a day they are signed, too."""
+    checkpoints = desk.begin()
+    await desk.sign(checkpoints, 3)
+    signed = []
+    for wait, leaves, quiet in (
+        (HOUR, 4, 1), (HOUR, 6, 3), (21 * HOUR, 6, 3), (HOUR, 6, 3), (10 * SECOND, 6, 3),
+        (HOUR, 7, 1), (HOUR, 9, 1), (10 * SECOND, 9, 1),
+    ):  # fmt: skip
+        desk.now += wait
+        signed.append(await desk.sign(checkpoints, leaves, at_once=False, quiet=quiet))
+    assert signed == [False, False, False, False, True, False, False, True]
+
+
+async def test_a_start_does_not_bring_the_day_forward(desk):
+    """When the last checkpoint was signed is read from the record."""
+    await desk.sign(desk.begin(), 3)
+    desk.now += 23 * HOUR
+    checkpoints = desk.begin()
+    await checkpoints.check(desk.base + 5)
+    assert not await desk.sign(checkpoints, 5, quiet=2)
+    desk.now += HOUR
+    assert await desk.sign(checkpoints, 5, quiet=2)
+
+
+@pytest.mark.parametrize(
+    ("before", "kinds", "quiet"),
+    [
+        (None, ["witnessed", "witnessed"], 2),
+        (None, ["received", "witnessed"], 1),
+        (3, [], 3),
+        (3, ["timestamp", "witnessed"], 5),
+        (3, ["witnessed", "custody"], 0),
+    ],
+)
+def test_quiet_leaves_are_counted_from_the_last_that_counts(before, kinds, quiet):
+    """Over groups of leaves: so many at the journal's end are of witnesses and time-stamps."""
+    stood = None if before is None else Committed(10, bytes(32), before)
+    rows = [LeafRow(10 + at, LeafKind(kind), None, b"") for at, kind in enumerate(kinds)]
+    after = grown(stood, Committed(10 + len(rows), bytes(32)), Changes(leaves=rows))
+    assert (after.leaves, after.quiet) == (10 + len(rows), quiet)
 
 
 async def test_at_once_waits_for_nothing(desk):
@@ -122,7 +167,7 @@ async def test_the_note_is_the_journals(desk, identity):
 async def test_the_size_is_on_disk_before_the_note_is_kept(desk):
     """A crash between the two leaves the larger size in the file, never in the database alone."""
     await desk.sign(desk.begin(), 7)
-    assert desk.archive.size_on_disk == f"{desk.base + 7}\n"
+    assert desk.archive.size_on_disk == f"1 {desk.base + 7}\n"
 
 
 async def test_a_note_that_was_not_kept_still_binds(desk):
@@ -130,8 +175,7 @@ async def test_a_note_that_was_not_kept_still_binds(desk):
     desk.archive.broken = True
     with pytest.raises(ZeroDivisionError):
         await desk.sign(desk.begin(), 7)
-    with pytest.raises(JournalLost, match=f"{desk.base + 6} leaves, {desk.base + 7} were signed"):
-        await desk.begin().check(desk.base + 6)
+    assert await desk.begin().check(desk.base + 6) == SignedSize(1, desk.base + 7)
 
 
 @pytest.mark.parametrize(("in_file", "in_record"), [(9, 3), (3, 9), (9, 9), (None, 9), (9, None)])
@@ -142,10 +186,8 @@ async def test_a_smaller_journal_than_was_signed_is_lost(desk, in_file, in_recor
         desk.size_file.unlink()
     if in_file is not None:
         desk.size_file.write_text(f"{desk.base + in_file}\n")
-    await desk.begin().check(desk.base + 9)
-    with pytest.raises(JournalLost) as lost:
-        await desk.begin().check(desk.base + 8)
-    assert lost.value.exit_code == 76
+    assert await desk.begin().check(desk.base + 9) is None
+    assert await desk.begin().check(desk.base + 8) == SignedSize(1, desk.base + 9)
 
 
 async def test_what_was_signed_is_not_signed_again_after_a_start(desk):
@@ -162,5 +204,27 @@ async def test_the_size_file_is_replaced_whole(desk):
     checkpoints = desk.begin()
     for leaves in (5, 9, 10):
         await desk.sign(checkpoints, leaves)
-    assert desk.size_file.read_text() == f"{desk.base + 10}\n"
+    assert desk.size_file.read_text() == f"1 {desk.base + 10}\n"
     assert [path.name for path in desk.size_file.parent.iterdir()] == ["journal.size"]
+
+
+async def test_an_epoch_that_has_ended_binds_no_more(desk):
+    """Its size is replaced at the start of the next one; nothing of that is lost."""
+    desk.size_file.write_text(f"1 {desk.base + 500}\n")
+    assert await desk.begin(epoch=2).check(desk.base + 9) is None
+    assert desk.size_file.read_text() == f"2 {desk.base + 9}\n"
+
+
+async def test_a_later_epoch_in_the_file_is_a_loss(desk):
+    """A record of the epoch before lacks the later one, however many leaves it has."""
+    desk.size_file.write_text(f"2 {desk.base + 9}\n")
+    assert await desk.begin().check(desk.base + 500) == SignedSize(2, desk.base + 9)
+
+
+@pytest.mark.parametrize("damage", ["", "ten\n", "-1\n", "1 2 3\n", "0 7\n", "7\n8\n", "\u0660"])
+async def test_a_damaged_size_file_ends_the_start(desk, damage):
+    """What it says cannot be guessed: the message names the file and what to do."""
+    desk.size_file.write_text(damage, encoding="utf-8")
+    with pytest.raises(SizeFileDamaged, match=r"journal\.size.*restore it") as damaged:
+        await desk.begin().check(desk.base + 9)
+    assert damaged.value.exit_code == 76

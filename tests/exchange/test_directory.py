@@ -386,12 +386,15 @@ async def test_neighbours_that_hold_different_cards_send_what_differs(country):
         DISTRICT: make_card(country.network, SCHOOL, 7, bin="990940000076"),
         SCHOOL: make_card(country.network, OBLAST, 7),
     }
+    line = country.links[SCHOOL]
     for address, raw in newer.items():
         async with country.running(address):
             await country.nodes[address].service.submit(Introduced([], [], [raw]))
             subject = cut_object(raw).header.to
             await until(lambda: country.registry(address).card(subject).number == 7)  # noqa: B023
-    line, seen = country.links[SCHOOL], {SCHOOL: [], DISTRICT: []}
+        line.up.waiting.clear()
+        line.down.waiting.clear()
+    seen = {SCHOOL: [], DISTRICT: []}
     for pipe, by in ((line.up, SCHOOL), (line.down, DISTRICT)):
         pipe.waiting = Tap(seen[by])
     async with country.running(DISTRICT, SCHOOL):

@@ -18,11 +18,12 @@ from exchange.gate import (
     digest_of_head,
     sha256_of,
 )
-from harness.cards import registry_of
+from harness.cards import card_of, registry_of
 from harness.drafts import ANSWER_ID, DISTRICT, NOW, OBLAST, PACKET_ID, SCHOOL, draft
 from harness.pki import make_network
 from schemas import wire
 from schemas.answers import RECEIPT, PacketName, Receipt
+from schemas.cards import EpochFacts
 from schemas.codes import RetentionClass
 from schemas.errors import FormatError
 from schemas.limits import PAYLOAD_BYTES_MAX, SALT_BYTES, Limits
@@ -33,6 +34,7 @@ from signing.at_rest import AtRest
 from signing.authenticate import Accepted, Held, Refused
 from signing.encryption import EncryptionKeyring, HybridKey, public_bytes
 from signing.payload import payload_facts
+from signing.profiles import NODE_LIFE_US, Purpose
 from signing.seal import seal as seal_frame
 from signing.wrapping import overhead_bytes
 
@@ -338,6 +340,30 @@ def test_a_class_from_a_newer_list_is_held(school, district):
     entry = district.judge(seal(school, class_="Z9").frame.raw, SCHOOL, NOW)
     assert isinstance(entry.verdict, Held)
     assert entry.verdict.missing == "class"
+
+
+def test_an_epoch_that_no_card_shows_is_held(school, gates):
+    """A frame of an epoch that its sender's card does not show waits for that card."""
+    district = gates(DISTRICT)
+    raw = seal(school, epoch=2).frame.raw
+    entry = district.judge(raw, SCHOOL, NOW)
+    assert isinstance(entry.verdict, Held)
+    assert (entry.verdict.missing, entry.verdict.certificate) == ("epoch", SCHOOL)
+    opened = EpochFacts(epoch=2, since=MOMENT, size=0, root="00" * 32)
+    district.registry.take(card_of(SCHOOL, 2, epochs=(opened,)))
+    assert isinstance(district.judge(raw, SCHOOL, NOW).verdict, Accepted)
+
+
+def test_our_own_frame_counts_when_it_comes_back(network, school, district):
+    """Whoever brings it, and whatever became of the key; nobody else's frame does."""
+    sealed = seal(school)
+    entry = school.judge_own(sealed.frame.raw, NOW + 10 * NODE_LIFE_US[Purpose.PACKET])
+    assert entry.verdict.head_sha256 == sealed.head_sha256
+    with pytest.raises(FormatError, match="not of"):
+        district.judge_own(sealed.frame.raw, NOW)
+    damaged = sealed.frame.raw[:-1] + bytes([sealed.frame.raw[-1] ^ 1])
+    with pytest.raises(FormatError, match="payload differs"):
+        school.judge_own(damaged, NOW)
 
 
 @settings(max_examples=40)

@@ -49,6 +49,28 @@ def test_daemon_configures_nothing():
     assert [right["configure"] for right in rights] == ["^$", "^$"]
 
 
+def test_daemon_binds_the_brokers_log_and_nothing_else():
+    """It may write the queue of strangers and read the log's AMQP exchange, each by its name."""
+    (right,) = rows(make_plan(), "permissions", user="daemon", vhost="bbaj")
+    assert right["write"] == "^(down|strangers)$"
+    assert right["read"] == r"^(up\..*|dead|strangers|amq\.rabbitmq\.log)$"
+
+
+def test_what_the_daemon_has_bound_is_no_departure():
+    """The log's binding is made by the daemon, where there is a log: the plan lacks it."""
+    planned = make_plan()
+    found = copy.deepcopy(planned)
+    found["bindings"].append(
+        {
+            "source": "amq.rabbitmq.log",
+            "vhost": "bbaj",
+            "destination": "strangers",
+            "routing_key": "notice",
+        }
+    )
+    assert differences(planned, found) == []
+
+
 def test_up_is_topic():
     """`up` is a topic AMQP exchange: on a direct one the broker asks no topic rights."""
     assert rows(make_plan(), "exchanges", name="up")[0]["type"] == "topic"
@@ -63,9 +85,12 @@ def test_every_queue_is_quorum_and_durable():
 
 
 def test_every_policy_dead_letters_at_least_once():
-    """Whatever reaches a limit is refused or dead-lettered, never dropped."""
+    """Whatever reaches a limit is refused or dead-lettered, never dropped, but for log lines."""
     for policy in make_plan()["policies"]:
         definition = policy["definition"]
+        if policy["pattern"] == "^strangers$":
+            assert definition == {"max-length": 1000, "overflow": "drop-head"}
+            continue
         assert definition["overflow"] == "reject-publish"
         assert definition["dead-letter-strategy"] == "at-least-once"
         assert definition["delivery-limit"] == 1000

@@ -263,6 +263,17 @@ async def refused_joins(district: Watch, address: str) -> list[str]:
     return [each.detail for each in await district.incidents("join_refused", address)]
 
 
+async def hears_strangers(district: Watch) -> bool:
+    """Say whether a node reads its broker's log by now."""
+    return await district.metric("bbaj_strangers_seen") == 1
+
+
+async def is_stranger_told(district: Watch, said: str) -> bool:
+    """Say whether the operator was told of somebody whom the broker did not let in."""
+    found = await district.incidents("stranger_refused", district.address)
+    return any(each.detail.startswith(said) for each in found)
+
+
 def replaced(header: Join, **changes: object) -> Join:
     """Return a header with other values."""
     return type(header)(

@@ -37,11 +37,13 @@ async def private_network(
     also_children: Sequence[str] = (),
     limits: Mapping[str, int] | None = None,
     lives: Mapping[str, Mapping[Purpose, int]] | None = None,
+    log_for: str | None = None,
 ) -> AsyncIterator[PrivateNetwork]:
     """Set a network up, its daemons not started; tear it down whatever happens.
 
     Nodes named `on_line` hold the key of their subtree's authority; `lives` are those of nodes'
-    first certificates (microseconds) that are not as usual.
+    first certificates (microseconds) that are not as usual; `log_for` is the node that hears the
+    broker's log, else the first.
     """
     with tempfile.TemporaryDirectory(prefix="bbaj-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -60,7 +62,9 @@ async def private_network(
             )
         postgres = PrivatePostgres(folder / "postgres")
         addresses = [spec.address for spec in specs]
-        brokers = make_brokers(authority, folder, {"shared": addresses}, schedulers=2)
+        brokers = make_brokers(
+            authority, folder, {"shared": addresses}, schedulers=2, log_for=log_for
+        )
         broker = brokers[addresses[0]]
         network = PrivateNetwork(
             folder, postgres=postgres, brokers=brokers, limits={**QUICK, **(limits or {})}

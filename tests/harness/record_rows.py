@@ -1,5 +1,6 @@
 """Makes rows such as a node's sequencer makes: real heads and digests, signatures of zeros."""
 
+import base64
 from hashlib import sha256, sha512
 from typing import Any
 
@@ -9,6 +10,7 @@ from schemas.leaves import LeafKind, leaf_record
 from schemas.moments import SECOND, format_instant
 from schemas.records import (
     Changes,
+    Committed,
     DropOutcome,
     EntryRow,
     HeldRow,
@@ -357,3 +359,9 @@ def pending_drop(drop_id: str = "d-1", system: str = "sis", now: int = START) ->
 
 def outcome(drop: PendingDrop, frame: int | None = 1, fault: str | None = None) -> DropOutcome:
     return DropOutcome(drop.system, drop.drop_id, frame, fault, drop.dropped + SECOND)
+
+
+def unsigned_note(committed: Committed) -> str:
+    """Return a checkpoint in its form, under no key: the store does not look at signatures."""
+    root = base64.b64encode(committed.root).decode()
+    return f"origin/1\n{committed.leaves}\n{root}\n\n\u2014 origin/1 AAAA\n"

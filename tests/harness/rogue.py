@@ -244,14 +244,14 @@ class Rogue:
             "echo": self.shake.heard,
             "clock": format_instant(now()),
             "versions": [1],
-            "positions": [self.taken[lane].position(lane, 1) for lane in LANES],
+            "positions": [self.taken[lane].position(lane) for lane in LANES],
             "placed": [],
         }
         return Hello(**self.stamp(), **{**fields, **changes})
 
     async def note(self, lane: Lane, **changes: object) -> None:
         """Send a custody note on what was taken, but for changes."""
-        position = msgspec.structs.replace(self.taken[lane].position(lane, 1), **changes)
+        position = msgspec.structs.replace(self.taken[lane].position(lane), **changes)
         await self.say(CustodyNote(**self.stamp(), position=position, hello=self.shake.heard))
 
     async def bring(self, certificates: list[bytes], answers: str | None = None) -> None:

@@ -8,14 +8,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cryptography.hazmat.primitives.asymmetric import mldsa
+
+from exchange.checkpoints import Checkpoints
 from exchange.core.registry import Registry
 from exchange.core.rules import Rules
 from exchange.drops import Drop
 from exchange.gate import Gate
 from exchange.issuer_gate import IssuerGate
-from exchange.jobs import Introduced, Swept
+from exchange.jobs import Introduced, Signed, Swept
 from exchange.links import Link
 from exchange.service import Service
+from exchange.signed_size import SIZE_FILE
 from harness.cards import make_cards
 from harness.memory_link import MemoryLink
 from harness.pki import Network
@@ -32,7 +36,9 @@ from schemas.moments import SECOND, Instant, format_instant
 from schemas.records import Changes, OwnKey, Trail
 from signing.at_rest import AtRest
 from signing.authority import Issuer
-from signing.keys import key_digest
+from signing.cosigner import Cosigner
+from signing.keys import JournalSigner, key_digest
+from signing.notes import origin
 from store.migrate import ensure_partitions, migrate
 from store.postgres import PostgresArchive
 
@@ -43,6 +49,8 @@ QUICK = Limits(
     resend_most_us=4 * SECOND,
     ask_every_us=2 * SECOND,
     sweep_every_us=round(SWEEP_S * 1e6),
+    checkpoint_due_us=round(SWEEP_S * 1e6),
+    checkpoint_wait_us=0,
 )
 
 
@@ -80,9 +88,14 @@ class Node:
         """The authority whose key it holds on line."""
         self.first: frozenset[bytes] | None = None
         """SHA-256 of the certificates of the genesis file."""
+        self.signs = False
+        """Whether it signs checkpoints of its journal, and so shows them."""
+        self.mldsa: mldsa.MLDSA44PrivateKey | None = None
+        """What it cosigns with beside its witness key."""
         self._network = network
         self._folder = folder
         self.service: Service
+        self.checkpoints: Checkpoints
 
     @asynccontextmanager
     async def live(self, *links: MemoryLink) -> AsyncIterator[Service]:
@@ -91,6 +104,7 @@ class Node:
         trust.add_certificates(self._all_certificates())
         own = self._network.nodes[self.address]
         journal = own.journal if self.keys is None else self.keys.journal_signer()
+        witness = own.witness if self.keys is None else self.keys.witness_signer()
         gate = Gate(
             here=self.address,
             epoch=1,
@@ -102,6 +116,7 @@ class Node:
             limits=QUICK,
             registry=Registry(self.address),
             issuer=None if self.authority is None else IssuerGate(self.authority, journal),
+            cosigner=Cosigner(self.address, witness, self.mldsa),
         )
         rules = Rules(
             here=self.address,
@@ -120,6 +135,12 @@ class Node:
         )
         with ThreadPoolExecutor(2) as executor:
             cursors = await self.service.open()
+            self.checkpoints = self._make_checkpoints(gate, journal)
+            if self.service.renewal is not None:
+                self.service.renewal.on_journal_key = self.checkpoints.use_key
+            lacking = await self.checkpoints.check(self.service.leaves) if self.signs else None
+            if lacking is not None:
+                self.service.lack(lacking)
             ends = {
                 link: Link(
                     link.child if link.parent == self.address else link.parent,
@@ -165,6 +186,16 @@ class Node:
         own = {} if self.keys is None else self.keys.certificates()
         return [*self.certificates, *own.values()]
 
+    def _make_checkpoints(self, gate: Gate, journal: JournalSigner) -> Checkpoints:
+        return Checkpoints(
+            origin=origin(self.address, gate.epoch),
+            signer=journal,
+            archive=self.archive,
+            clock=self.clock,
+            limits=QUICK,
+            size_file=self._folder / SIZE_FILE,
+        )
+
     def _own_keys(self) -> list[OwnKey]:
         """Return the public keys that the daemon would register."""
         keys = list(self._network.nodes[self.address].public_keys)
@@ -181,6 +212,9 @@ class Node:
     async def _sweep(self) -> None:
         while True:
             await self.service.submit(Swept())
+            may_sign = self.signs and self.service.state.loss is None
+            if may_sign and await self.checkpoints.sign_due(self.service.journal):
+                await self.service.submit(Signed())
             await asyncio.sleep(SWEEP_S)
 
     async def drop(self, to: str, numbers: Sequence[int]) -> list[str]:
@@ -199,8 +233,8 @@ class Node:
             body=samples.tiny(number),
         )
 
-    async def trail(self, sender: str, packet_id: str) -> Trail | None:
-        name = (sender, 1, packet_id)
+    async def trail(self, sender: str, packet_id: str, epoch: int = 1) -> Trail | None:
+        name = (sender, epoch, packet_id)
         return (await self.archive.known([name])).get(name)
 
     async def kinds(self, sender: str, packet_id: str) -> list[str]:

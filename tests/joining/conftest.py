@@ -20,7 +20,7 @@ REPUBLIC, OBLAST, DISTRICT = "kz", "kz.zhambyl", "kz.zhambyl.taraz"
 @pytest.fixture(scope="session")
 async def network() -> AsyncIterator[PrivateNetwork]:
     specs = [NodeSpec(REPUBLIC), NodeSpec(OBLAST), NodeSpec(DISTRICT, systems=("sis-taraz",))]
-    async with private_network(specs, on_line=[REPUBLIC]) as network:
+    async with private_network(specs, on_line=[REPUBLIC], log_for=DISTRICT) as network:
         await network.start(REPUBLIC, OBLAST, DISTRICT)
         yield network
 

@@ -8,6 +8,8 @@ from harness.cli_run import bbaj
 from harness.joining import (
     ByHand,
     der_of_request,
+    hears_strangers,
+    is_stranger_told,
     is_unreadable,
     refused_joins,
     replaced,
@@ -19,9 +21,12 @@ from nodes.cli.inviting import Wish
 from nodes.clock import now
 from nodes.config import load_config
 from nodes.invitations import read_invitation
+from schemas.addresses import dns_name
+from schemas.cards import enrolment_address
 from schemas.invitations import JoinReason, read_text, write_text
 from schemas.objects import pack_pieces, unpack_pieces
 from signing.authority import make_request
+from signing.keys import fingerprint, load_certificate
 from signing.profiles import Purpose
 
 DISTRICT = "kz.zhambyl.taraz"
@@ -68,8 +73,9 @@ async def test_a_withdrawn_invitation_is_refused(joiner, district, tmp_path):
     assert (welcome.state, welcome.reason) == ("refused", JoinReason.WITHDRAWN)
 
 
-async def test_withdrawing_takes_the_login(joiner):
-    """After `invitation withdraw` the broker knows the invitation's login no more."""
+async def test_withdrawing_takes_the_login(joiner, district):
+    """After `invitation withdraw` the broker knows its login no more; who comes is seen."""
+    await district.until(lambda: hears_strangers(district))
     machine = await joiner.invited()
     invitation = read_invitation(machine.text, now()).header.invitation
     words = ("invitation", "withdraw", invitation, "--json")
@@ -77,6 +83,9 @@ async def test_withdrawing_takes_the_login(joiner):
     assert (done.invitation, done.address) == (invitation, machine.address)
     refused = await machine.join("--wait", "3")
     assert (refused.code, "no login" in refused.err) == (69, True)
+    login = dns_name(enrolment_address(DISTRICT, invitation))
+    said = f"login-refused: from 127.0.0.1 as {login}"
+    await district.until(lambda: is_stranger_told(district, said))
     assert (await joiner.listed(invitation)).state == "withdrawn"
 
 
@@ -131,6 +140,23 @@ async def test_a_forged_invitation_is_refused_by_the_machine_itself(joiner, dist
     assert not machine.path.exists()
     assert await uses_of(district, made.invitation) == []
     assert (await (await joiner.machine(made.address, made.text)).join()).code == 0
+
+
+async def test_a_changed_invitation_is_told_to_the_parent(joiner, district):
+    """Where the root is known another way, the machine can tell whom it calls, and tells."""
+    made = await joiner.invitation()
+    raw, key = read_text(made.text)
+    changed = raw.replace(b'"school"', b'"oblast"')
+    assert changed != raw
+    root = fingerprint(load_certificate(joiner.network.keys_of(DISTRICT) / "root.pem"))
+    machine = await joiner.machine(made.address, write_text(changed, key))
+    done = await machine.join("--root-sha256", root)
+    assert (done.code, f"{DISTRICT} has been told" in done.err) == (NOT_ADMITTED, True)
+    await district.until(lambda: refused_joins(district, made.address))
+    assert await uses_of(district, made.invitation) == [("refused", JoinReason.FORGED)]
+    assert await refused_joins(district, made.address) == [
+        "invitation-forged: the machine was given a text that was changed"
+    ]
 
 
 async def test_an_unknown_invitation_is_refused(joiner, district, tmp_path):

@@ -17,8 +17,10 @@ from harness.cli_run import bbaj
 from harness.network import private_network
 from nodes.cli.registry_shapes import Examination, Finding
 from nodes.clock import now
+from nodes.doctor import brokers
 from nodes.rights import login_name
 from nodes.sandbox.network import NodeSpec, PrivateNetwork, database_name
+from nodes.sandbox.timestamp_authority import TimestampAuthority
 from schemas.addresses import dns_name
 from schemas.moments import DAY
 
@@ -48,6 +50,7 @@ class Clinic:
         self.policy = self.folder / "rights.toml"
         self.policy.write_text(POLICY.format(login=login_name()), encoding="utf-8")
         self.broker = network._brokers[HOME]
+        self.time = TimestampAuthority(self.folder / "time", "national")
 
     def healthy(self, address: str, change: Callable[[str], str] = str) -> Path:
         """Write a node's configuration with all that the doctor wants; return where."""
@@ -57,6 +60,8 @@ class Clinic:
         text = text.replace("port = 0", f"port = {node.http_port}")
         text += f'\n[rights]\npolicy = "{self.policy}"\n'
         text += f'\n[backup]\nstamp = "{self.stamp}"\n'
+        if address == TOP:
+            text += "\n".join(self.time.config_lines(outside=True)) + "\n"
         text += "\n[doctor]\nntp = false\nfree_bytes_least = 1048576\n"
         path = self.folder / f"{address}.toml"
         path.write_text(change(text), encoding="utf-8")
@@ -243,3 +248,18 @@ async def test_a_configuration_that_is_wrong(clinic):
     [fault] = done.read(Examination).findings
     assert (fault.name, fault.state) == ("configuration", "fail")
     assert "nurse" in fault.found
+
+
+def test_a_broker_whose_log_nobody_reads():
+    """Strangers would be seen by nobody: what to write into its configuration is said."""
+    found = brokers._strangers({"bindings": []}, "bbaj")
+    assert (found.name, found.state) == ("strangers", "warn")
+    assert "default_vhost = bbaj" in found.what_to_do
+
+
+async def test_a_republic_that_stamps_its_own_time(clinic):
+    """12. Time: its only authority is its own, whose word proves nothing against it."""
+    found = await clinic.examine(TOP, lambda text: text.replace("outside = true", ""))
+    [finding] = [each for each in found.findings if each.state != "ok"]
+    assert finding.name == "time from outside"
+    assert "outside = true" in finding.what_to_do

@@ -4,6 +4,7 @@ from nodes.demo.book import Book, Dropped, Left, Told, tally
 from nodes.demo.judgement import StoreReport, judge_documents, judge_rogue, judge_stores
 from nodes.demo.measures import count_resent, tier_times, tree_path
 from nodes.demo.messages import RogueCase
+from nodes.demo.proving import wanted
 
 SCHOOL, DISTRICT, OBLAST = "kz.zhambyl.taraz.school-7", "kz.zhambyl.taraz", "kz.zhambyl"
 TYPE = "attendance.daily/1"
@@ -212,3 +213,28 @@ def test_the_way_along_the_tree_goes_up_and_down():
     path = tree_path("kz.a.b.c", "kz.d.e")
     assert path == ["kz.a.b.c", "kz.a.b", "kz.a", "kz", "kz.d", "kz.d.e"]
     assert tree_path("kz", "kz.a") == ["kz", "kz.a"]
+
+
+def test_the_highest_node_on_the_way_proves_what_arrived():
+    """One packet of each flow is proven by the node nearest to the root that passed it on."""
+    stores = {SCHOOL: "s.toml", DISTRICT: "d.toml", OBLAST: "o.toml"}
+    found = wanted(
+        book(
+            [dropped(), dropped("b", "d2"), dropped("c", "d3", flow="another")],
+            [left(), left("b", "p2"), left("c", "p3")],
+            [told(), told(drop_id="d2", packet="p2"), told(drop_id="d3", packet="p3")],
+        ),
+        stores,
+    )
+    assert [(each.flow, each.packet, each.by) for each in found] == [
+        ("up", "p1", OBLAST),
+        ("another", "p3", OBLAST),
+    ]
+
+
+def test_what_was_refused_is_proven_by_its_sender():
+    """Nobody else need have seen it; what has no end yet is not proven."""
+    refused = told("refused", packet="p9", reason="recipient-unknown")
+    stores = {SCHOOL: "s.toml", OBLAST: "o.toml"}
+    found = wanted(book([dropped(), dropped("b", "d2", flow="open")], [], [refused]), stores)
+    assert [(each.packet, each.by) for each in found] == [("p9", SCHOOL)]

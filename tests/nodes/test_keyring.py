@@ -1,5 +1,6 @@
 """The key folder: what is in use, what follows, and switches that are cut off at every line."""
 
+import base64
 import os
 import shutil
 import stat
@@ -12,10 +13,12 @@ from harness.key_folders import PASSPHRASE, make_key_folder
 from harness.pki import NOW, SCHOOL, make_network
 from nodes.key_switch import NODE_PURPOSES
 from nodes.keyring import KeyFolder
+from schemas.addresses import dns_name
 from schemas.moments import DAY
 from signing.authority import der_of, issue_node
-from signing.errors import KeyFolderUnwritable, KeyPassphraseError
+from signing.errors import KeyFileDamagedError, KeyFolderUnwritable, KeyPassphraseError
 from signing.keys import fingerprint, load_certificate
+from signing.notes import open_note
 from signing.profiles import Purpose
 
 LATER = NOW + 210 * DAY
@@ -301,3 +304,49 @@ def test_every_key_of_the_folder_is_known_as_our_own(network, tmp_path):
     assert all(key.public_key() in found for key in in_use)
     assert request.public_key() in found
     assert len(found) == len(in_use) + 1
+
+
+# ------------------------------------------------------------------ what a witness cosigns with
+
+CHECKPOINT = f"burabay.akmola.kz.bbaj.internal/1\n7\n{base64.b64encode(bytes(32)).decode()}\n"
+
+
+def test_a_witness_cosigns_with_its_certified_key(network, folder):
+    """Without an ML-DSA-44 key there is one line, and it opens under the witness certificate."""
+    cosigner = KeyFolder(folder, SCHOOL, PASSPHRASE).cosigner()
+    assert cosigner.fingerprint == network.nodes[SCHOOL].witness.fingerprint
+    (signature,) = open_note(
+        CHECKPOINT + "\n" + cosigner.cosign(CHECKPOINT, 9), cosigner.vkeys
+    ).signatures
+    assert (signature.name, signature.time) == (dns_name(SCHOOL), 9)
+
+
+def test_the_mldsa_key_is_made_once_and_is_under_the_passphrase(folder):
+    """A second start finds the key of the first; nobody reads it without the passphrase."""
+    keys = KeyFolder(folder, SCHOOL, PASSPHRASE)
+    for _ in range(2):
+        keys.make_mldsa_key()
+        path = folder / "witness-mldsa.key"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        cosigner = keys.cosigner()
+        lines = cosigner.cosign(CHECKPOINT, 9)
+        assert len(open_note(CHECKPOINT + "\n" + lines, cosigner.vkeys).signatures) == 2
+    assert KeyFolder(folder, SCHOOL, PASSPHRASE).cosigner().vkeys == cosigner.vkeys
+    with pytest.raises(KeyPassphraseError):
+        KeyFolder(folder, SCHOOL, b"another").cosigner()
+
+
+def test_another_key_in_the_place_of_the_mldsa_key_is_named(folder):
+    """A file that holds an Ed25519 key is not cosigned with."""
+    shutil.copyfile(folder / "witness.key", folder / "witness-mldsa.key")
+    with pytest.raises(KeyFileDamagedError, match="an ML-DSA-44 key is needed"):
+        KeyFolder(folder, SCHOOL, PASSPHRASE).cosigner()
+
+
+def test_who_has_no_witness_certificate_cosigns_nothing(folder):
+    """A node without children has no witness key, and makes none beside it."""
+    (folder / "witness.pem").unlink()
+    keys = KeyFolder(folder, SCHOOL, PASSPHRASE)
+    keys.make_mldsa_key()
+    assert keys.cosigner() is None
+    assert not (folder / "witness-mldsa.key").exists()

@@ -93,6 +93,8 @@ async def test_comes_up_again_with_its_data(work):
     authority, group = AuthorityFiles(work / "ca"), {"again": ["kz"]}
     before = make_brokers(authority, work, group, schedulers=1)["kz"]
     await before.start()
+    await before.ctl("add_user", "keeper", "secret")
+    await before.ctl("set_permissions", "keeper", ".*", ".*", ".*")
     await put(before, b"kept")
     await before.stop()
     assert not await is_open(before._epmd)
@@ -109,9 +111,13 @@ async def test_comes_up_again_with_its_data(work):
         await after.stop()
 
 
+def url_of(broker):
+    return f"amqp://keeper:secret@127.0.0.1:{broker.amqp_port}"
+
+
 async def put(broker, body):
     """Publish to a quorum queue and see it confirmed."""
-    async with await aio_pika.connect(f"amqp://127.0.0.1:{broker.amqp_port}") as connection:
+    async with await aio_pika.connect(url_of(broker)) as connection:
         channel = await connection.channel(on_return_raises=True)
         arguments = {"x-queue-type": "quorum"}
         await channel.declare_queue("kept", durable=True, arguments=arguments)
@@ -121,7 +127,7 @@ async def put(broker, body):
 
 async def take(broker):
     """Take one message off the queue."""
-    async with await aio_pika.connect(f"amqp://127.0.0.1:{broker.amqp_port}") as connection:
+    async with await aio_pika.connect(url_of(broker)) as connection:
         channel = await connection.channel()
         queue = await channel.get_queue("kept", ensure=False)
         return (await queue.get(no_ack=True)).body

@@ -20,7 +20,7 @@ from schemas.leaves import (
     read_leaf,
 )
 
-RESERVED = {"timestamp", "witnessed", "legal-hold", "destroyed"}
+RESERVED = {"legal-hold", "destroyed"}
 written = pytest.mark.parametrize("kind", FIELDS)
 
 

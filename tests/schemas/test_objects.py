@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.drafts import DISTRICT, SCHOOL
+from harness.drafts import DISTRICT, PACKET_ID, SCHOOL
 from schemas.errors import FormatError
 from schemas.limits import HEADER_BYTES_MAX, MESSAGE_BYTES_MAX, SIGNATURE_BYTES_MAX
 from schemas.objects import (
@@ -47,8 +47,11 @@ from schemas.statements import (
     Keys,
     NoCard,
     Request,
+    Track,
+    Tracked,
     Welcome,
 )
+from schemas.witnessing import Checkpoint, Cosigned, Proven, Recover, Returned
 
 STAMP: dict[str, Any] = {
     "from_": SCHOOL,
@@ -120,6 +123,21 @@ EXAMPLES: dict[Kind, AnyObject] = {
         body=BODY,
     ),
     Kind.CARD_LIST: CardList(**STAMP, body=BODY),
+    Kind.CHECKPOINT: Checkpoint(**STAMP, journal="cd" * 32, body=BODY),
+    Kind.COSIGNED: Cosigned(
+        **STAMP,
+        origin="burabay.akmola.kz.bbaj.internal/1",
+        size=7,
+        status=200,
+        witness="cd" * 32,
+        keys=("a+b+c",),
+        body=BODY,
+    ),
+    Kind.PROVEN: Proven(**STAMP, of_epoch=1, index=3, journal="cd" * 32, body=BODY),
+    Kind.RECOVER: Recover(**STAMP, of_epoch=1, leaves=3, root="cd" * 32, why="restored"),
+    Kind.RETURNED: Returned(**STAMP, lane="bulk", of_epoch=1, last=2, behind=2, body=BODY),
+    Kind.TRACK: Track(**STAMP, sender=SCHOOL, packet_epoch=1, packet=PACKET_ID),
+    Kind.TRACKED: Tracked(**STAMP, sender=SCHOOL, packet_epoch=1, packet=PACKET_ID, body=BODY),
 }
 ALIKE = {Kind.CRL, Kind.CARD, Kind.KEYS, Kind.CARD_LIST}
 """Kinds with a body and no field of their own; of a certificate object its one may be left out."""

@@ -560,6 +560,15 @@ def examples():
     found["text", "crl-entry"] = issuing["log"]["crl_entry"]
     found["text", "issued-head"] = issuing["log"]["head"]
     found["text", "genesis"] = issuing["genesis"]["text"]
+    tracking = load("tracking.json")
+    found |= {("text", f"{one['name']}.header"): one["header"] + "\n" for one in tracking["good"]}
+    found["text", "tracked.proof"] = tracking["proof"]
+    recovery = load("recovery.json")
+    found |= {("text", f"{one['name']}.header"): one["header"] + "\n" for one in recovery["good"]}
+    found["text", "epoch-leaf"] = recovery["leaf"]
+    shown = load("witnessing.json")["good"]
+    found |= {("text", f"{one['name']}.header"): one["header"] + "\n" for one in shown}
+    found |= {("text", f"{one['name']}.body"): one["body"] for one in shown}
     found["text", "checkpoint"] = NOTES["note"]
     found["text", "cosigned"] = NOTES["cosigned"]
     found["text", "vkey"] = NOTES["vkey"] + "\n"

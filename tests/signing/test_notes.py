@@ -1,10 +1,8 @@
 import base64
 import hashlib
-import json
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -197,8 +195,8 @@ BAD_NOTES = {
     "control character": "{text}\n\t{line}",
     "CRLF": "{text}\r\n{line}",
     "base64 not in its one encoding": "{text}\n— {name} {data}=\n",
-    "long": "{text}" + "x" * 70_000 + "\n\n{line}",
-    "too many signatures": "{text}\n" + "{line}" * 40,
+    "long": "{text}" + "x" * 140_000 + "\n\n{line}",
+    "too many signatures": "{text}\n" + "{line}" * 70,
     "surrogate": "{text}\ud800\n\n{line}",
 }
 
@@ -270,39 +268,3 @@ def test_tessera(path):
     """Each checkpoint of Tessera's test log opens under its key and has its size."""
     opened = open_note(path.read_text(), [TESSERA_KEY])
     assert read_checkpoint(opened.text).size == int(path.suffix[1:])
-
-
-REKOR = "log2025-alpha1.rekor.sigstage.dev"
-
-
-def rekor():
-    folders = sorted((VECTORS / "rekor2").glob("*"))
-    if not folders:
-        return [pytest.param(None, id="absent", marks=pytest.mark.skip("no vectors here"))]
-    with_note = [folder for folder in folders if "no-inclusion-proof" not in folder.name]
-    return [pytest.param(folder, id=folder.name) for folder in with_note]
-
-
-def rekor_key(folder):
-    """Return the verifier key of the Rekor v2 log in the bundle's trusted root."""
-    trusted = json.loads((folder / "trusted_root.json").read_text())
-    found = next(log for log in trusted["tlogs"] if REKOR in log["baseUrl"])
-    public_key = load_der_public_key(base64.b64decode(found["publicKey"]["rawBytes"]))
-    return vkey(REKOR, public_key.public_bytes_raw())
-
-
-def open_rekor(folder):
-    bundle = json.loads((folder / "bundle.sigstore.json").read_text())
-    entry = bundle["verificationMaterial"]["tlogEntries"][0]
-    opened = open_note(entry["inclusionProof"]["checkpoint"]["envelope"], [rekor_key(folder)])
-    return read_checkpoint(opened.text)
-
-
-@pytest.mark.parametrize("folder", rekor())
-def test_rekor(folder):
-    """Checkpoints of a Rekor v2 log open under its key, and those that were damaged do not."""
-    if folder.name.startswith("rekor2-checkpoint") and folder.name.endswith("_fail"):
-        with pytest.raises(FormatError):
-            open_rekor(folder)
-    else:
-        assert open_rekor(folder).origin == REKOR

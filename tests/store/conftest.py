@@ -6,13 +6,14 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from harness.record_rows import CLASSES, HERE, MONTH, Scribe
+from harness.record_rows import CLASSES, HERE, MONTH, Scribe, unsigned_note
+from schemas.leaves import LeafKind
 from store.migrate import ensure_partitions, migrate
 from store.postgres import PostgresArchive
 
@@ -40,6 +41,18 @@ class Record:
     superuser: str
     owner: str
     daemon: str
+
+
+@dataclass(frozen=True)
+class LongRecord:
+    """A record of thousands of leaves: what a witness has seen of it, and its end."""
+
+    record: Record
+    shown: int
+    shown_root: bytes
+    leaves: int
+    root: bytes
+    last_frame: int
 
 
 @pytest.fixture(scope="session")
@@ -90,6 +103,13 @@ async def empty_database(server: Server, template: str) -> AsyncIterator[Record]
 @pytest.fixture(scope="session")
 async def shared_record(server: Server, template: str) -> AsyncIterator[Record]:
     """One for tests that leave nothing behind."""
+    async with OwnDatabase(server, template) as record:
+        yield record
+
+
+@pytest.fixture(scope="module")
+async def module_record(server: Server, template: str) -> AsyncIterator[Record]:
+    """One for the tests of a file."""
     async with OwnDatabase(server, template) as record:
         yield record
 
@@ -146,3 +166,29 @@ def vectors() -> Path:
     if not VECTORS.is_dir():
         pytest.skip("the vectors of other projects are not here")
     return VECTORS
+
+
+@pytest.fixture(scope="session")
+async def long_template(server: Server, template: str) -> AsyncIterator[LongRecord]:
+    """Make a record of some length once; others are copied from it."""
+    async with OwnDatabase(server, template) as record:
+        archive, scribe = PostgresArchive(record.daemon), Scribe()
+        await archive.open()
+        for _ in range(1500):
+            scribe.send(payload_bytes=100)
+        for number in range(6800):
+            scribe.leaf(LeafKind.OPERATOR, None, who="op", what=f"thing {number}")
+        shown = await archive.commit(scribe.renew())
+        await archive.add_checkpoint(shown.leaves, 1, unsigned_note(shown))
+        sent = [scribe.send(payload_bytes=100) for _ in range(200)]
+        last = await archive.commit(scribe.renew())
+        await archive.add_checkpoint(last.leaves, 2, unsigned_note(last))
+        await archive.close()
+        yield LongRecord(record, shown.leaves, shown.root, last.leaves, last.root, sent[-1].frame)
+
+
+@pytest.fixture
+async def long_record(server: Server, long_template: LongRecord) -> AsyncIterator[LongRecord]:
+    """Lend a copy of it."""
+    async with OwnDatabase(server, long_template.record.name) as record:
+        yield replace(long_template, record=record)

@@ -8,7 +8,7 @@ from hashlib import sha256
 import asyncpg
 import pytest
 
-from harness.record_rows import HERE, MONTH, PARENT, unseal
+from harness.record_rows import HERE, MONTH, PARENT, unseal, unsigned_note
 from schemas.leaves import LeafKind
 from schemas.records import CertificateRow, CrlRow, PacketRow
 from store.migrate import ensure_partitions
@@ -25,6 +25,7 @@ class Evidence:
     sent: PacketRow
     received: PacketRow
     refused_frame: int
+    first_size: int
     leaves: int
     root: bytes
     superuser: asyncpg.Connection
@@ -46,11 +47,6 @@ class Evidence:
         return [str(fault) for fault in (await self.verify()).faults]
 
 
-def note(committed):
-    root = base64.b64encode(committed.root).decode()
-    return f"origin/1\n{committed.leaves}\n{root}\n\n\u2014 origin/1 AAAA\n"
-
-
 @pytest.fixture
 async def evidence(archive, superuser, record, scribe):
     sent, received = scribe.send(), scribe.receive()
@@ -64,15 +60,24 @@ async def evidence(archive, superuser, record, scribe):
     scribe.changes.certificates.append(CertificateRow(sha256(der).digest(), der, 1))
     scribe.changes.crls.append(CrlRow(sha256(der).digest(), "CN=x", 1, der, 1))
     first = await archive.commit(scribe.renew())
-    await archive.add_checkpoint(first.leaves, 1, note(first))
+    await archive.add_checkpoint(first.leaves, 1, unsigned_note(first))
     for _ in range(280):
         scribe.send(payload_bytes=100)
     scribe.note(BULK, 282)
     last = await archive.commit(scribe.renew())
-    await archive.add_checkpoint(last.leaves, 2, note(last))
+    await archive.add_checkpoint(last.leaves, 2, unsigned_note(last))
     await archive.close()
     await superuser.execute("SET session_replication_role = replica")
-    return Evidence(sent, received, refused.frame, last.leaves, last.root, superuser, record.daemon)
+    return Evidence(
+        sent,
+        received,
+        refused.frame,
+        first.leaves,
+        last.leaves,
+        last.root,
+        superuser,
+        record.daemon,
+    )
 
 
 async def test_sound_record(evidence):
@@ -193,7 +198,10 @@ async def test_deleted_leaf_beyond_the_last_tile(evidence):
     await evidence.tamper("DELETE FROM leaf WHERE index = $1", evidence.leaves - 2)
     found = await evidence.faults()
     assert found[0] == f"leaf index {evidence.leaves - 2}: the row was deleted"
-    assert f"checkpoint size {evidence.leaves}: its root is not that of the leaves" in found
+    assert found[1] == (
+        f"checkpoint size {evidence.leaves}: its root is not that of the leaves: something was "
+        f"changed in leaves {evidence.first_size} to {evidence.leaves - 1}, or the root was"
+    )
 
 
 async def test_edited_leaf(evidence):
@@ -202,7 +210,10 @@ async def test_edited_leaf(evidence):
         "UPDATE leaf SET record = overlay(record placing '7' from 40) WHERE index = 3"
     )
     found = await evidence.faults()
-    assert "leaf index 3: its hash is not that in tile level 0 index 0" in found
+    assert (
+        "leaf index 3: the record was changed: its hash is not that in tile level 0 index 0"
+        in found
+    )
     assert any(fault.startswith("checkpoint size") for fault in found)
 
 
@@ -273,7 +284,10 @@ async def test_cut_tail_that_a_witness_saw(evidence):
 async def test_rewritten_journal_disagrees_with_witness(evidence):
     """A root that a witness holds must be that of the leaves."""
     verification = await evidence.verify(witnessed={5: bytes(32)})
-    assert str(verification.faults[0]) == "witness size 5: its root is not that of the leaves"
+    assert str(verification.faults[0]) == (
+        "witness size 5: its root is not that of the leaves: something was changed in leaves "
+        "0 to 4, or the root was"
+    )
 
 
 async def test_cut_journal_below_its_tiles(evidence):
@@ -329,15 +343,15 @@ async def test_release_without_leaf(evidence):
     [
         (
             "UPDATE entry SET sha256 = sha256('x') WHERE stream = $1 AND number = 1",
-            "sha256 is not that of its bytes",
+            "the row was changed: its sha256 is not that of its bytes",
         ),
         (
             "UPDATE entry SET size = 1 WHERE stream = $1 AND number = 1",
-            "size is not that of its bytes",
+            "the row was changed: its size is not that of its bytes",
         ),
         (
             "UPDATE entry SET chain = sha256('x') WHERE stream = $1 AND number = 1",
-            "chain is broken",
+            "the chain is broken: the row was changed or added, or rows were reordered",
         ),
     ],
 )
@@ -390,6 +404,36 @@ async def test_changed_certificate(evidence, table, text):
     """A certificate or CRL that is not what its digest names is found."""
     await evidence.tamper(text)
     assert (await evidence.first_fault()).startswith(f"{table} sha256")
+
+
+DELETE_NAMED = {
+    "certificate": "DELETE FROM certificate WHERE sha256 = $1",
+    "crl": "DELETE FROM crl WHERE sha256 = $1",
+    "timestamp_token": "DELETE FROM timestamp_token WHERE sha256 = $1",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "row"),
+    [
+        (LeafKind.CERTIFICATE, "certificate", (b"x", 1)),
+        (LeafKind.CRL, "crl", ("CN=x", 1, b"x", 1)),
+        (LeafKind.TIMESTAMP, "timestamp_token", ("tsa", 1, "note", 1, 1, b"x")),
+    ],
+)
+async def test_deleted_certificate(evidence, archive, scribe, kind, table, row):
+    """What a leaf names by its digest must be there: certificates, CRLs, time-stamps."""
+    await archive.open(wait=True)
+    digest = sha256(b"x").digest()
+    leaf = scribe.leaf(kind, None, sha256=digest.hex())
+    await archive.commit(scribe.renew())
+    await archive.close()
+    await evidence.superuser.copy_records_to_table(table, records=[(digest, *row)])
+    assert (await evidence.verify()).holds
+    await evidence.tamper(DELETE_NAMED[table], digest)
+    assert await evidence.faults() == [
+        f"{table} sha256 {digest.hex()}: the row was deleted: leaf {leaf} ({kind}) names it"
+    ]
 
 
 async def test_drop_without_packet(evidence):

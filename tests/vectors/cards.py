@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from schemas import wire
-from schemas.cards import CardFacts, KatoCode, KeyFacts
+from schemas.cards import CardFacts, EpochFacts, KatoCode, KeyFacts
 from schemas.codes import Names, Tier
 from schemas.moments import format_instant
 from schemas.object_header import Body
@@ -27,6 +27,12 @@ SCHOOL_FACTS = CardFacts(
     since=format_instant(NOW),
     names=NAMES,
     kato=KatoCode("113230100", "2026-01"),
+)
+OPENED = EpochFacts(
+    epoch=2,
+    since=format_instant(NOW),
+    size=7,
+    root=hashlib.sha256(b"\0witnessed").hexdigest(),
 )
 MOVED_FACTS = CardFacts(
     address=SIBLING,
@@ -66,6 +72,10 @@ def _card(network: FixedNetwork, facts: CardFacts, **fields: Any) -> bytes:
     return _signed(network, Card, fields.pop("body", wire.encode(facts)), **ends | fields)
 
 
+def _opening(*opened: EpochFacts) -> CardFacts:
+    return msgspec.structs.replace(SCHOOL_FACTS, epochs=opened)
+
+
 def _with(facts: CardFacts, keys: bytes) -> CardFacts:
     return msgspec.structs.replace(facts, keys=base64.b64encode(keys).decode("ascii"))
 
@@ -80,6 +90,9 @@ def cards(network: FixedNetwork) -> dict[str, list[Vector]]:
         "card": _card(network, whole),
         "card-bare": _card(network, SCHOOL_FACTS),
         "card-moved": _card(network, MOVED_FACTS, number=NOW + 22),
+        "card-epochs": _card(
+            network, msgspec.structs.replace(SCHOOL_FACTS, epochs=(OPENED,)), number=NOW + 27
+        ),
         "no-card": _signed(
             network, NoCard, b"", from_=DISTRICT, to=SCHOOL, number=NOW + 23,
             address="kz.akmola.burabay.school-99",
@@ -90,6 +103,11 @@ def cards(network: FixedNetwork) -> dict[str, list[Vector]]:
         "asks": _asks(network),
         "bad": _bad(network, facts, whole),
     }
+
+
+def card_named(found: dict[str, list[Vector]], name: str) -> bytes:
+    """Return the bytes of one of the good ones."""
+    return next(bytes.fromhex(one["object"]) for one in found["good"] if one["name"] == name)
 
 
 def _described(name: str, raw: bytes) -> Vector:
@@ -119,6 +137,7 @@ def _asks(network: FixedNetwork) -> list[Vector]:
 
 def _bad(network: FixedNetwork, facts: KeyFacts, whole: CardFacts) -> list[Vector]:
     """Return cards with one defect, each with the reason that it is refused for."""
+    timeless = msgspec.structs.replace(OPENED, since="2026-02-30T00:00:00.000000Z")
     swapped = msgspec.structs.replace(facts, encryption=(KEYS[OBLAST].facts,))
     renamed = msgspec.structs.replace(facts.encryption[0], id="ab" * 32)
     misnamed = msgspec.structs.replace(facts, encryption=(renamed,))
@@ -139,6 +158,13 @@ def _bad(network: FixedNetwork, facts: KeyFacts, whole: CardFacts) -> list[Vecto
         ),
         "unknown-standing": (
             _card(network, whole, body=body.replace(b'"active"', b'"resting"')), "format-invalid"
+        ),
+        "epochs-with-a-gap": (
+            _card(network, _opening(OPENED, msgspec.structs.replace(OPENED, epoch=4))),
+            "format-invalid",
+        ),
+        "epoch-at-no-moment": (
+            _card(network, _opening(timeless)), "format-invalid"
         ),
         "keys-signed-by-the-parent": (
             _card(network, _with(whole, _keys(network, SCHOOL, swapped, by=DISTRICT))),

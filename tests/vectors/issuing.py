@@ -69,7 +69,7 @@ def issuing(network: FixedNetwork) -> dict[str, Any]:
         [(OBLAST, "packet", oblast.packet.certificate)], 1,
     )  # fmt: skip
     return {
-        "good": [_described(name, raw) for name, raw in good.items()],
+        "good": [described(name, raw) for name, raw in good.items()],
         "log": {
             "authority": OBLAST,
             "entries": [entry.hex() for entry in entries],
@@ -98,7 +98,8 @@ def _signed(network: FixedNetwork, kind: type[AnyObject], body: bytes, **fields:
     return sign_object(kind(**named), signer, body)
 
 
-def _described(name: str, raw: bytes) -> Vector:
+def described(name: str, raw: bytes) -> Vector:
+    """Return a signed object cut for its reader: header as text, body in hex."""
     size = 9 + int.from_bytes(raw[7:9])
     body = raw[size + 2 + int.from_bytes(raw[size : size + 2]) :]
     text = raw[9:size].decode("ascii")

@@ -56,7 +56,7 @@ from store.merkle import (
     root_of,
 )
 from vectors.bad_frames import bad_frames, judged_frames
-from vectors.cards import cards
+from vectors.cards import card_named, cards
 from vectors.encryption import encryption
 from vectors.fixed_keys import (
     DISTRICT,
@@ -68,6 +68,9 @@ from vectors.fixed_keys import (
     describe,
 )
 from vectors.issuing import issuing
+from vectors.recovery import recovery
+from vectors.tracking import tracking
+from vectors.witnessing import witnessing
 
 FOLDER = Path(__file__).parent
 WIDTH = 32
@@ -750,6 +753,10 @@ def make_files() -> dict[str, str]:
         "bad-objects.json": bad_objects(network),
         "cards.json": cards(network),
         "issuing.json": issuing(network),
+        "recovery.json": recovery(
+            network, bytes.fromhex(frames[0]["frame"]), card_named(cards(network), "card-epochs")
+        ),
+        "tracking.json": tracking(network, frames[0]),
         "streams.json": streams(),
         "payloads.json": payloads(),
         "encryption.json": encrypted,
@@ -757,6 +764,7 @@ def make_files() -> dict[str, str]:
         "leaves.json": {"good": leaves(frames), "bad": BAD_LEAVES},
         "tree.json": tree(),
         "notes.json": notes(network),
+        "witnessing.json": witnessing(network),
     }
     files = {name: _as_json(value) for name, value in trees.items()}
     for name, field in (("attendance", "frame"), ("custody-note", "object")):

@@ -35,13 +35,22 @@ from harness.drafts import (
     packet_of,
     trail_of,
 )
-from schemas.answers import CLOSING, PING, RECEIPT
+from schemas.answers import CLOSING, PING, RECEIPT, PacketName, Receipt
 from schemas.errors import FormatError
 from schemas.leaves import LeafKind
 from schemas.limits import Limits
 from schemas.moments import DAY, MINUTE, format_instant
 from schemas.reasons import Reason
 
+RECEIPT_ON = Receipt(
+    packet=PacketName(OBLAST, 1, PACKET_ID),
+    head_sha256="ab" * 32,
+    frame_sha256="cd" * 32,
+    verdict="accepted",
+    received=format_instant(NOW),
+    epoch=1,
+    index=0,
+)
 TYPES = frozenset({"attendance.daily/1", PING, RECEIPT, CLOSING})
 OTHER_HEAD = bytes(32)
 
@@ -118,6 +127,14 @@ def test_a_type_from_a_newer_list_is_held():
     arrival = arrive(type="vaccination.status/1")
     assert decide(arrival, at=RECIPIENT) == (Hold("type", arrival.header.certificate),)
     assert decide(arrival)[0] == Keep(LeafKind.RELAYED)
+
+
+def test_an_answer_to_what_may_come_back_is_held():
+    """What our record has lost of an epoch before, a neighbour may bring: its receipt waits."""
+    arrival = arrive(RECEIPT_ON, type=RECEIPT)
+    step = decide(arrival, known(may_come_back=True), at=RECIPIENT)
+    assert step == (Hold("packet", arrival.header.certificate),)
+    assert reason_of(decide(arrival, at=RECIPIENT)) is Reason.DIGEST_MISMATCH
 
 
 def test_a_payload_that_cannot_be_opened_is_refused():

@@ -86,6 +86,7 @@ def test_moved_nodes_are_found_by_the_cards_that_concern_each_node(country, data
     assert len(walked) == len(set(walked))
     up, down = list(country.whole.way_up(from_)), list(country.whole.way_up(to))
     assert walked == [*up[: up.index(meet(up, down))], *down[down.index(meet(up, down)) :: -1]]
+    assert country.whole.way(from_, to) == walked
 
 
 def meet(up, down):

@@ -119,9 +119,18 @@ def test_a_bundle_of_nothing_takes_nothing():
 
 def test_a_note_says_how_far_the_stream_is_taken():
     """What a custody note carries is the stream's own state."""
-    position = stands(3, 9).position("bulk", 2)
+    position = Incoming(3, CHAINS[3], 9, epoch=2).position("bulk")
     assert (position.lane, position.epoch, position.up_to, position.seen) == ("bulk", 2, 3, 9)
     assert position.chain == CHAINS[3].hex()
+
+
+def test_a_later_epoch_begins_a_fresh_stream():
+    """Numbers begin anew with the neighbour's epoch; what is taken stays in it."""
+    fresh = stands(3, 9).in_epoch(2)
+    assert fresh == Incoming(0, CHAIN_START, 0, epoch=2)
+    assert offer(fresh, 1, 2).after == Incoming(2, CHAINS[2], 2, epoch=2)
+    assert offer(fresh, 3, 4).after.epoch == 2
+    assert stands(3).in_epoch(1) == stands(3)
 
 
 def test_the_chain_is_that_of_the_protocol():
