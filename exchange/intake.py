@@ -127,5 +127,7 @@ class Intake:
         """
         if not isinstance(opened, OpenedObject):
             return False
-        is_ours = opened.header.to == self._state.rules.here
-        return isinstance(opened.header, Cosigned | Returned | Card) and is_ours
+        header = opened.header
+        if isinstance(header, Cosigned):
+            return header.status == 409
+        return isinstance(header, Returned | Card) and header.to == self._state.rules.here

@@ -133,10 +133,11 @@ class Losses:
         loss = self._state.loss
         if loss is None:
             return
-        if not self._is_kept:
-            await self._keep(loss, batch)
+        if not self._is_kept and not (batch.changes.link_marks or batch.changes.recoveries):
+            await self._keep(loss, batch)  # it lifts links by their marks in the record
         opened = self._newest_opened()
-        if opened is not None and self._is_ours(opened) and not batch.changes.entries:
+        is_free = not (batch.changes.entries or batch.changes.epochs)
+        if opened is not None and self._is_ours(opened) and is_free:
             await self._begin(opened, loss, batch)
 
     async def _keep(self, loss: Loss, batch: Batch) -> None:

@@ -14,6 +14,7 @@ from exchange.directory import Directory
 from exchange.gate import OpenedObject, sha256_of
 from exchange.instructions import Declined, Done
 from exchange.links import Link
+from exchange.quotas import HourlyQuota
 from exchange.returning import Returning
 from exchange.signing_desk import body_of
 from exchange.state import NodeState
@@ -31,6 +32,8 @@ from store.merkle import EMPTY_ROOT
 
 RECOVERY_ASKED = "recovery_asked"
 """The incident of a child that asks for a new epoch."""
+WISHES_PER_HOUR = 100
+"""So many of one neighbour, those below it included, are taken within an hour."""
 
 
 class ApproveOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,6 +71,7 @@ class Recoveries:
         self._state = state
         self._directory = directory
         self._returning = returning
+        self._quota = HourlyQuota(WISHES_PER_HOUR)
 
     # --- what is asked ------------------------------------------------------------------------
 
@@ -80,6 +84,10 @@ class Recoveries:
         if header.to != parent_of(header.from_) or not comes_by:
             detail = printable(f"Recover of {header.from_}: not by the way of {link.neighbour}")
             self._state.effects.raise_incident("statement_misrouted", link.neighbour, detail, batch)
+        elif self._quota.take(link.neighbour, batch.now) >= WISHES_PER_HOUR:
+            return  # it asks again at its next greeting
+        elif self._state.loss is not None and header.to == self._state.rules.here:
+            return  # the newest card of the child may be lost: it asks again
         elif header.to != self._state.rules.here:
             hop = self._state.links.get(registry.next_hop(header.to) or "")
             if hop is not None:
@@ -97,14 +105,19 @@ class Recoveries:
             return
         asked = await self._newest_asked(address, batch)
         if asked is None or (asked.of_epoch, asked.leaves) != (header.of_epoch, header.leaves):
-            asked = RecoveryRow(
-                sha256_of(raw), address, header.of_epoch, header.leaves, batch.now, raw
-            )
+            digest = sha256_of(raw)
+            if await self._was_asked(digest, batch):
+                return  # an older wish once more: the newest stands
+            asked = RecoveryRow(digest, address, header.of_epoch, header.leaves, batch.now, raw)
             batch.changes.recoveries.append(asked)
             detail = f"epoch {header.of_epoch}, {header.leaves} leaves are left: {header.why}"
             state.effects.raise_incident(RECOVERY_ASKED, address, printable(detail), batch)
         if await self._is_replaced(address, card.facts.epochs):
             await self._open(asked, batch)
+
+    async def _was_asked(self, digest: bytes, batch: Batch) -> bool:
+        rows = [*await self._state.archive.recoveries(), *batch.changes.recoveries]
+        return any(row.sha256 == digest for row in rows)
 
     async def _newest_asked(self, address: str, batch: Batch) -> RecoveryRow | None:
         rows = [*await self._state.archive.recoveries(), *batch.changes.recoveries]
@@ -136,6 +149,8 @@ class Recoveries:
         here, known = self._state.rules.here, self._state.registry.card(address)
         if parent_of(address) != here:
             return Declined(f"{parent_of(address)} vouches for {address}, not {here}")
+        if self._state.loss is not None:
+            return Declined(f"the journal of {here} has lost its end: recover it first")
         asked = await self._newest_asked(address, batch)
         if asked is None or known is None:
             return Declined(f"{address} has not asked: `bbaj journal recover` runs there first")

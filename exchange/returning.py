@@ -22,8 +22,10 @@ from exchange.signing_desk import body_of
 from exchange.state import NodeState
 from schemas.answers import ANSWERS
 from schemas.errors import FormatError
+from schemas.header import Header
 from schemas.leaves import LeafKind
 from schemas.objects import Ask, Lane, pack_bundle_body, unpack_bundle_body
+from schemas.reasons import Reason
 from schemas.records import PacketRow, PayloadRow, ReturnedRow
 from schemas.wire import printable
 from schemas.witnessing import Returned
@@ -33,7 +35,7 @@ PAGE_FRAMES = 256
 PAGE_BYTES = 512 * 1024
 """So much goes in one answer, and one frame at least."""
 ASKS_PER_HOUR = 2_000
-"""So many asks of one neighbour are answered within an hour."""
+"""So many asks of one neighbour are answered, and so many answers of it taken, within an hour."""
 
 
 class Returning:
@@ -46,6 +48,7 @@ class Returning:
         self._judging = judging
         self._done: set[tuple[str, int]] = set()
         self._quota = HourlyQuota(ASKS_PER_HOUR)
+        self._pages = HourlyQuota(ASKS_PER_HOUR)
 
     async def open(self) -> None:
         """Take over which streams have come back whole."""
@@ -82,9 +85,10 @@ class Returning:
         """Take what a neighbour brings back, or shows: each frame by our own signature."""
         header = opened.header
         assert isinstance(header, Returned), "the dialogue sorts them"
+        if self._pages.take(link.neighbour, batch.now) >= ASKS_PER_HOUR:
+            return
         try:
-            frames = unpack_bundle_body(opened.body)[1]
-            entries = [self._state.gate.judge_own(raw, batch.now) for raw in frames]
+            entries = self._judge(header, opened.body, batch)
         except FormatError as error:
             detail = printable(f"{header.lane} of epoch {header.of_epoch}: {error.detail}")
             self._state.effects.raise_incident("returned_refused", link.neighbour, detail, batch)
@@ -97,10 +101,18 @@ class Returning:
             why = f"{link.neighbour} holds {len(lost)} frames of ours that the record lacks"
             self._losses.notice(why, batch.epoch)
 
+    def _judge(self, header: Returned, body: bytes, batch: Batch) -> list[JudgedEntry]:
+        """Return the frames of an answer, each ours and of its epoch. Raises FormatError."""
+        frames = unpack_bundle_body(body)[1]
+        entries = [self._state.gate.judge_own(raw, batch.now) for raw in frames]
+        epochs = {found.epoch for found in map(_header_of, entries)}
+        if epochs - {header.of_epoch}:
+            raise FormatError(Reason.FORMAT_INVALID, f"frames of epochs {sorted(epochs)}")
+        return entries
+
     @staticmethod
     def _is_known(entry: JudgedEntry, batch: Batch) -> bool:
-        assert isinstance(entry.verdict, Accepted), "it has been judged as ours"
-        header = entry.verdict.frame.header
+        header = _header_of(entry)
         return (header.from_, header.epoch, header.id) in batch.trails
 
     async def _keep_all(
@@ -213,3 +225,9 @@ class Returning:
                 payload = self._state.gate.open_rest(bucket, row.frame_sha256, sealed)
                 frames.append(row.head + payload)
         return page, frames
+
+
+def _header_of(entry: JudgedEntry) -> Header:
+    """Return the header of a frame that has been judged as ours."""
+    assert isinstance(entry.verdict, Accepted), "judge_own returns no other"
+    return entry.verdict.frame.header

@@ -187,7 +187,8 @@ class Sampling:
             self._comparing.raise_fork(detail, pieces, link, batch)
         elif row is not None:
             self.proven += 1
-            self._told[link.neighbour].remove(told)
+            if told in self._told[link.neighbour]:  # later receipts may have pushed it out
+                self._told[link.neighbour].remove(told)
 
     def _check(
         self, header: Proven, told: Told, body: bytes, link: Link, batch: Batch

@@ -168,6 +168,13 @@ class Service:
         """Say whether the node may seal: it was greeted, neither clock nor key are in doubt."""
         return self.state.greeted.is_set() and self.state.doubt(self.clock()) is None
 
+    def may_sign(self) -> bool:
+        """Say whether checkpoints may be signed: a witness holds none that the record has lost.
+
+        Else a node on an older copy could sign a size a second time, over other leaves: a fork.
+        """
+        return self.state.loss is None and self.parts.witnessing.showing.is_whole
+
     async def keep_dead_letter(self, body: bytes, detail: str) -> None:
         """Keep what our broker gave up on as an incident; it is committed on return."""
         done: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
@@ -299,11 +306,14 @@ class Service:
     async def _take(self, jobs: Sequence[Job]) -> None:
         """Decide, commit, settle: one group, whole or not at all."""
         cursors = dict(self.state.effects.cursors)
+        suspended = [(link, link.suspended) for link in self.state.links.values()]
         try:
             await self._take_whole(jobs)
         except BaseException:
             self.state.effects.cursors.clear()
             self.state.effects.cursors.update(cursors)
+            for link, was_suspended in suspended:
+                link.suspended = was_suspended  # what asked for it is taken once more
             raise
 
     async def _take_whole(self, jobs: Sequence[Job]) -> None:
@@ -336,7 +346,7 @@ class Service:
         """Do what does not come over a link; return outcomes of drops."""
         match job:
             case Dropped():
-                return await self.parts.desk.seal_all(job.drops, batch)
+                return await self._seal(job.drops, batch)
             case Confirmed():
                 self.state.effects.cursors[job.stream] = job.up_to
                 note = NoteRow(job.stream, batch.epoch, job.up_to, batch.now, None)
@@ -359,6 +369,14 @@ class Service:
             case _:
                 assert_never(job)
         return []
+
+    async def _seal(self, drops: list[Drop], batch: Batch) -> list[Outcome]:
+        """Seal documents; they wait where a loss was found since they were queued."""
+        if self.state.loss is None:
+            return await self.parts.desk.seal_all(drops, batch)
+        for drop in drops:
+            await self.park(drop)
+        return [Outcome(drop.drop_id, "waiting") for drop in drops]
 
     async def _sweep_all(self, batch: Batch) -> None:
         """Look at what is open, what is held, and what commands have handed over."""

@@ -60,6 +60,19 @@ class _Eyes(msgspec.Struct):
     has_refused: bool = False
     """Since its last greeting: somebody must look, and nothing is shown meanwhile."""
     shown_at: Instant = 0
+    repeated: int = 0
+    """So often a greeting has shown again what was under way: as many answers come late."""
+
+    def takes_late(self, header: Cosigned) -> bool:
+        """Say whether an answer is to what was under way at a greeting, and was settled since.
+
+        Nobody holds another size than we began at, and that very size.
+        """
+        is_late = header.status == 409 and header.size == self.old_size and bool(self.shown)
+        if is_late and self.repeated:
+            self.repeated -= 1
+            return True
+        return False
 
 
 class Showing:
@@ -72,6 +85,8 @@ class Showing:
         self._conflicts = HourlyQuota(CONFLICTS_PER_HOUR)
         self.cosignatures = Cosignatures(state)
         self.newest: Ours | None = None
+        self.is_whole = False
+        """A witness has shown in this life that it holds nothing beyond our newest checkpoint."""
         self.on_ahead: OnAhead = self._raise_behind
         """Told of a note that a key of ours has signed in the running epoch, over leaves that the
         journal does not have: the record is older than what we have shown."""
@@ -116,8 +131,11 @@ class Showing:
     async def greet(self, link: Link, batch: Batch) -> None:
         """Show a neighbour that has just greeted us what it has not acknowledged."""
         eyes = self._eyes_of(link)
+        eyes.repeated += bool(eyes.shown)
         eyes.shown, eyes.has_refused = 0, False
         await self.show(link, batch)
+        if self.newest is None and not link.suspended:
+            self.is_whole |= self._is_witness(link)  # nothing was signed that it could hold
 
     async def _show_due(self, link: Link, batch: Batch) -> None:
         eyes = self._eyes_of(link)
@@ -162,10 +180,15 @@ class Showing:
         """Take an answer to a checkpoint that we have shown, and show what came meanwhile."""
         header, eyes = opened.header, self._eyes_of(link)
         assert isinstance(header, Cosigned), "the caller sorts them"
-        eyes.shown = 0
+        if eyes.takes_late(header):
+            return
+        shown, eyes.shown = eyes.shown, 0
         if header.origin != self._origin:
             self._refuse(opened, f"it is about {header.origin}", link, batch)
         elif header.status == 200:
+            if shown and header.size == shown:  # else it was asked for in a life before, or late
+                eyes.has_acknowledged = True
+                self.is_whole |= self._is_witness(link)
             await self._take_acknowledged(opened, link, batch)
         elif header.status == 409:
             await self._take_standing(header, opened.body, link, batch)
@@ -178,7 +201,10 @@ class Showing:
 
     def _take_refusal(self, header: Cosigned, link: Link, batch: Batch) -> None:
         """Show nothing more until the next greeting: somebody must look first."""
-        self._eyes_of(link).has_refused = True
+        eyes = self._eyes_of(link)
+        if eyes.has_refused:
+            return  # it was told since then: nobody fills the record with refusals
+        eyes.has_refused = True
         detail = printable(f"{header.status}: {header.detail}")
         effects = self._state.effects
         effects.raise_incident("checkpoint_refused", link.neighbour, detail, batch)
@@ -191,7 +217,7 @@ class Showing:
             self._refuse(opened, f"no checkpoint of ours has size {header.size}", link, batch)
             return
         eyes = self._eyes_of(link)
-        eyes.holds, eyes.has_acknowledged = max(eyes.holds, header.size), True
+        eyes.holds = max(eyes.holds, header.size)
         if opened.body and self._is_witness(link):
             try:
                 await self.cosignatures.take(opened, found[2], link, batch)
@@ -201,6 +227,8 @@ class Showing:
     def _refuse(self, opened: OpenedObject, detail: str, link: Link, batch: Batch) -> None:
         """Keep an answer that proves nothing; show nothing more before the next greeting."""
         self._eyes_of(link).has_refused = True
+        if link.suspended:
+            return  # it is heard for what shows a loss alone
         effects, text = self._state.effects, printable(detail)
         frame = effects.keep_raw(opened.raw, link.neighbour, text, batch)
         effects.raise_incident("cosignature_invalid", link.neighbour, text, batch, frame)
@@ -218,7 +246,7 @@ class Showing:
             await self.show(link, batch)
         elif note is not None:
             self.on_ahead(note, link, batch)
-        else:
+        elif not link.suspended:
             detail = f"holds {header.size} leaves of our journal of {leaves}, without our signature"
             self._state.suspend(link, detail, batch)
 

@@ -34,6 +34,8 @@ from schemas.wire import printable
 ASKS_PER_HOUR = 1_000
 """So many questions of one neighbour are taken within an hour, and so many of ours asked."""
 ANSWERS_PER_HOUR = 10_000
+KEPT_MAX = 100
+"""So many answers of one node about one packet are kept: a sound one has fewer things to say."""
 REMEMBERED_MAX = 1_000
 """So many packets asked for are remembered; beyond that all are forgotten."""
 
@@ -203,8 +205,8 @@ class Tracker:
             return
         if asked is not None:
             batch.after_commit(partial(self._note, asked, said.from_, batch.now))
-        if not await self._is_known(name, said.from_, _gist(claims), batch):
-            row = TrackedRow(sha256_of(opened.raw), *name, said.from_, batch.now, opened.raw)
+        row = TrackedRow(sha256_of(opened.raw), *name, said.from_, batch.now, opened.raw)
+        if not await self._is_known(row, _gist(claims), batch):
             batch.changes.tracked.append(row)
 
     def _note(self, asked: _Asked, node: str, now: Instant) -> None:
@@ -212,11 +214,15 @@ class Tracker:
         asked.answered[node] = now
         self._state.wake()
 
-    async def _is_known(self, name: Name, node: str, gist: list[object], batch: Batch) -> bool:
-        """Say whether a node has said this last: under a newer checkpoint it is no news."""
-        rows = [*await self._state.archive.tracked([name[2]]), *batch.changes.tracked]
-        before = [row for row in rows if (row.sender, row.packet_epoch, row.packet) == name]
-        before = [row for row in before if row.issuer == node]
+    async def _is_known(self, said: TrackedRow, gist: list[object], batch: Batch) -> bool:
+        """Say whether a node has said this last: under a newer checkpoint it is no news.
+
+        Nor is what it has said before, come once more, nor anything beyond KEPT_MAX.
+        """
+        rows = [*await self._state.archive.tracked([said.packet]), *batch.changes.tracked]
+        before = [row for row in rows if _of(row) == _of(said)]
+        if any(row.sha256 == said.sha256 for row in before) or len(before) >= KEPT_MAX:
+            return True
         return bool(before) and _gist(read_claims(cut_object(before[-1].object).body)) == gist
 
     # --- what stands in the way ---------------------------------------------------------------
@@ -239,6 +245,11 @@ class Tracker:
     def _raise(self, kind: str, detail: str, link: Link, batch: Batch, frame: int = 0) -> None:
         effects = self._state.effects
         effects.raise_incident(kind, link.neighbour, printable(detail), batch, frame)
+
+
+def _of(row: TrackedRow) -> tuple[str, int, str, str]:
+    """Return the packet that an answer is about, and whose it is."""
+    return (row.sender, row.packet_epoch, row.packet, row.issuer)
 
 
 def _recipient_in(marks: Iterable[LeafMark]) -> str | None:

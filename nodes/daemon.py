@@ -337,8 +337,8 @@ class Daemon:
 
     @staticmethod
     async def _sign(service: Service, checkpoints: Checkpoints, *, at_once: bool = False) -> bool:
-        """Sign a checkpoint where one is due; none while the record lacks its end."""
-        if service.state.loss is not None:
+        """Sign a checkpoint where one is due; none while the record may lack its end."""
+        if not service.may_sign():
             return False
         return await checkpoints.sign_due(service.journal, at_once=at_once)
 

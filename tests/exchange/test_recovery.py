@@ -11,14 +11,18 @@ import pytest
 from exchange.core.streams import CHAIN_START, chain_after
 from exchange.identity import new_packet_id
 from exchange.losses import EpochBegun, carried_over
-from harness.drafts import DISTRICT, OBLAST
+from exchange.signing_desk import body_of
+from exchange.state import Loss
+from harness.drafts import DISTRICT, FACTS, OBLAST, draft
 from harness.pki import make_network
 from harness.service_node import Node, new_link, new_record
 from nodes.cli.errors import UsageFault
 from nodes.cli.recovering import merged
 from nodes.clock import now
 from schemas.leaves import read_leaf
+from schemas.objects import pack_bundle_body
 from schemas.records import EntryRow, InstructionRow
+from schemas.witnessing import Recover, Returned
 from signing.at_rest import AtRest
 from signing.keys import fingerprint
 from signing.notes import origin
@@ -275,6 +279,76 @@ async def test_a_neighbour_proves_the_loss_by_our_own_signature(server, tmp_path
         link = child.state.links[PARENT]
         assert (child.state.loss.of_epoch, child.may_seal()) == (1, False)
         await until(lambda: _lifted(link))
+
+
+async def test_nothing_is_signed_before_the_witness_has_shown_that_nothing_is_lost(
+    server, tmp_path
+):
+    """A copy whose size file is as old would sign sizes again: it waits, and no fork is seen."""
+    pair, _, _ = await restored_pair(server, tmp_path, with_size_file=False)
+    async with pair.child.live(pair.link) as child:
+        before = await pair.child.archive.last_checkpoint()
+        for _ in range(5):  # each leaves a leaf that counts, and takes a sweep
+            await tell(pair.child, "note", address=PARENT)
+        assert child.journal.leaves - child.journal.quiet > before[0]
+        assert await pair.child.archive.last_checkpoint() == before
+        async with pair.parent.live(pair.link):
+            await pair.until_lost()
+            assert await pair.child.archive.last_checkpoint() == before
+    for node in (pair.parent, pair.child):
+        assert "journal_forked" not in node.eyes.incidents
+
+
+async def test_a_frame_of_another_epoch_shows_no_loss(server, tmp_path):
+    """A neighbour cannot halt us with what an earlier loss has left it, under a newer epoch."""
+    pair = await make_pair(server, tmp_path, signs=False)
+    async with pair.live() as (parent, child):
+        payload = msgspec.structs.replace(FACTS, size=0)
+        header = draft(from_=HERE, to=PARENT, epoch=2, type="ping/1", payload=payload)
+        frame = child.state.gate.seal_packet(header, b"{}", now()).frame.raw
+        body = pack_bundle_body([], [frame])
+        stamp = parent.state.gate.stamp(HERE, now())
+        shown = Returned(**stamp, lane="bulk", of_epoch=1, last=9, body=body_of(body))
+        parent.state.links[HERE].send_object(parent.state.gate.sign(shown, body))
+        await until(lambda: _said(pair.child, "returned_refused"))
+        assert (child.state.loss, child.state.doubt(now())) == (None, None)
+
+
+async def test_who_has_lost_its_end_seals_nothing_and_approves_nothing(server, tmp_path):
+    """What was queued when it was found waits; a card made now could bear a number twice."""
+    pair = await make_pair(server, tmp_path, signs=False)
+    async with pair.live() as (parent, child):
+        for each in (parent, child):
+            each.state.loss = Loss(1, each.leaves, "found just now")
+        (outcome,) = await child.drop([pair.child.document(PARENT, next(_numbers))])
+        assert outcome.state == "waiting"
+        assert len(await pair.child.archive.pending_drops(10, [])) == 1
+        state, answer = await tell(pair.parent, "approve", address=HERE)
+        assert (state, "recover it first" in answer["why"]) == ("refused", True)
+
+
+async def test_an_old_wish_once_more_is_no_new_one(server, tmp_path):
+    """What the broker brings a second time must not stop the parent, whatever came between."""
+    pair = await make_pair(server, tmp_path, signs=False)
+    async with pair.live() as (_, child):
+        gate, link = child.state.gate, child.state.links[PARENT]
+        wishes = [
+            gate.sign(
+                Recover(
+                    **gate.stamp(PARENT, now()), of_epoch=1, leaves=each, root="0" * 64, why="lost"
+                )
+            )
+            for each in (1, 2)
+        ]
+        for count, wish in enumerate([*wishes, wishes[0]], 1):
+            link.send_statement(wish, gate.fingerprint)
+            await until(lambda count=count: _has_asked(pair, min(count, 2)))
+        await tell(pair.parent, "note", address=HERE)
+        assert await _has_asked(pair, 2)
+
+
+async def _has_asked(pair, times) -> bool:
+    return len(await pair.parent.archive.recoveries()) == times
 
 
 def test_what_waits_is_placed_anew_in_order():

@@ -339,6 +339,32 @@ async def test_what_does_not_hold_is_kept_as_an_incident_only(country):
     assert await country[DISTRICT].archive.tracked([packet]) == before
 
 
+async def test_an_old_answer_once_more_is_no_news(country):
+    """What the broker brings a second time must not stop the node, whatever came between."""
+    packet = await country.send(DISTRICT, TOP)
+    await country.track(DISTRICT, packet, from_=DISTRICT, to=TOP)
+    before = await country[DISTRICT].archive.tracked([packet])
+    record = (await leaves(country[OBLAST], packet))[0].record
+    own, said = country.network.nodes[OBLAST].packet, []
+    for pieces in ([record, record], []):
+        body = pack_pieces(pieces)
+        header = Tracked(
+            **country.stamp(OBLAST, DISTRICT), sender=DISTRICT, packet_epoch=1, packet=packet,
+            body=body_of(body),
+        )  # fmt: skip
+        said.append(sign_object(header, own, body))
+    link = country[OBLAST].service.state.links[DISTRICT]
+    for raw in (*said, said[0], said[1]):
+        link.send_statement(raw, own.fingerprint)
+    await country.send(DISTRICT, TOP)  # it lives, and has taken what came before
+
+    async def kept():
+        rows = await country[DISTRICT].archive.tracked([packet])
+        return [row.object for row in rows[len(before) :]]
+
+    assert await until(kept) == said
+
+
 async def test_what_nobody_asked_for_is_not_kept(country):
     """An answer about a packet that we do not know, and have not asked for, is an incident."""
     body = pack_pieces([])

@@ -93,7 +93,9 @@ class Country:
                 links = [
                     self.links[each] for each in TREE[1:] if address in {each, parent_of(each)}
                 ]
-                await stack.enter_async_context(self[address].live(*links))
+                service = await stack.enter_async_context(self[address].live(*links))
+                if parent_of(address) not in addresses:
+                    service.parts.witnessing.showing.is_whole = True  # nobody is above it
             yield
 
     def showing(self, address):
@@ -423,6 +425,25 @@ async def test_who_is_told_to_begin_elsewhere_does_and_not_for_ever(country):
         liar.conflict(note, size)
         await country.until_incident(DISTRICT, "checkpoint_refused")
         assert len(shown) == 2
+
+
+async def test_an_answer_that_a_greeting_has_overtaken_is_no_refusal(country):
+    """What was under way is shown again at a greeting, so answers to both may come: one is late."""
+    country.silent.add(OBLAST)
+    async with country.running(OBLAST, DISTRICT):
+        liar = Forger(country, OBLAST, DISTRICT)
+        shown = country.hear(OBLAST, Checkpoint)
+        await until(lambda: _any(shown))
+        size, _, note = await country[DISTRICT].archive.last_checkpoint()
+        country.link(DISTRICT, OBLAST).greet_anew()
+        await until(lambda: _any(shown[1:]))
+        for _ in range(2):
+            liar.conflict(note, size)
+        await until(lambda: _any(shown[2:]))
+        assert read_request(shown[2].body).old_size == size
+        liar.answer(note, size=size)
+        await country.until_cosigned(DISTRICT, OBLAST)
+        assert "checkpoint_refused" not in country[DISTRICT].eyes.incidents
 
 
 @pytest.mark.parametrize("size", [3, pytest.param(5000, marks=pytest.mark.slow)])

@@ -155,6 +155,8 @@ class Node:
                 for link in links
             }
             await self.service.attach(list(ends.values()), [])
+            if not any(end.is_parent for end in ends.values()):
+                self.service.parts.witnessing.showing.is_whole = True  # there is nobody to ask
             await self.service.submit(
                 Introduced(
                     self._all_certificates(),
@@ -212,7 +214,7 @@ class Node:
     async def _sweep(self) -> None:
         while True:
             await self.service.submit(Swept())
-            may_sign = self.signs and self.service.state.loss is None
+            may_sign = self.signs and self.service.may_sign()
             if may_sign and await self.checkpoints.sign_due(self.service.journal):
                 await self.service.submit(Signed())
             await asyncio.sleep(SWEEP_S)
