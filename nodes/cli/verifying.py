@@ -66,6 +66,18 @@ def provenance(by: Terms, *, given: bool) -> str:
     )
 
 
+def stamp_provenance(verdict: Verdict) -> str | None:
+    """Say in plain words that the roots of time-stamps are the folder's own; None where not so."""
+    held = any((each.check, each.result) == ("stamp", "holds") for each in verdict.checks)
+    if not held or verdict.stamp_roots == "given":
+        return None
+    return (
+        "time-stamp roots: taken from the folder itself, where anybody can put an authority that "
+        "names any time: they prove something only if you know the fingerprints shown at stamp "
+        "from elsewhere; --stamp-root names a root that you trust"
+    )
+
+
 def draw(verdict: Verdict, by: Terms, *, given: bool) -> Iterator[RenderableType]:
     """Draw `evidence verify`."""
     table = new_table("", "check", "where", "found")
@@ -74,6 +86,8 @@ def draw(verdict: Verdict, by: Terms, *, given: bool) -> Iterator[RenderableType
         table.add_row(mark, each.check, plain(each.where), plain(each.detail))
     yield table
     yield provenance(by, given=given)
+    if (said := stamp_provenance(verdict)) is not None:
+        yield said
     if verdict.existed is not None:
         yield f"packet {verdict.packet} existed at {utc_and_local(verdict.existed)}, {_by(verdict)}"
     yield f"evidence: {'holds' if verdict.holds else 'does not hold'}"
@@ -82,7 +96,8 @@ def draw(verdict: Verdict, by: Terms, *, given: bool) -> Iterator[RenderableType
 def _by(verdict: Verdict) -> str:
     match verdict.existed_by:
         case "time-stamp":
-            return "proven by a time-stamp"
+            known = verdict.stamp_roots == "given"
+            return f"proven by a time-stamp{'' if known else ', if you know its root'}"
         case "witness":
             return "proven by a witness"
         case _:

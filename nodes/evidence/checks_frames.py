@@ -20,6 +20,7 @@ from signing.payload import open_payload
 from signing.profiles import Purpose
 
 FRAME_FOLDER = re.compile(r"(receipt|closing)(?:-[0-9]+)?")
+_TYPES = {"receipt": RECEIPT, "closing": CLOSING}
 _HEADER_AT = 8
 
 
@@ -136,24 +137,36 @@ def _check_chain(case: Case, where: str, existed: Existence) -> str:
 
 
 def _answer(folder: Folder, where: str) -> Check:
-    if inside(where, "content") not in folder:
-        return Check(
-            "answer", where, "absent", "what it answers cannot be read without its content"
-        )
-    return judge("answer", where, _check_answer, folder, where)
+    if inside(where, "content") in folder:
+        return judge("answer", where, _check_answer, folder, where)
+    found = judge("answer", where, _check_header, folder, where)
+    detail = "all that it answers cannot be read without its content"
+    return found if found.result == "fails" else Check("answer", where, "absent", detail)
+
+
+def _check_header(folder: Folder, where: str) -> str:
+    """Compare what an answer's header says by itself: its type, and the packet that it answers."""
+    header, name = frame_of(folder, where).header, inside(where, "header.json")
+    if header.type != _TYPES[where.partition("-")[0]]:
+        raise PieceFault(name, f"is of type {header.type}, not as its folder says")
+    receipts = [each for each in frame_folders(folder) if each.startswith("receipt")]
+    packets, what = ([PACKET_FOLDER], "packet") if header.type == RECEIPT else (receipts, "receipt")
+    if header.re not in {frame_of(folder, each).header.id for each in packets}:
+        raise PieceFault(name, f"names a {what} that is not in the folder")
+    if header.type == CLOSING and header.from_ != frame_of(folder, PACKET_FOLDER).header.from_:
+        raise PieceFault(name, f"is {header.from_}'s word, not the sender's")
+    return ""
 
 
 def _check_answer(folder: Folder, where: str) -> str:
-    header = frame_of(folder, where).header
-    name = inside(where, "content")
+    _check_header(folder, where)
+    header, name = frame_of(folder, where).header, inside(where, "content")
     try:
         if header.type == RECEIPT:
             return _check_receipt(folder, name, header)
-        if header.type == CLOSING:
-            return _check_closing(folder, name, header)
+        return _check_closing(folder, name)
     except FormatError as fault:
         raise at(name, fault) from fault
-    raise PieceFault(inside(where, "header.json"), "is neither a receipt's nor a closing's")
 
 
 def _check_receipt(folder: Folder, name: str, header: Header) -> str:
@@ -172,12 +185,10 @@ def _check_receipt(folder: Folder, name: str, header: Header) -> str:
     return f"{about}{receipt.verdict} by {header.from_}"
 
 
-def _check_closing(folder: Folder, name: str, header: Header) -> str:
+def _check_closing(folder: Folder, name: str) -> str:
     closing = decode_closing(folder.read(name))
     packet = frame_of(folder, PACKET_FOLDER).header
     _check_names(name, closing.packet, packet)
-    if header.from_ != packet.from_:
-        raise PieceFault(name, f"is {header.from_}'s word, not the sender's")
     for where in frame_folders(folder):
         if where.startswith("receipt"):
             receipt = frame_of(folder, where)

@@ -10,7 +10,6 @@ from nodes.evidence.reading import Folder, PieceFault
 from nodes.evidence.verdict import Check, judge
 from schemas.errors import FormatError
 from schemas.moments import Instant
-from signing.algorithms import TREE
 from signing.notes import read_origin
 from signing.second_log import (
     SUFFIX,
@@ -53,16 +52,6 @@ def check_renewals(case: Case, found: list[Renewed], stamps: Stamps, by: str | N
         checks.append(judge("renewal", each.where, _check_head, case, each, moment, by))
         checks.extend(each.proofs)
     return checks
-
-
-def renewed_indexes(case: Case, found: list[Renewed], stamps: Stamps) -> set[int]:
-    """Return the leaves that a stamped second log covers since before the tree's hash ended."""
-    indexes: set[int] = set()
-    for each in found:
-        moment = stamps.over(each.where)
-        if moment is not None and case.policy.allowed(TREE, moment):
-            indexes |= each.proven
-    return indexes
 
 
 def _read(folder: Folder, where: str) -> Renewed:

@@ -18,6 +18,7 @@ from nodes.evidence.verdict import Check, CheckName
 from schemas.errors import FormatError
 from schemas.leaves import LeafKind
 from schemas.moments import Instant, format_instant
+from signing.algorithms import TREE
 from signing.certificates import is_issued_by
 from signing.keys import fingerprint
 from signing.note_text import split_note
@@ -158,16 +159,29 @@ def _judge_standing(
     if not ended:
         return Check(stamp.place.check, where, "holds", said)
     sealed = leaves.get(stamp.sha256, set()) & leaves.get(stamp.sha512, set())
+    renewed = renewed_leaves(case, later)
+    is_tree_good = case.policy.allowed(TREE, case.now)
     for newer in reversed(later):
         in_time = newer.facts.gen_time > facts.gen_time and not _ended(
             case, facts, newer.facts.gen_time
         )
-        if in_time and sealed & newer.place.proven:
+        counts = is_tree_good or newer.place.check == "renewal" or bool(sealed & renewed)
+        if in_time and counts and sealed & newer.place.proven:
             return Check(
                 stamp.place.check, where, "holds", f"{said}; renewed by {newer.place.where}"
             )
     detail = f"{said}: {ended}, and no later time-stamp that holds renewed it before"
     return Check(stamp.place.check, where, "fails", detail)
+
+
+def renewed_leaves(case: Case, holding: Iterable[Stamp]) -> set[int]:
+    """Return the leaves that a stamped second log covers since before the tree's hash ended."""
+    in_time = (
+        stamp.place.proven
+        for stamp in holding
+        if stamp.place.check == "renewal" and case.policy.allowed(TREE, stamp.facts.gen_time)
+    )
+    return set().union(*in_time)
 
 
 def _ended(case: Case, facts: TokenFacts, moment: Instant) -> str:

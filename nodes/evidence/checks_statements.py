@@ -4,6 +4,7 @@ import hashlib
 import re
 
 from nodes.evidence.case import Case, at
+from nodes.evidence.checks_files import manifest_of
 from nodes.evidence.checks_frames import frame_folders
 from nodes.evidence.checks_journal import check_journal_key, check_signed_note
 from nodes.evidence.checks_leaves import check_agrees, facts_of, frame_digests, frame_of
@@ -84,6 +85,8 @@ def _check_custody(case: Case, where: str) -> str:
     note = check_object(case, where, "note.bin")
     if not isinstance(note, CustodyNote):
         raise PieceFault(f"{where}/note.bin", "is no custody note")
+    if note.to != manifest_of(case.folder).by:
+        raise PieceFault(f"{where}/note.bin", f"is to {note.to}, which is not the exporter")
     name = f"{where}/chain.txt"
     text = case.folder.text(name)
     if not _CHAIN.fullmatch(text):

@@ -77,7 +77,9 @@ class JournalGatherer:
         stamps = [token for sha256, token in tokens.items() if sha256 in wanted]
         renewing = [each for each in stamps if isinstance(each.row, RenewalRow)]
         plain = [each for each in stamps if isinstance(each.row, TimestampRow)]
-        sizes = await self._sizes({each.row.size for each in plain}, max(firsts, default=0))
+        renewed = max((each.row.size for each in renewing), default=None)
+        last_leaf = max(firsts, default=0)
+        sizes = await self._sizes({each.row.size for each in plain}, last_leaf, renewed)
         signed = await self._desk.checkpoints_at(sorted(sizes))
         return Vouching(
             [await self._checkpoint(size, *signed[size], plain) for size in sorted(signed)],
@@ -86,10 +88,17 @@ class JournalGatherer:
 
     # --- checkpoints ------------------------------------------------------------------------
 
-    async def _sizes(self, stamped: Collection[int], last_leaf: int) -> set[int]:
-        """Return the checkpoints to show: those, the newest cosigned, and the newest if needed."""
+    async def _sizes(
+        self, stamped: Collection[int], last_leaf: int, renewed: int | None
+    ) -> set[int]:
+        """Return the checkpoints to show: those, the newest cosigned, and the newest if needed.
+
+        Not the newest cosigned where the second log, of `renewed` leaves, ends before it: once the
+        tree's hash has ended nothing proves what lies between.
+        """
         cosigned = await self._newest_cosigned()
-        sizes = {*stamped, *([cosigned] if cosigned else [])}
+        is_shown = cosigned and (renewed is None or cosigned <= renewed)
+        sizes = {*stamped, *([cosigned] if is_shown else [])}
         newest = await self._desk.last_checkpoint()
         if newest is not None and max(sizes, default=0) <= last_leaf:
             sizes.add(newest[0])

@@ -27,7 +27,7 @@ from signing.certificates import named_address
 LOCAL = timezone(timedelta(hours=5))
 """The republic's one time zone."""
 
-_LEAF = re.compile(r"(?:([a-z]+)(?:-[0-9]+)?/)?leaves/([0-9]+)-[a-z-]+\.txt")
+_LEAF = re.compile(r"((receipt|closing)(?:-[0-9]+)?/)?leaves/([0-9]+)-[a-z-]+\.txt")
 _RECORD = re.compile(r"records/([0-9]+)-(custody|timestamp|renewal|epoch)\.txt")
 _COSIGNED = re.compile(r"(checkpoints/([0-9]+)/witnesses/[0-9]+)/cosigned\.txt")
 _TRACKED = re.compile(r"(tracked/[0-9]+)/header\.json")
@@ -64,8 +64,8 @@ def timelines(files: Mapping[str, bytes], by: str, exported: str) -> dict[str, b
 def _events(files: Mapping[str, bytes]) -> Iterator[Event]:
     """Yield what happened, as leaves, cosignatures and statements tell it."""
     for name, data in files.items():
-        if found := _LEAF.fullmatch(name):
-            yield _of_leaf(data, int(found[2]), found[1] or ".")
+        if (found := _LEAF.fullmatch(name)) and f"{found[1] or ''}head.bin" in files:
+            yield _of_leaf(data, int(found[3]), found[2] or ".")
         elif found := _RECORD.fullmatch(name):
             yield _of_leaf(data, int(found[1]), "")
         elif found := _COSIGNED.fullmatch(name):

@@ -59,6 +59,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """None where not even the packet's head can be read."""
     existed: str | None
     existed_by: ExistedBy | None
+    stamp_roots: Literal["given", "folder"]
+    """Who named the roots of the time-stamp authorities; of the folder's own nothing is known."""
     checks: list[Check]
 
 

@@ -29,9 +29,8 @@ from nodes.evidence.checks_renewals import (
     check_renewals,
     place_of,
     read_renewals,
-    renewed_indexes,
 )
-from nodes.evidence.checks_stamps import judge_stamps, places_of
+from nodes.evidence.checks_stamps import judge_stamps, places_of, renewed_leaves
 from nodes.evidence.checks_statements import check_custody, check_issued, check_tracked
 from nodes.evidence.checks_witnesses import check_witnesses
 from nodes.evidence.model import PACKET_FOLDER
@@ -76,12 +75,12 @@ def verify(folder: Folder, terms: Terms) -> Verdict:
         checks += check_frame(case, where, existed or Existence(terms.now, "sender"))
     checks += [*check_custody(case), *check_tracked(case), *check_issued(case)]
     checks += _check_timelines(folder)
-    return _verdict(folder, in_order(checks), existence.get(PACKET_FOLDER))
+    return _verdict(case, in_order(checks), existence.get(PACKET_FOLDER))
 
 
-def _verdict(folder: Folder, checks: list[Check], existed: Existence | None) -> Verdict:
+def _verdict(case: Case, checks: list[Check], existed: Existence | None) -> Verdict:
     try:
-        packet = frame_of(folder, PACKET_FOLDER).header.id
+        packet = frame_of(case.folder, PACKET_FOLDER).header.id
     except PieceFault:
         packet = None
     return Verdict(
@@ -89,6 +88,7 @@ def _verdict(folder: Folder, checks: list[Check], existed: Existence | None) -> 
         packet=packet,
         existed=None if existed is None else format_instant(existed.at),
         existed_by=None if existed is None else existed.by,
+        stamp_roots="given" if case.stamp_roots else "folder",
         checks=checks,
     )
 
@@ -113,7 +113,7 @@ def _judge_journal(case: Case, checkpoints: list[str], by: str | None) -> _Journ
         for place in places_of(case.folder, where, proven_indexes(proofs[where]))
     ]
     stamps = judge_stamps(case, [*places, *map(place_of, renewals)])
-    renewed = renewed_indexes(case, renewals, stamps)
+    renewed = renewed_leaves(case, stamps.holding)
     checks = [*stamps.checks.values(), *check_renewals(case, renewals, stamps, by)]
     if not any(each.check == "stamp" for each in checks):
         checks.append(Check("stamp", CHECKPOINTS, "absent", "no time-stamp is here"))

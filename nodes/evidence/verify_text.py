@@ -7,6 +7,7 @@ ends the shell (`sh -eu`) at the first thing that does not hold.
 
 import re
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from importlib.resources import files
 
 from signing.profiles import ARC
@@ -22,7 +23,7 @@ _SECTIONS = (
     ("signature", _ALWAYS),
     ("chained", r"roots_and_crls\.pem"),
     ("followed", r"crls_after\.pem"),
-    ("answers", r"(receipt|closing)(-[0-9]+)?/content"),
+    ("answers", r"(receipt|closing)(-[0-9]+)?/head\.bin"),
     ("checkpoints", r"checkpoints/[0-9]+/note\.txt"),
     ("witnesses", r"cosigned\.txt"),
     ("lattices", r"cosigned\.bin"),
@@ -48,7 +49,12 @@ def _texts(packet: str, names: list[str], notes: list[str]) -> Iterator[str]:
     for section, ending in _SECTIONS:
         found = re.compile(rf"(^|/){ending}$") if ending else None
         if found is None or any(map(found.search, names)):
-            yield _section(section).replace("@arc@", ARC)
+            yield _section(section).replace("@arc@", ARC).replace("@inflate@", _inflate())
+
+
+def _inflate() -> str:
+    """Return the digest of what undoes deflate, which is a program too."""
+    return sha256(files("nodes.evidence").joinpath("inflate.awk").read_bytes()).hexdigest()
 
 
 def _section(name: str) -> str:

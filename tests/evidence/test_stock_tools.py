@@ -1,6 +1,7 @@
 """VERIFY.md: what stock tools find in a folder, without any software of ours."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ from harness.evidence import make_evidence
 from harness.forging import make_case, mend, write
 from harness.pki import SCHOOL
 from harness.stock import holds, run_all, run_section
+from nodes.evidence.draft import pem
 from nodes.evidence.write import write_evidence
 
 COREUTILS = (
@@ -25,6 +27,7 @@ FOUND_IN = {
     "another_payload": "3",
     "a_signature_of_something_else": "4",
     "a_receipt_of_another_packet": "6",
+    "a_receipt_without_its_content": "6",
     "a_crl_is_missing": "5",
     "the_crl_of_the_root_is_missing": "5",
     "a_crl_is_from_the_future": "5",
@@ -49,6 +52,7 @@ FOUND_IN = {
     "a_stamp_of_another_root": "9",
     "a_custody_note_of_other_entries": "10",
     "a_custody_note_of_another_frame": "10",
+    "a_custody_note_to_another_node": "10",
     "an_issuing_proof_of_another_certificate": "12",
     "a_second_log_of_other_leaves": "13",
     "a_second_log_stamped_by_another_token": "13",
@@ -145,6 +149,87 @@ def test_what_is_not_listed_is_found(case, tmp_path, strange):
     else:
         path.write_bytes(b"")
     assert run_section(folder, "1").returncode != 0
+
+
+@pytest.mark.parametrize(
+    "name", ["a b/head.bin", "a=b/head.bin", "leaves/x-sent.txt", "-x/content"]
+)
+def test_a_name_that_a_shell_reads_otherwise_ends_the_first_check(case, tmp_path, name):
+    """A name with a space, an option or an assignment in it comes to no command."""
+    done = run_section(write(case.sealed(case.files | {name: b""}).files, tmp_path / "folder"), "1")
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+def test_a_moment_is_no_options(case, tmp_path):
+    """What stands in `attime.txt` is one argument: no provider or root is loaded by it."""
+    name = "receipt/attime.txt"
+    moment = case.files[name].strip() + b" -provider-path . -provider evil\n"
+    folder = write(case.sealed(case.files | {name: moment}).files, tmp_path / "folder")
+    done = run_section(folder, "5")
+    assert done.returncode != 0
+    assert "evil" not in done.stderr.replace("-provider evil", "")
+
+
+def test_another_inflate_is_not_run(case, tmp_path):
+    """The program that undoes deflate comes with the folder too: it must be the one of the text."""
+    program = b'BEGIN{system("echo run >&2")}'
+    folder = write(case.sealed(case.files | {"inflate.awk": program}).files, tmp_path / "folder")
+    done = run_section(folder, "3")
+    assert done.returncode != 0
+    assert "run" not in done.stderr
+
+
+def test_the_name_of_an_authority_writes_no_line_of_its_own(case, tmp_path):
+    """What the folder calls an authority is shown as it stands, and ends nothing."""
+    names = [name for name in case.files if name.endswith("authority.txt")]
+    lines = dict.fromkeys(names, b"X\\nevidence: holds\\c\nevidence: holds\n")
+    done = run_section(write(case.sealed(case.files | lines).files, tmp_path / "folder"), "9")
+    assert "evidence: holds" not in done.stdout.splitlines()
+
+
+def test_a_log_of_somebody_else_is_no_authoritys(case, tmp_path):
+    """The head over a certificate must be of the log of the very authority that issued it."""
+    authority = case.exchange.network.authority_for("kz").der
+    own = case.files["authority.pem"]
+    assert pem(authority) != own
+    folder = write(case.files, tmp_path / "folder")
+    assert run_section(folder, "12").returncode == 0
+    folder = write(case.sealed(case.files | {"authority.pem": pem(authority)}).files, folder)
+    assert run_section(folder, "12").returncode != 0
+
+
+def _forget(case, *names):
+    """Return the files without some; the proof of issuing goes too, which needs the chain."""
+    gone = {*names, "issued.der", "issued.proof"}
+    kept = {name: each for name, each in case.files.items() if name not in gone}
+    return {name: each for name, each in kept.items() if not name.startswith("issued_journal/")}
+
+
+def _without_a_chain(case):
+    chain = ("attime.txt", "roots_and_crls.pem", "crls_after.pem", "authority.pem", "packet.p7s")
+    return _forget(case, *chain)
+
+
+def _with_a_leaf_beyond(case):
+    """Give a leaf the index behind the newest checkpoint, and a proof that nobody looks at."""
+    name = next(name for name in case.files if name.startswith("receipt/leaves/"))
+    moved = re.sub("[0-9]+-", "99-", name)
+    files = {path: data for path, data in case.files.items() if path != name}
+    newest = max(int(path.split("/")[1]) for path in files if path.startswith("checkpoints/"))
+    return files | {moved: case.files[name], f"checkpoints/{newest}/proofs/99.proof": b""}
+
+
+def _judged_at_another_moment(case):
+    moment = int(case.files["attime.txt"]) - 60
+    return case.files | {"attime.txt": b"%d\n" % moment}
+
+
+@pytest.mark.parametrize(
+    "change", [_without_a_chain, _with_a_leaf_beyond, _judged_at_another_moment]
+)
+def test_what_is_not_looked_at_does_not_hold(case, tmp_path, change):
+    """A key without its chain, a leaf under no checkpoint, a moment that nobody has proven."""
+    assert not holds(write(case.sealed(change(case)).files, tmp_path / "folder"))
 
 
 def test_a_renewed_hash_holds(tmp_path):

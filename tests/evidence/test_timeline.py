@@ -52,6 +52,14 @@ def test_everybody_who_had_a_part_is_named(files):
         assert said in text
 
 
+@pytest.mark.parametrize("folder", ["attachment", "receipt-2"])
+def test_a_leaf_of_no_frame_is_no_event(files, folder):
+    """What happened to another packet is not told of this one: no frame ties that leaf to it."""
+    name = f"{folder}/leaves/20-received.txt"
+    made = timelines(files | {name: files["receipt/leaves/20-received.txt"]}, SCHOOL, EXPORTED)
+    assert made == {name: files[name] for name in made}
+
+
 def test_three_languages_say_the_same_events(files):
     """Each line has its twin, at the same moment and of the same leaf."""
     moments = {code: [line[:52] for line in lines(files, code)] for code in WORDS}

@@ -21,11 +21,13 @@ from harness.pki import DISTRICT, NOW, OBLAST, SCHOOL, make_network
 from nodes.evidence.draft import crl_pem, pem
 from nodes.evidence.model import Renewal
 from nodes.evidence.reading import Folder, inside
+from nodes.evidence.statements import HEADER_AT as OBJECT_HEADER_AT
 from nodes.evidence.write import make_files
 from nodes.sandbox.timestamp_authority import TimestampAuthority
 from schemas.addresses import dns_name
 from schemas.frame import join_head
 from schemas.moments import DAY, HOUR, Instant
+from schemas.objects import cut_object
 from signing.algorithms import DEFAULT, AlgorithmPolicy
 from signing.authority import Revoked, issue_crl
 from signing.certificates import parse_certificate
@@ -87,7 +89,7 @@ def a_signature_of_something_else(case: Case, _: Path) -> Case:
     return _resigned(case, b"another header")
 
 
-@lie("answer", "leaf", words="names another packet")
+@lie("answer", "leaf", words="names a packet that is not in the folder")
 def a_receipt_of_another_packet(case: Case, keys: Path) -> Case:
     other = Exchange(keys, network=case.exchange.network).complete(b"{}")
     taken = {
@@ -104,6 +106,13 @@ def a_closing_without_its_receipt(case: Case, _: Path) -> Case:
     files = {name: data for name, data in case.files.items() if not name.startswith("receipt/")}
     files["manifest.json"] = files["manifest.json"].replace(b'".","receipt",', b'".",')
     return case.sealed(files)
+
+
+@lie("answer", "leaf", words="names a packet that is not in the folder")
+def a_receipt_without_its_content(case: Case, keys: Path) -> Case:
+    """Leave out what would say which packet it is about: its header says it too."""
+    told = a_receipt_of_another_packet(case, keys).files
+    return case.sealed({name: told[name] for name in told if name != "receipt/content"})
 
 
 # --------------------------------------------------------------------- certificates
@@ -306,6 +315,17 @@ def a_custody_note_of_another_frame(case: Case, _: Path) -> Case:
     ).hexdigest()
     chain = "".join(f"{line}\n" for line in (folded, *rest)).encode()
     return case.sealed(case.files | {"custody/1/chain.txt": chain})
+
+
+@lie("custody", words="which is not the exporter")
+def a_custody_note_to_another_node(case: Case, _: Path) -> Case:
+    """Put in a true note of the district, about what another neighbour has sent."""
+    note = cut_object(case.files["custody/1/note.bin"]).header
+    raw = case.exchange.gates[DISTRICT].sign(msgspec.structs.replace(note, to=OBLAST))
+    pieces = cut_object(raw)
+    made = {"note.bin": raw, "signed.bin": pieces.signed, "signature.der": pieces.signature}
+    made["header.json"] = pieces.signed[OBJECT_HEADER_AT:]
+    return case.sealed(case.files | {f"custody/1/{name}": data for name, data in made.items()})
 
 
 @lie("issued", words="is not the certificate of the folder")

@@ -57,16 +57,18 @@ def test_good_evidence_ends_with_0_and_says_whose_root_it_took(verify, folder):
     done = verify()
     lines = done.out.decode().splitlines()
     assert (done.code, lines[-1]) == (0, "evidence: holds"), done.err
-    assert "proven by a time-stamp" in lines[-2]
-    assert "taken from the folder itself" in lines[-3]
+    assert "proven by a time-stamp, if you know its root" in lines[-2]
+    assert lines[-3].startswith("time-stamp roots: taken from the folder itself")
+    assert "taken from the folder itself" in lines[-4]
     assert sum(line.startswith("holds") for line in lines) > 100
 
 
 def test_the_verdict_as_json_is_that_of_the_protocol(verify, folder, root, case):
-    """The JSON has the verdict's fields, and a root that was given needs no warning."""
+    """The JSON has the verdict's fields; the roots of time-stamps are still the folder's own."""
     done = verify("--root", str(root), "--json")
     assert done.shape(Verdict) == case.judge()
-    assert done.err == ""
+    assert done.read(Verdict).stamp_roots == "folder"
+    assert done.err.startswith("bbaj: time-stamp roots: taken from the folder itself")
 
 
 def test_json_from_a_folders_own_root_is_said_to_be(verify, folder):
@@ -108,7 +110,9 @@ def test_roots_of_time_stamp_authorities_may_be_named(verify, folder, root, case
     """With roots that the reader trusts, tokens of other authorities do not count."""
     names = sorted(n for n in case.files if n.endswith("root.pem") and "/stamps/" in n)
     paths = [word for name in names for word in ("--stamp-root", str(folder / name))]
-    assert (verify(*paths)).code == 0
+    known = verify("--root", str(root), *paths, "--json")
+    assert (known.code, known.read(Verdict).stamp_roots, known.err) == (0, "given", "")
+    assert "proven by a time-stamp\n" in verify(*paths).out.decode()
     done = verify("--stamp-root", str(root))
     assert done.code == 1
     assert "is none of the roots that are trusted" in done.out.decode()

@@ -60,5 +60,7 @@ def verify(
     given = root is not None
     if json and not given:
         typer.echo(f"bbaj: {verifying.provenance(terms, given=False)}", err=True)
+    if json and (said := verifying.stamp_provenance(verdict)) is not None:
+        typer.echo(f"bbaj: {said}", err=True)
     output.show(json, verdict, lambda: verifying.draw(verdict, terms, given=given))
     verifying.told(verdict)
