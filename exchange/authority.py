@@ -70,6 +70,8 @@ class Authority:
         assert isinstance(header, Request), "the caller sorts them"
         if self._state.loss is not None:
             return  # who asked asks again; until then what was given before may be lost
+        if header.from_ != self._state.rules.here and self._state.gate.has_ended(batch.now):
+            return  # who asked asks again: an answer of an ended key may count with nobody
         digest = sha256_of(opened.raw)
         known = await self._known_answer(digest, batch)
         if known is not None:

@@ -33,6 +33,8 @@ DUE_US = 221 * DAY
 """By now every packet key of 400 days has been due, whatever its node's own day."""
 AWAY_US = 2 * DUE_US
 """More than 14 months; by now every key that was renewed when due has been due again."""
+FORGOTTEN_US = 3 * DUE_US
+"""By now keys have ended so long ago that nobody takes a statement of theirs."""
 
 _numbers = itertools.count()
 
@@ -61,7 +63,7 @@ def network():
 async def make(server, network, moved, tmp_path):
     async def make(address, keys):
         name = f"renewal_{next(_numbers)}"
-        moments = [clock.now() + by_us for by_us in (DUE_US, AWAY_US)]
+        moments = [clock.now() + by_us for by_us in (DUE_US, AWAY_US, FORGOTTEN_US)]
         record = await new_record(server, name, address, moments=moments)
         node = Node(address, network, tmp_path / name, record)
         node.clock, node.keys = moved, keys
@@ -213,6 +215,17 @@ async def test_a_node_that_was_away_for_14_months_comes_back(network, parent, ch
         signer = await signer_of(child, await packet_of(child, "drop-3"))
         assert child.service.may_seal()
     assert signer == in_use(child)[Purpose.PACKET]
+
+
+async def test_both_ends_come_back_whose_keys_ended_long_ago(network, parent, child, moved):
+    """The authority's node answers once it has renewed itself: with its old key for nobody."""
+    async with living(network, parent, child):
+        await send(child, PARENT, 1)
+    before = {node.address: in_use(node) for node in (parent, child)}
+    moved.by_us = FORGOTTEN_US
+    async with living(network, parent, child):
+        await until_renewed(parent, before[PARENT])
+        await until_renewed(child, before[HERE])
 
 
 async def packet_of(node, drop_id):
