@@ -85,7 +85,7 @@ class Showing:
         self._conflicts = HourlyQuota(CONFLICTS_PER_HOUR)
         self.cosignatures = Cosignatures(state)
         self.newest: Ours | None = None
-        self.is_whole = False
+        self.is_vouched = False
         """A witness has shown in this life that it holds nothing beyond our newest checkpoint."""
         self.on_ahead: OnAhead = self._raise_behind
         """Told of a note that a key of ours has signed in the running epoch, over leaves that the
@@ -109,6 +109,15 @@ class Showing:
     @property
     def _origin(self) -> str:
         return origin(self._state.rules.here, self._state.gate.epoch)
+
+    @property
+    def is_whole(self) -> bool:
+        """Say whether a witness has shown in this life that it holds nothing beyond ours.
+
+        A republic that nobody hangs below has no witness, and need hear none.
+        """
+        registry = self._state.registry
+        return self.is_vouched or (self._state.is_root and not registry.children)
 
     def holds(self, neighbour: str) -> int:
         """Return the size of the newest checkpoint of ours that a neighbour has acknowledged."""
@@ -135,7 +144,7 @@ class Showing:
         eyes.shown, eyes.has_refused = 0, False
         await self.show(link, batch)
         if self.newest is None and not link.suspended:
-            self.is_whole |= self._is_witness(link)  # nothing was signed that it could hold
+            self.is_vouched |= self._is_witness(link)  # it can hold nothing of ours
 
     async def _show_due(self, link: Link, batch: Batch) -> None:
         eyes = self._eyes_of(link)
@@ -188,7 +197,7 @@ class Showing:
         elif header.status == 200:
             if shown and header.size == shown:  # else it was asked for in a life before, or late
                 eyes.has_acknowledged = True
-                self.is_whole |= self._is_witness(link)
+                self.is_vouched |= self._is_witness(link)
             await self._take_acknowledged(opened, link, batch)
         elif header.status == 409:
             await self._take_standing(header, opened.body, link, batch)

@@ -95,7 +95,7 @@ class Country:
                 ]
                 service = await stack.enter_async_context(self[address].live(*links))
                 if parent_of(address) not in addresses:
-                    service.parts.witnessing.showing.is_whole = True  # nobody is above it
+                    service.parts.witnessing.showing.is_vouched = True  # nobody is above it
             yield
 
     def showing(self, address):

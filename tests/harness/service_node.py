@@ -156,7 +156,7 @@ class Node:
             }
             await self.service.attach(list(ends.values()), [])
             if not any(end.is_parent for end in ends.values()):
-                self.service.parts.witnessing.showing.is_whole = True  # there is nobody to ask
+                self.service.parts.witnessing.showing.is_vouched = True  # there is nobody to ask
             await self.service.submit(
                 Introduced(
                     self._all_certificates(),
