@@ -16,6 +16,7 @@ CONTENTS = {
     "certificate": "der",
     "crl": "der",
     "timestamp_token": "token",
+    "renewal_token": "token",
     "policy": "content",
     "request": "object",
     "alarm": "object",
@@ -27,6 +28,7 @@ TABLES_OF_LEAVES: dict[str, str] = {
     LeafKind.CERTIFICATE: "certificate",
     LeafKind.CRL: "crl",
     LeafKind.TIMESTAMP: "timestamp_token",
+    LeafKind.RENEWAL: "renewal_token",
 }
 """The kinds of leaves that name a row: it must be there for ever."""
 

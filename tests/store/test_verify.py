@@ -410,6 +410,7 @@ DELETE_NAMED = {
     "certificate": "DELETE FROM certificate WHERE sha256 = $1",
     "crl": "DELETE FROM crl WHERE sha256 = $1",
     "timestamp_token": "DELETE FROM timestamp_token WHERE sha256 = $1",
+    "renewal_token": "DELETE FROM renewal_token WHERE sha256 = $1",
 }
 
 
@@ -419,6 +420,7 @@ DELETE_NAMED = {
         (LeafKind.CERTIFICATE, "certificate", (b"x", 1)),
         (LeafKind.CRL, "crl", ("CN=x", 1, b"x", 1)),
         (LeafKind.TIMESTAMP, "timestamp_token", ("tsa", 1, "note", 1, 1, b"x")),
+        (LeafKind.RENEWAL, "renewal_token", ("tsa", 1, "note", 1, 1, b"x")),
     ],
 )
 async def test_deleted_certificate(evidence, archive, scribe, kind, table, row):
