@@ -84,18 +84,12 @@ class Pair:
         return packet
 
     async def until_witnessed(self):
-        """Wait until the parent has kept the child's newest checkpoint, of all leaves that count.
-
-        Quiet ones behind it, of the parent's own checkpoints, make no other due.
-        """
+        """Wait until the parent has kept the child's newest checkpoint, of all that counts."""
 
         async def witnessed():
             rows = await self.parent.archive.witnessed_of(HERE)
             size, _, _ = await self.child.archive.last_checkpoint() or (0, 0, "")
-            journal = self.child.service.journal
-            quiet = 0 if journal is None else journal.quiet
-            is_kept = any(row.size == size for row in rows)
-            return is_kept and size >= self.child.service.leaves - quiet
+            return covers(self.child, size) and any(row.size == size for row in rows)
 
         await until(witnessed)
 
@@ -124,6 +118,13 @@ class Pair:
                 yield child
                 await asyncio.sleep(PATIENCE_S)
         assert ended.group_contains(EpochBegun)
+
+
+def covers(node, size) -> bool:
+    """Say whether a checkpoint has all leaves that count: quiet ones behind make no other due."""
+    journal = node.service.journal
+    quiet = 0 if journal is None else journal.quiet
+    return size >= node.service.leaves - quiet
 
 
 async def make_pair(server, folder, *, signs=True) -> Pair:
@@ -451,7 +452,7 @@ class Republic:
         async def witnessed():
             size, _, _ = await root.archive.last_checkpoint() or (0, 0, "")
             held = [await self.nodes[each].archive.witnessed_of(TOP) for each in (EAST, WEST)]
-            return size == root.service.leaves and all(
+            return covers(root, size) and all(
                 any(row.size == size for row in rows) for rows in held
             )
 
