@@ -243,8 +243,8 @@ class Archive(Protocol):
     async def witnessed_at(self, origin: str, size: int) -> WitnessedRow | None:
         """Return the checkpoint of just this size that was shown of a journal, or None."""
 
-    async def witnessed_of(self, address: str) -> list[WitnessedRow]:
-        """Return every checkpoint shown to us of a node's journals, oldest first."""
+    async def witnessed_last(self, origin: str) -> WitnessedRow | None:
+        """Return the largest checkpoint shown to us of a journal; None where there is none."""
 
     async def cosignatures(self, epoch: int, size: int) -> list[CosignatureRow]:
         """Return the cosignatures of a checkpoint of ours."""

@@ -182,12 +182,9 @@ class Recoveries:
     ) -> WitnessedRow | None:
         """Return the checkpoint of a size that was shown to us of a journal, or the largest."""
         name = origin(address, epoch)
-        rows = [
-            row
-            for row in await self._state.archive.witnessed_of(address)
-            if row.origin == name and size in {None, row.size}
-        ]
-        return max(rows, key=lambda row: row.size, default=None)
+        if size is None:
+            return await self._state.archive.witnessed_last(name)
+        return await self._state.archive.witnessed_at(name, size)
 
     # --- what we hold -------------------------------------------------------------------------
 

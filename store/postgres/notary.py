@@ -103,6 +103,11 @@ class Notary(Registrar):
         found = await self._where(WitnessedRow, "origin = $1 AND size = $2", origin, size)
         return found[0] if found else None
 
+    async def witnessed_last(self, origin: str) -> WitnessedRow | None:
+        """Return the largest checkpoint shown to us of a journal; None where there is none."""
+        found = await self._where(WitnessedRow, "origin = $1 ORDER BY size DESC LIMIT 1", origin)
+        return found[0] if found else None
+
     async def witnessed_of(self, address: str) -> list[WitnessedRow]:
         """Return every checkpoint shown to us of a node's journals, oldest first."""
         return await self._where(WitnessedRow, "address = $1 ORDER BY at, size", address)
