@@ -5,9 +5,9 @@ metric, and that a sound packet gets through afterwards. What a bad packet cause
 kept, so that each test can make its one claim.
 
 Not reachable yet, and why: `contract-expired` (agreements are not part of the rules a node decides
-by), `encryption-required` and `decrypt-failed` (no coding of the format encrypts yet),
-`parts-mismatch` (parts are reserved by the format, not sent). `busy` is no verdict and leaves
-nothing in quarantine: see test_held.py and test_confirmation.py.
+by) and `parts-mismatch` (parts are reserved by the format, not sent). `encryption-required` and
+`decrypt-failed` are the addressee's word about what it opens: see test_secrecy.py. `busy` is no
+verdict and leaves nothing in quarantine: see test_held.py and test_confirmation.py.
 """
 
 from collections.abc import Awaitable, Callable
