@@ -84,5 +84,7 @@ def _told(dossier: Dossier, folder: Path, files: list[str], notes: list[str]) ->
         stamps=sum(len(each.stamps) for each in dossier.checkpoints) + len(dossier.renewals),
         custody=len(dossier.custody),
         tracked=len(dossier.tracked),
+        leaves_uncosigned=dossier.uncosigned,
+        leaves_unstamped=dossier.unstamped,
         notes=notes,
     )

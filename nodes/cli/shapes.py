@@ -231,6 +231,9 @@ class EvidenceFile(Shape, frozen=True, kw_only=True):
     custody: int
     tracked: int
     """How many cosignatures, time-stamps, custody notes and statements of nodes are in it."""
+    leaves_uncosigned: int
+    leaves_unstamped: int
+    """Leaves of the frames for which no witness, or no time-stamp, vouches yet."""
     notes: list[str]
     """What could not be exported, and why."""
 

@@ -145,8 +145,9 @@ async def _export(plan: Plan, one: Wanted, folder: Path) -> dict[str, Any]:
         config = plan.stores[one.by]
         words = ("evidence", "export", one.packet, "--to", str(draft), "--config", config)
         file: dict[str, Any] = await bbaj(*words)
-        whole = file["leaves"] == file["leaves_proven"] and file["cosigned"]
-        if (whole and (file["stamps"] or not stamped)) or asyncio.get_running_loop().time() > until:
+        lacking = file["leaves"] - file["leaves_proven"] + file["leaves_uncosigned"]
+        lacking += file["leaves_unstamped"] if stamped else 0
+        if not lacking or asyncio.get_running_loop().time() > until:
             await asyncio.to_thread(draft.rename, folder)
             return file
         await asyncio.to_thread(shutil.rmtree, draft)

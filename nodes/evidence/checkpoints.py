@@ -49,17 +49,19 @@ def add_renewal(draft: Draft, chains: Chains, number: int, found: Renewal) -> No
 
 
 def note_what_is_missing(draft: Draft, dossier: Dossier) -> None:
-    """Say which leaves and checkpoints nobody else vouches for yet."""
+    """Say which leaves no checkpoint covers yet, and for which frames' nobody else vouches."""
     largest = max((each.size for each in dossier.checkpoints), default=0)
     uncovered = sum(leaf.index >= largest for leaf in dossier.leaves)
     if not dossier.checkpoints:
         draft.notes.append("no checkpoint is signed yet: export again in a minute")
     elif uncovered:
         draft.notes.append(f"{uncovered} leaves are not under a checkpoint yet: export again")
-    if not any(each.witnesses for each in dossier.checkpoints):
-        draft.notes.append("no witness has cosigned these leaves yet")
-    if not any(each.stamps for each in dossier.checkpoints):
-        draft.notes.append("no time-stamp covers these leaves yet")
+    if dossier.uncosigned:
+        draft.notes.append(
+            f"no witness has cosigned {dossier.uncosigned} leaves of these frames yet"
+        )
+    if dossier.unstamped:
+        draft.notes.append(f"no time-stamp covers {dossier.unstamped} leaves of these frames yet")
 
 
 def _add_witness(

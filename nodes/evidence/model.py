@@ -3,7 +3,7 @@
 Nothing here reads the record, the clock or a private key.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -190,6 +190,21 @@ class Dossier(msgspec.Struct, frozen=True, kw_only=True):
     def leaves(self) -> list[Leaf]:
         """Every leaf of the folder."""
         return [*(leaf for frame in self.frames for leaf in frame.leaves), *self.records]
+
+    @property
+    def uncosigned(self) -> int:
+        """How many leaves of the frames no witness has cosigned yet."""
+        return self._frame_leaves_beyond(each.size for each in self.checkpoints if each.witnesses)
+
+    @property
+    def unstamped(self) -> int:
+        """How many leaves of the frames no time-stamp covers yet."""
+        stamped = [each.size for each in self.checkpoints if each.stamps]
+        return self._frame_leaves_beyond([*stamped, *(each.size for each in self.renewals)])
+
+    def _frame_leaves_beyond(self, sizes: Iterable[int]) -> int:
+        largest = max(sizes, default=0)
+        return sum(leaf.index >= largest for frame in self.frames for leaf in frame.leaves)
 
     def moment_of(self, frame: FrameEvidence) -> Instant:
         """Return when a frame is proven to have existed, else when it says it was sent (21.1)."""

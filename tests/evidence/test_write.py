@@ -100,9 +100,12 @@ def test_frames_are_judged_when_the_first_time_stamp_saw_them(files, dossier):
 def test_what_nobody_has_vouched_for_is_said_to_be_missing(tmp_path, how):
     """Without time-stamps or cosignatures the folder says so, and holds."""
     exchange = smaller(tmp_path, **how)
-    files, notes = make_files(rich_dossier(exchange))
-    assert "no time-stamp covers these leaves yet" in notes
-    assert ("no witness has cosigned these leaves yet" in notes) != bool(how)
+    dossier = rich_dossier(exchange)
+    files, notes = make_files(dossier)
+    count = sum(len(frame.leaves) for frame in dossier.frames)
+    assert f"no time-stamp covers {count} leaves of these frames yet" in notes
+    no_witness = f"no witness has cosigned {count} leaves of these frames yet"
+    assert (no_witness in notes) != bool(how)
     assert all(note in files["VERIFY.md"].decode() for note in notes)
     assert failing(case_of(exchange).judge()) == set()
 
@@ -114,6 +117,18 @@ def test_leaves_beyond_the_checkpoint_are_said_to_be(tmp_path):
     files, notes = make_files(exchange.prove(exchange.dossier()))
     assert "2 leaves are not under a checkpoint yet: export again" in notes
     assert "checkpoints/4/proofs/5.proof" not in files
+
+
+def test_leaves_that_came_after_the_witness_are_said_to_be(tmp_path):
+    """A cosignature over earlier leaves vouches for those alone, and a note counts the others."""
+    exchange = Exchange(tmp_path / "keys").complete()
+    exchange.checkpoint(size=4, cosigned=True)
+    exchange.checkpoint()
+    dossier = exchange.prove(exchange.dossier())
+    _, notes = make_files(dossier)
+    late = sum(leaf.index >= 4 for frame in dossier.frames for leaf in frame.leaves)
+    assert late
+    assert f"no witness has cosigned {late} leaves of these frames yet" in notes
 
 
 def test_without_a_checkpoint_there_is_the_rest(tmp_path):
