@@ -24,8 +24,10 @@ from store.postgres.writing import write
 
 LOCK_KEY = 0x6262616A
 """The advisory lock of the sequencer ("bbaj"); one for each database."""
-LOCK_POLL_S = 1.0
+LOCK_POLL_S = 0.1
 """A standby asks this often. It does not wait within a statement: that would hold back vacuum."""
+LOCK_FREED_S = 2.0
+"""A server frees the lock of a session that was cut within this time."""
 
 _SESSION = {
     **POINT_READS,
@@ -57,6 +59,7 @@ class PostgresArchive(Renewing):
         """Become the one that commits here, and return where the record stands.
 
         With `wait`, stand by until the other daemon's lock is free. Raises LockHeld without it,
+        but not for a session that was cut a moment ago, whose lock its server has yet to free;
         StoreUnavailable, or StoreMisfit (schema, settings).
         """
         await self.close()
@@ -144,7 +147,9 @@ class PostgresArchive(Renewing):
 
 
 async def _lock(session: Connection, *, wait: bool) -> None:
+    clock = asyncio.get_running_loop()
+    until = clock.time() + LOCK_FREED_S
     while not await session.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY):
-        if not wait:
+        if not wait and clock.time() > until:
             raise LockHeld("another daemon commits to this database")
         await asyncio.sleep(LOCK_POLL_S)

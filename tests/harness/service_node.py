@@ -134,7 +134,7 @@ class Node:
             keys=self.keys,
         )
         with ThreadPoolExecutor(2) as executor:
-            cursors = await self.service.open()
+            cursors = await self.service.open(wait=True)  # the life before may just have ended
             self.checkpoints = self._make_checkpoints(gate, journal)
             if self.service.renewal is not None:
                 self.service.renewal.on_journal_key = self.checkpoints.use_key
