@@ -25,12 +25,19 @@ SHARED = ("e2e", "joining", "acceptance")
 """Folders whose tests share services for the whole run."""
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Name the group that one worker runs, before its names are settled for the workers."""
+    place = _place(item)
+    shared = place.parts[0] in SHARED
+    item.add_marker(pytest.mark.xdist_group(place.parts[0] if shared else str(place)))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Name for each test the group that one worker runs; what takes longest begins first."""
-    for item in items:
-        place = Path(str(item.path)).relative_to(Path(__file__).parent)
-        shared = place.parts[0] in SHARED
-        item.add_marker(pytest.mark.xdist_group(place.parts[0] if shared else str(place)))
+    """Let what takes longest begin first, whatever order was drawn."""
     order = {name: place for place, name in enumerate((*SHARED, "nodes", "exchange"))}
-    items.sort(key=lambda item: order.get(item.path.relative_to(Path(__file__).parent).parts[0], 9))
+    items.sort(key=lambda item: order.get(_place(item).parts[0], 9))
+
+
+def _place(item: pytest.Item) -> Path:
+    return item.path.relative_to(Path(__file__).parent)
