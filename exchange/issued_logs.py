@@ -9,24 +9,25 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from exchange.batch import Batch
 from exchange.gate import sha256_of
+from exchange.issued_pages import cut_page, send_page
+from exchange.issued_record import Log, extend_from, read_log
+from exchange.issuer_gate import IssuerGate
 from exchange.links import Link
+from exchange.noted import certified_key, own_journal_of
 from exchange.quotas import HourlyQuota
-from exchange.signing_desk import body_of
 from exchange.state import NodeState
 from schemas.errors import FormatError
-from schemas.issued import check_entry, is_certificate, log_origin
-from schemas.objects import Ask, Issued, pack_pieces, unpack_pieces
+from schemas.issued import is_certificate, log_origin
+from schemas.objects import Ask, Issued
 from schemas.reasons import Reason
 from schemas.records import IssuedHead, IssuedRow
 from schemas.wire import printable
 from signing.authority import authority_address
 from signing.certificates import parse_certificate
-from signing.chain import Trusted
-from signing.notes import Checkpoint, KeyType, VerifierKey, open_note, read_checkpoint
+from signing.notes import Checkpoint, checkpoint_of, open_note, read_checkpoint, with_lines_of
 from signing.profiles import Purpose
 from store.merkle import EMPTY_ROOT, Tree, leaf_hash
 
@@ -44,24 +45,6 @@ OnFork = Callable[[str, str, str, Batch], None]
 """Told the authority, our head and the one that does not fit it."""
 
 
-class Log(msgspec.Struct):
-    """One authority's log as far as its heads have held."""
-
-    tree: Tree = msgspec.field(default_factory=Tree)
-    head: IssuedHead | None = None
-    roots: dict[int, bytes] = {}
-    """By size, of heads that have held in this life."""
-    partial: list[bytes] = []
-    """Entries beyond, whose head has not held yet."""
-    fresh: list[bytes] = []
-    """Entries of the batch under way."""
-    via: str = ""
-
-    def copy(self) -> "Log":
-        """Return a log that grows by itself."""
-        return Log(self.tree.copy(), self.head, dict(self.roots), self.partial)
-
-
 class IssuedLogs:
     """The logs that are kept here."""
 
@@ -77,26 +60,15 @@ class IssuedLogs:
         self._batch: Batch | None = None
         self._working: dict[str, Log] = {}
 
-    async def open(self) -> list[str]:
-        """Take over the logs of the record, each recomputed; return those that do not hold."""
-        damaged = []
-        for authority, head in (await self._state.archive.issued_heads()).items():
-            log = Log(head=head)
-            await self._read(log.tree, authority, head.size)
-            found = read_checkpoint(head.note.partition("\n\n")[0] + "\n")
-            log.roots[head.size] = found.root
-            self._logs[authority] = log
-            if (log.tree.size, log.tree.root()) != (found.size, found.root):
-                damaged.append(authority)
-        return damaged
-
-    async def _read(self, tree: Tree, authority: str, size: int) -> None:
-        while tree.size < size:
-            limit = min(4 * PAGE_ENTRIES, size - tree.size)
-            rows = await self._state.archive.issued(authority, tree.size, limit)
-            if not rows:
-                return
-            tree.extend([leaf_hash(row.entry) for row in rows])
+    async def open(self) -> dict[str, str]:
+        """Take over the logs of the record, each recomputed; return which do not hold, and how."""
+        archive = self._state.archive
+        heads = await archive.issued_heads()
+        for authority in heads.keys() | ({self._own} if self._own is not None else set()):
+            log = await read_log(archive, authority, heads.get(authority))
+            if log.head is not None or log.damage:
+                self._logs[authority] = log
+        return {authority: log.damage for authority, log in self._logs.items() if log.damage}
 
     # --- what is known ------------------------------------------------------------------------
 
@@ -108,6 +80,28 @@ class IssuedLogs:
         """Return how many entries count."""
         log = self._logs.get(authority)
         return 0 if log is None else log.tree.size
+
+    def is_whole(self, authority: str) -> bool:
+        """Say whether the record gives the last head that was signed of a log, if any was."""
+        return authority not in self._logs or not self._logs[authority].damage
+
+    def heads(self) -> list[IssuedHead]:
+        """Return the head of each log that is whole here, as it is committed."""
+        logs = self._logs.values()
+        return [log.head for log in logs if log.head is not None and not log.damage]
+
+    async def own_head(self, size: int) -> IssuedHead | None:
+        """Return our head over `size` entries of our own log, signed by the key in use.
+
+        None where we have signed none. Raises FormatError where the record has changed it since.
+        """
+        issuer = self._state.gate.issuer
+        if issuer is None or not self.is_whole(issuer.subtree):
+            return None
+        head = await self._state.archive.issued_head_from(issuer.subtree, size)
+        if head is None or head.size != size or own_journal_of(self._state, head.note) is None:
+            return None
+        return _signed_anew(head, issuer, checkpoint_of(head.note).root)
 
     def authorities(self) -> set[str]:
         """Return every authority whose log this node should have."""
@@ -128,6 +122,7 @@ class IssuedLogs:
         """Append to our own authority's log, and sign its head."""
         issuer = self._state.gate.issuer
         assert issuer is not None, "only an authority appends"
+        assert self.is_whole(issuer.subtree), "a head over other entries would be a fork"
         log = self._in(issuer.subtree, batch)
         self._grow(issuer.subtree, log, entries, batch)
         note = issuer.sign_head(log.tree.size, log.tree.root())
@@ -136,24 +131,24 @@ class IssuedLogs:
 
     # --- what neighbours bring ----------------------------------------------------------------
 
-    async def take(self, header: Issued, body: bytes, link: Link, batch: Batch) -> None:
-        """Take entries of a log that a neighbour brings."""
-        if header.authority not in self.authorities():
-            return
+    async def take(self, header: Issued, body: bytes, link: Link, batch: Batch) -> str | None:
+        """Take entries of a log that a neighbour brings; return a head that fits the log."""
+        if header.authority not in self.authorities() or not self.is_whole(header.authority):
+            return None
         try:
-            head, entries = _cut_body(header, body)
-            checkpoint = self._open_head(header, head, batch)
+            note, entries = cut_page(header, body)
+            checkpoint, head = self._open_head(header, note, batch)
         except FormatError as error:
             detail = printable(f"{header.authority}: {error.detail}")
             self._state.effects.raise_incident("log_unreadable", link.neighbour, detail, batch)
-            return
+            return None
         log = self._in(header.authority, batch)
         if checkpoint.size <= log.tree.size:
-            await self._compare(header.authority, log, checkpoint, head, batch)
-            return
+            fits = await self._compare(header.authority, log, checkpoint, head, batch)
+            return note if fits else None
         if header.authority == self._own and batch.epoch == 1:
             self._on_fork(header.authority, _note_of(log), head, batch)
-            return
+            return None
         have = log.tree.size + len(log.partial)
         if header.first > have:
             self._ask(header.authority, have, link, batch)
@@ -161,8 +156,9 @@ class IssuedLogs:
             log.partial = [*log.partial, *entries[have - header.first :]]
             if header.last < checkpoint.size:
                 self._ask(header.authority, header.last, link, batch)
-            else:
-                await self._complete(header, log, checkpoint, head, link, batch)
+            elif await self._complete(header, log, checkpoint, head, link, batch):
+                return note
+        return None
 
     async def _complete(  # noqa: PLR0917 - one head and what it is about
         self,
@@ -172,7 +168,7 @@ class IssuedLogs:
         head: str,
         link: Link,
         batch: Batch,
-    ) -> None:
+    ) -> bool:
         """Let entries count whose head is at hand: the whole tree must give its root."""
         entries = log.partial[: checkpoint.size - log.tree.size]
         log.partial = []
@@ -180,49 +176,48 @@ class IssuedLogs:
         tree.extend(map(leaf_hash, entries))
         if tree.root() != checkpoint.root:
             self._on_fork(header.authority, _note_of(log), head, batch)
-            return
+            return False
         self._grow(header.authority, log, entries, batch)
         if header.authority == self._own:
             self.on_regained(entries, batch)
         log.via = link.neighbour
         self._take_head(header.authority, log, head, header.journal, batch)
         await self._on_entries(header.authority, entries, batch)
+        return True
 
     async def _compare(
         self, authority: str, log: Log, checkpoint: Checkpoint, head: str, batch: Batch
-    ) -> None:
-        """Look whether an older head, or the present one, is of the log that we have."""
-        root = await self._root_at(authority, log, checkpoint.size)
-        if root is not None and root != checkpoint.root:
+    ) -> bool:
+        """Say whether an older head, or the present one, is of the log that we have."""
+        fits = await self._root_at(authority, log, checkpoint.size, batch) == checkpoint.root
+        if not fits:
             self._on_fork(authority, _note_of(log), head, batch)
+        return fits
 
-    async def _root_at(self, authority: str, log: Log, size: int) -> bytes | None:
-        """Return the root that a log had; None while the entries are being committed."""
+    async def _root_at(self, authority: str, log: Log, size: int, batch: Batch) -> bytes:
+        """Return the root that a log had when it had `size` entries."""
         if size in log.roots or size == 0:
             return log.roots.get(size, EMPTY_ROOT)
-        committed = self._logs.get(authority)
-        if committed is None or committed.tree.size < size:
-            return None
         tree = Tree()
-        await self._read(tree, authority, size)
-        log.roots[size] = tree.root()
-        return log.roots[size]
+        await extend_from(self._state.archive, tree, authority, size)
+        fresh = [row for row in batch.changes.issued if row.authority == authority]
+        tree.extend(leaf_hash(row.entry) for row in fresh if tree.size <= row.index < size)
+        return _remember(log, size, tree.root())
 
-    def _open_head(self, header: Issued, note: str, batch: Batch) -> Checkpoint:
-        """Return what a head says, signed by the authority's journal key. Raises FormatError."""
-        state = self._state
-        standing = state.gate.trust.judge_neighbour(
-            header.journal, header.authority, Purpose.JOURNAL, batch.now, state.rules.limits
+    def _open_head(self, header: Issued, note: str, batch: Batch) -> tuple[Checkpoint, str]:
+        """Return what a head says, and the head with the line of the authority's journal key alone.
+
+        Raises FormatError where that has not signed it.
+        """
+        authority, origin = header.authority, log_origin(header.authority)
+        key = certified_key(
+            self._state, header.journal, authority, Purpose.JOURNAL, origin, batch.now
         )
-        if not isinstance(standing, Trusted):
-            raise FormatError(Reason.CERTIFICATE_UNTRUSTED, f"journal key: {standing.detail}")
-        assert isinstance(standing.public_key, ed25519.Ed25519PublicKey), "such keys are Ed25519"
-        origin = log_origin(header.authority)
-        key = VerifierKey(origin, KeyType.ED25519, standing.public_key.public_bytes_raw())
-        checkpoint = read_checkpoint(open_note(note, [key]).text)
-        if (checkpoint.origin, checkpoint.size) != (origin, header.size):
+        text = open_note(note, [key]).text
+        if text != Checkpoint(origin, header.size, read_checkpoint(text).root).text:
             raise FormatError(Reason.FORMAT_INVALID, "log: the head is of another log or size")
-        return checkpoint
+        checkpoint = read_checkpoint(text)
+        return checkpoint, with_lines_of(note, [key])
 
     # --- one batch ----------------------------------------------------------------------------
 
@@ -250,9 +245,7 @@ class IssuedLogs:
         heads = batch.changes.issued_heads
         heads[:] = [each for each in heads if each.authority != authority]
         log.head = IssuedHead(authority, log.tree.size, note, batch.now, journal)
-        log.roots[log.tree.size] = log.tree.root()
-        while len(log.roots) > ROOTS_MAX:
-            del log.roots[next(iter(log.roots))]
+        _remember(log, log.tree.size, log.tree.root())
         heads.append(log.head)
 
     def _adopt(self, authority: str, log: Log, batch: Batch) -> None:
@@ -280,7 +273,8 @@ class IssuedLogs:
             is_beyond = (
                 authority != registry.here and registry.next_hop(authority) == link.neighbour
             )
-            if is_beyond or (authority == self._own and batch.epoch > 1):
+            is_own = authority == self._own and batch.epoch > 1
+            if (is_beyond or is_own) and self.is_whole(authority):
                 log = self._logs.get(authority)
                 after = 0 if log is None else log.tree.size + len(log.partial)
                 self._ask(authority, after, link, batch)
@@ -290,61 +284,56 @@ class IssuedLogs:
         ask = Ask(**stamp, what="issued", address=authority, after=after)  # type: ignore[arg-type]
         batch.after_commit(partial(link.send_object, self._state.gate.sign(ask)))
 
-    async def answer_ask(self, ask: Ask, link: Link, batch: Batch) -> None:
-        """Send the entries of a log that a neighbour lacks, as many as one message takes."""
+    async def answer_ask(self, ask: Ask, link: Link, batch: Batch) -> bool:
+        """Send the entries of a log that a neighbour lacks, as many as one message takes.
+
+        Return whether it lacks none after that.
+        """
         log = self._logs.get(ask.address or "")
         after = ask.after or 0
-        if log is None or after >= log.tree.size:
-            return
-        if self._quota.take(link.neighbour, batch.now) >= ASKS_PER_HOUR:
-            return  # it asks again at its next greeting
-        rows = await self._state.archive.issued(ask.address or "", after, PAGE_ENTRIES)
-        entries = [row.entry for row in rows]
-        batch.after_commit(partial(self._send, log, after, entries, link, batch))
+        if (
+            log is None
+            or log.damage
+            or self._quota.take(link.neighbour, batch.now) >= ASKS_PER_HOUR
+        ):
+            return False  # it asks again at its next greeting
+        if after < log.tree.size:
+            rows = await self._state.archive.issued(ask.address or "", after, PAGE_ENTRIES)
+            entries = [row.entry for row in rows]
+            batch.after_commit(partial(self._send, log, after, entries, link, batch))
+        return after + PAGE_ENTRIES >= log.tree.size
 
     def _send(
         self, log: Log, first: int, entries: Sequence[bytes], link: Link, batch: Batch
     ) -> None:
-        head = self._head_of(log)
+        """Send a page of a log with its head, after the commit of the batch."""
         page = list(entries[:PAGE_ENTRIES])
-        body = pack_pieces([head.note.encode(), *page])
-        header = Issued(
-            **self._state.gate.stamp(link.neighbour, batch.now),  # type: ignore[arg-type]
-            authority=head.authority,
-            journal=head.journal,
-            first=first,
-            last=first + len(page),
-            size=head.size,
-            body=body_of(body),
-        )
-        raw = self._state.gate.sign(header, body)
-        link.send_statement(raw, self._state.gate.fingerprint, head.journal)
+        send_page(self._state, self._head_of(log), (first, page), link, batch.now)
 
     def _head_of(self, log: Log) -> IssuedHead:
         """Return a log's head; ours is signed again once our journal key is another."""
         assert log.head is not None, "a log that has entries has a head"
         issuer = self._state.gate.issuer
         if issuer is not None and log.head.authority == issuer.subtree:
-            journal = issuer.journal.fingerprint
-            if journal != log.head.journal:
-                note = issuer.sign_head(log.tree.size, log.tree.root())
-                log.head = msgspec.structs.replace(log.head, note=note, journal=journal)
+            log.head = _signed_anew(log.head, issuer, log.tree.root())
         return log.head
 
 
-def _cut_body(header: Issued, body: bytes) -> tuple[str, list[bytes]]:
-    """Return head and entries as the header says. Raises FormatError."""
-    pieces, end = unpack_pieces(body)
-    if end != len(body) or len(pieces) != 1 + header.last - header.first:
-        raise FormatError(Reason.FORMAT_INVALID, "log: not the entries that the header names")
-    if not header.first <= header.last <= header.size:
-        raise FormatError(Reason.FORMAT_INVALID, "log: entries behind the head")
-    for entry in pieces[1:]:
-        check_entry(entry)
-    try:
-        return pieces[0].decode(), pieces[1:]
-    except UnicodeDecodeError as error:
-        raise FormatError(Reason.FORMAT_INVALID, "log: the head is no text") from error
+def _remember(log: Log, size: int, root: bytes) -> bytes:
+    """Keep the root that a log had at a size, in the place of the one kept longest; return it."""
+    log.roots[size] = root
+    while len(log.roots) > ROOTS_MAX:
+        del log.roots[next(iter(log.roots))]
+    return root
+
+
+def _signed_anew(head: IssuedHead, issuer: IssuerGate, root: bytes) -> IssuedHead:
+    """Return a head of our own, signed by the journal key in use."""
+    journal = issuer.journal.fingerprint
+    if journal == head.journal:
+        return head
+    note = issuer.sign_head(head.size, root)
+    return msgspec.structs.replace(head, note=note, journal=journal)
 
 
 def _nobody_issues(_entries: Sequence[bytes], _batch: Batch) -> None:

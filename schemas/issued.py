@@ -69,3 +69,8 @@ def check_entry(entry: bytes) -> None:
 def log_origin(authority: str) -> str:
     """Return the name under which the authority's node signs the heads of its log."""
     return dns_name(authority) + ORIGIN_END
+
+
+def is_log_origin(origin: str) -> bool:
+    """Say whether an origin is that of such a log, and not a journal's."""
+    return origin.endswith(ORIGIN_END)

@@ -43,6 +43,10 @@ class Cosigner:
             lines += mldsa_cosignature_line(text, self.name, time_s, self._mldsa)
         return lines
 
+    def certified_line(self, text: str, time_s: int) -> str:
+        """Return the line by the key that has a certificate: anybody can check it by that."""
+        return cosignature_line(text, self.name, time_s, self._signer)
+
     def with_key(self, signer: JournalSigner) -> "Cosigner":
         """Return the same witness with another Ed25519 key."""
         return Cosigner(self._address, signer, self._mldsa)

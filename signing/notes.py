@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa
 
 from schemas.addresses import dns_name, is_address
 from schemas.errors import FormatError
+from schemas.moments import SECOND, Instant, format_instant
 from schemas.reasons import Reason
 from signing.certificates import address_of_dns_name
 from signing.keys import JournalSigner
@@ -47,6 +48,10 @@ _SIGNATURE_BYTES = {
     KeyType.ED25519: 64,
     KeyType.COSIGNATURE_V1: 64,
     KeyType.MLDSA44_COSIGNATURE: 2420,
+}
+_COSIGNATURE_BYTES = {
+    _SIGNATURE_BYTES[KeyType.COSIGNATURE_V1],
+    _SIGNATURE_BYTES[KeyType.MLDSA44_COSIGNATURE],
 }
 
 
@@ -204,6 +209,17 @@ def open_note(note: str, vkeys: Sequence[str | VerifierKey]) -> Note:
     return Note(text, list(held.values()))
 
 
+def with_lines_of(note: str, keys: Sequence[VerifierKey]) -> str:
+    """Return a note with the lines of these keys alone, one of each. Raises FormatError.
+
+    Whether they hold, `open_note` has found.
+    """
+    text, lines = split_note(note)
+    found = {read_signature_line(line)[:2]: line for line in reversed(lines)}
+    kept = [found[key.name, key.id] for key in keys if (key.name, key.id) in found]
+    return "\n".join([text, *kept, ""])
+
+
 def read_checkpoint(text: str) -> Checkpoint:
     """Return the checkpoint of a note's text; extension lines are passed over. Raises FormatError.
 
@@ -224,6 +240,23 @@ def read_checkpoint(text: str) -> Checkpoint:
 def checkpoint_of(note: str) -> Checkpoint:
     """Return what a note says, whoever has signed it. Raises FormatError."""
     return read_checkpoint(split_note(note)[0])
+
+
+def check_order(note: str, stamped: Instant, window_us: int) -> None:
+    """Raise FormatError where a time-stamp over a note is older than a cosignature in it.
+
+    The clocks may differ by a window; whose cosignature it is, and whether it holds, is left open.
+    """
+    text, lines = split_note(note)
+    own = text.partition("\n")[0]
+    for name, _, signature in map(read_signature_line, lines):
+        time_s = int.from_bytes(signature[:_TIME_BYTES])
+        is_cosignature = name != own and len(signature) - _TIME_BYTES in _COSIGNATURE_BYTES
+        if is_cosignature and time_s * SECOND > stamped + window_us:
+            ahead = time_s - stamped // SECOND
+            said = f"it is of {format_instant(stamped)}, {ahead} s before the cosignature"
+            detail = f"time-stamp: {said} of {shown(name)} in what it stamps: compare the clocks"
+            raise FormatError(Reason.OUTSIDE_TIME_WINDOW, detail)
 
 
 def _verify(key: VerifierKey, text: str, signature: bytes) -> NoteSignature:

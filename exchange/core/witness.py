@@ -1,12 +1,16 @@
 """What a node answers that is shown a checkpoint of a neighbour's journal (clause 18.1).
 
 The answers are those of C2SP tlog-witness. Whether a proof holds, and who has signed, the caller
-has found out: this sees no hashes.
+has found out: this sees no hashes. And who witnesses the log of what an authority has issued, and
+when a cosignature of that is missing (clause 14.4).
 """
 
 from typing import Literal
 
 import msgspec
+
+from exchange.core.registry import Registry
+from schemas.moments import Instant
 
 Status = Literal[200, 400, 403, 404, 409, 422]
 
@@ -64,3 +68,37 @@ def judge(  # noqa: PLR0911 - one answer a rule, in the order of the specificati
         detail = f"the proof from size {held.size} to {shown.size} does not hold"
         return Verdict(422, detail, forked=True)
     return Verdict(200, is_new=shown.size > held.size)
+
+
+def is_log_witness(registry: Registry, address: str, authority: str) -> bool:
+    """Say whether a node is a witness of what an authority issues.
+
+    That is the node above the authority's; of the root's, each that hangs under the root.
+    """
+    above = registry.hangs_under(authority)
+    if above is not None:
+        return address == above
+    return registry.hangs_under(address) == authority
+
+
+def can_be_witnessed(registry: Registry, authority: str) -> bool:
+    """Say whether anybody known may hold a witness key for an authority's log.
+
+    Only who has children holds one. Above an authority there is such a node; below the root, one
+    that is known to have a child.
+    """
+    if registry.hangs_under(authority) is not None:
+        return True
+    above = (registry.hangs_under(card.facts.address) for card in registry.cards())
+    return any(each is not None and registry.hangs_under(each) == authority for each in above)
+
+
+def is_unwitnessed(
+    since: Instant, up_since: Instant | None, now: Instant, hold_limit_us: int
+) -> bool:
+    """Say whether a log has gone without a cosignature for too long.
+
+    `since` its newest entries have stood there; the line that would bring a cosignature has been up
+    since `up_since`, and is down where that is None: then nobody can tell.
+    """
+    return up_since is not None and now - max(since, up_since) > hold_limit_us

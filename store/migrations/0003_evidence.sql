@@ -25,6 +25,18 @@ CREATE TABLE cosignature (
 );
 CREATE INDEX cosignature_witness ON cosignature (epoch, witness, size);
 
+-- Heads of the logs of what authorities have issued, each with one witness's line.
+CREATE TABLE issued_cosignature (
+    authority   text COLLATE "C" NOT NULL,
+    size        bigint NOT NULL CHECK (size > 0),
+    witness     text COLLATE "C" NOT NULL,
+    at          bigint NOT NULL,
+    note        text COLLATE "C" NOT NULL,
+    journal     text COLLATE "C" NOT NULL,
+    certificate text COLLATE "C" NOT NULL,
+    PRIMARY KEY (authority, witness, size)
+);
+
 -- RFC 3161 time-stamps over whole cosigned checkpoints of ours.
 CREATE TABLE timestamp_token (
     sha256    bytea PRIMARY KEY,
@@ -114,7 +126,7 @@ DO $$
 DECLARE name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY[
-        'witnessed', 'cosignature', 'timestamp_token', 'renewal_token', 'renewed_tile', 'policy', 'recovery', 'returned',
+        'witnessed', 'cosignature', 'issued_cosignature', 'timestamp_token', 'renewal_token', 'renewed_tile', 'policy', 'recovery', 'returned',
         'tracked'
     ] LOOP
         CALL make_insert_only(name::regclass);

@@ -26,7 +26,7 @@ from schemas import wire
 from schemas.issued import is_certificate, log_origin, read_crl_entry
 from schemas.leaves import read_leaf
 from schemas.moments import DAY
-from schemas.objects import Issued, cut_object, pack_pieces, unpack_pieces
+from schemas.objects import Ask, Issued, cut_object, pack_pieces, unpack_pieces
 from schemas.statements import Alarm, Request, Revocation
 from signing.authority import der_of, issue_node, make_request
 from signing.chain import Trusted, Untrusted
@@ -87,6 +87,18 @@ class Country:
         rows = await self[OBLAST].archive.certified()
         before = {hashlib.sha256(der).digest() for der in self.network.certificates}
         return [row for row in rows if row.sha256 not in before]
+
+    async def signed(self, address):
+        """Return what an authority has signed by its node's record: heads, certificates, grants."""
+        query = """
+            SELECT note FROM issued_head UNION SELECT encode(sha256, 'hex') FROM certified
+            UNION SELECT encode(object, 'hex') FROM request_grant
+        """
+        return {row["note"] for row in await self[address].archive._rows(query)}
+
+    async def details(self, address, kind):
+        query = "SELECT detail FROM incident WHERE kind = $1 ORDER BY place"
+        return [row["detail"] for row in await self[address].archive._rows(query, kind)]
 
     async def leaves(self, address):
         rows = await self[address].archive._rows("SELECT record FROM leaf ORDER BY index")
@@ -702,12 +714,63 @@ async def test_a_flood_of_alarms_is_cut(country):
         assert country[DISTRICT].eyes.incidents.count("alarms_limited") == 1
 
 
-async def test_a_record_that_lost_entries_says_so(country, server):
-    """A log that no longer gives its head is raised at the start."""
-    async with country.running(OBLAST):
-        await until(lambda: country.has_logged([country.own[OBLAST].packet.certificate]))
-    change = "UPDATE issued SET entry = '\\x00' WHERE index = 0"
+DAMAGES = {
+    "an entry": ("UPDATE issued SET entry = '\\x00' WHERE index = 0", "its newest head says"),
+    "the end": ("DELETE FROM issued WHERE index > 0", "its newest head says"),
+    "the head": ("UPDATE issued_head SET note = 'no note'", "cannot be read"),
+    "no head": ("DELETE FROM issued_head", "behind its newest head, which is of 0"),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+async def test_an_authority_with_a_damaged_log_signs_nothing_and_goes_on(country, server, what):
+    """No certificate, no list, no head: the incident says so; frames pass as before."""
+    async with country.running():
+        await country.settled()
+        list_before, before = country.crl(OBLAST), await country.signed(OBLAST)
+    change, said = DAMAGES[what]
     statement = f"SET session_replication_role = replica; {change}"
     await server._psql(statement, database=country.names[OBLAST])
-    async with country.running(OBLAST):
+    async with country.running():
         await country.until_incident(OBLAST, "log_damaged")
+        (detail,) = await country.details(OBLAST, "log_damaged")
+        assert said in detail
+        assert "no certificate and no CRL is given until the record is restored" in detail
+        heard = country.hear(OBLAST)
+        asker = Asker(country[DISTRICT])
+        digest = await asker.begin(NEW, "join", requests_for(NEW, new_keys()))
+        await until(lambda: has_heard(heard, Request))
+        (packet,) = await country[SCHOOL].drop(TOP, [1])
+        await country[SCHOOL].until(SCHOOL, packet, "confirmed")
+        country.moved.by_us = DAY  # the next list is due
+        for _ in range(2):
+            await in_batch(country[OBLAST], lambda _batch: None)
+        assert digest not in asker.granted
+        assert country.crl(OBLAST).number == list_before.number
+        assert await country.signed(OBLAST) - before <= {"no note"}
+        for address in (TOP, DISTRICT):
+            assert "log_forked" not in country[address].eyes.incidents
+
+
+async def test_a_damaged_copy_of_a_log_is_given_to_nobody(country, server):
+    """Its entries under the true head would look like a fork of the authority's."""
+    async with country.running(TOP, OBLAST, DISTRICT):
+        await country.until_size(DISTRICT, 1)
+        await country.until_size(DISTRICT, await country.size(OBLAST))
+    change = "UPDATE issued SET entry = entry || '\\x00' WHERE index = 0"
+    statement = f"SET session_replication_role = replica; {change}"
+    await server._psql(statement, database=country.names[DISTRICT])
+    country.links[SCHOOL] = new_link(SCHOOL)  # what was sent before is lost
+    async with country.running(DISTRICT, SCHOOL):
+        await country.until_incident(DISTRICT, "log_damaged")
+        heard = country.hear(DISTRICT)
+        country[DISTRICT].service.state.links[SCHOOL].greet_anew()
+        await until(lambda: has_heard(heard, Ask))
+        (packet,) = await country[DISTRICT].drop(SCHOOL, [1])
+        await country[DISTRICT].until(DISTRICT, packet, "confirmed")
+        assert "log_forked" not in country[SCHOOL].eyes.incidents
+        assert await country.size(SCHOOL) == 0
+
+
+async def has_heard(heard, kind):
+    return any(isinstance(header, kind) for header, _ in heard)
