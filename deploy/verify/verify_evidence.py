@@ -2,6 +2,7 @@
 """Verifies an evidence folder, format bbaj-evidence/1, with Python's standard library and openssl.
 
     python3 -I verify_evidence.py FOLDER [--json] [--at MOMENT] [--root FILE] [--policy FILE]
+                                  [--stamp-root FILE ...]
 
 Written from docs/protocol.md alone (clauses are cited as "cl."); shares no code with the software
 that makes such folders. Needs Python 3.9 or later and the `openssl` command, 3.0 or later; no
@@ -30,16 +31,16 @@ import tempfile
 import zlib
 
 CHECKS = (
-    "files manifest pieces payload content signature chain answer leaf proof checkpoint witness "
-    "stamp custody tracked issued existence renewal timeline"
+    "files unknown manifest pieces payload content signature chain answer leaf proof checkpoint "
+    "witness stamp custody tracked issued existence renewal timeline"
 ).split()
 ARC = "2.25.28651248387173686311191581188344927570"  # cl. 11.2
 PURPOSES = {"packet": ARC + ".1", "journal": ARC + ".2", "witness": ARC + ".3"}
-FILE_BYTES_MAX = 72 * 1024 * 1024  # content has at most 64 MiB (cl. 12.1)
-FILES_MAX = 10_000  # cl. 20.1
+FILE_BYTES_MAX = 100_663_296  # cl. 20.1
+FILES_MAX = 50_000
 HEADER_BYTES_MAX = 16_384
 CONTENT_BYTES_MAX = 67_108_864
-CLOCK_AHEAD_US = 600_000_000  # a sender's clock may be so far ahead (cl. 9.2)
+CLOCK_AHEAD_US = 600_000_000  # one clock may be so far ahead of another (cl. 9.2)
 DEFAULT_POLICY = dict.fromkeys(  # cl. 19.5: algorithms and when they end
     [f"ecdsa-{curve}-sha{bits}" for curve in ("p256", "p384") for bits in (256, 384, 512)]
     + "ed25519 ml-dsa-44 ml-dsa-65 rsa-2048 rsa-3072 rsa-4096 sha-256 sha-384 sha-512".split()
@@ -99,19 +100,23 @@ class Verdict:
 
     def __init__(self) -> None:
         self.entries: list[dict] = []
+        self.doubtful = False
+        """Set while a check runs that holds by a word which nobody proves: the reader is warned."""
 
     def add(self, check: str, where: str, result: str, detail: str) -> bool:
         printable = "".join(c if c.isprintable() else "?" for c in detail)[:600]
         self.entries.append({"check": check, "where": where, "result": result, "detail": printable})
-        return result == "holds"
+        return result in ("holds", "warns")
 
     def judge(self, check: str, where: str, what, *arguments) -> bool:
         """Run one check. It returns its detail, or (result, detail); it raises where it fails."""
+        self.doubtful = False
         found, fault = attempt(what, *arguments)
         if fault:
             place = where if isinstance(fault, Unsupported) else fault.path or where
             return self.add(check, place, fault.result, str(fault))
-        result, detail = found if isinstance(found, tuple) else ("holds", found or "")
+        stands = "warns" if self.doubtful else "holds"
+        result, detail = found if isinstance(found, tuple) else (stands, found or "")
         return self.add(check, where, result, detail)
 
     def ordered(self) -> list[dict]:
@@ -119,6 +124,11 @@ class Verdict:
 
 
 # --- the folder (cl. 20) -----------------------------------------------------------------------
+
+
+def one_of(names: str) -> str:
+    """A pattern that any of these names fits."""
+    return "(" + "|".join(map(re.escape, names.split())) + ")"
 
 
 def natural(path: str) -> list:
@@ -160,16 +170,71 @@ class Folder:
 
     def numbered(self, folder: str) -> list[str]:
         """The folders FOLDER/1, FOLDER/2 ... that have any file, by number."""
-        names = {f[len(folder) + 1 :].split("/")[0] for f in self.under(folder)}
+        found = {f[len(folder) + 1 :].partition("/")[::2] for f in self.under(folder)}
+        names = {name for name, rest in found if rest and re.fullmatch(NUMBER, name)}
         return sorted((f"{folder}/{name}" for name in names), key=natural)
 
-    def with_file(self, name: str) -> list[str]:
-        """The folders that have a file of that name."""
-        found = [f.rpartition("/")[0] for f in self.files if f.rpartition("/")[2] == name]
+    def with_file(self, *names: str) -> list[str]:
+        """The folders that have a file of one of these names."""
+        found = {f.rpartition("/")[0] for f in self.files if f.rpartition("/")[2] in names}
         return sorted((folder or "." for folder in found), key=natural)
 
     def under(self, folder: str) -> list[str]:
         return sorted((f for f in self.files if f.startswith(folder + "/")), key=natural)
+
+
+# Which files the format knows (cl. 20.2 to 20.12): by folder, the names in it.
+NUMBER, INDEX = r"[1-9][0-9]{0,17}", r"(0|[1-9][0-9]{0,17})"
+ANSWER = r"(receipt|closing)(-([2-9]|[1-9][0-9]{1,3}))?"
+CHAIN_FILES = "signer.pem authority.pem roots_and_crls.pem crls_after.pem attime.txt"
+HEAD_FILES = "note.txt signed.txt signature.bin"
+STAMP_FILES = "note.txt token.der chain.pem root.pem authority.txt"
+PIECE_FILES = "signed.bin header.json signature.der"
+LEAF_FILES = INDEX + r"-[a-z-]+\.txt"
+CHAIN_FOLDERS = {  # chain folders, and what else is in them
+    r"exporter/": "",
+    rf"({ANSWER}/)?": f"{PIECE_FILES} head.bin packet.p7s frame.bin payload.bin content clear.bin",
+    rf"checkpoints/{NUMBER}/": HEAD_FILES,
+    rf"checkpoints/{NUMBER}/witnesses/{NUMBER}/": (
+        "cosigned.txt cosigned.bin signature.bin vkey.txt object.bin"
+    ),
+    rf"custody/{NUMBER}/": f"{PIECE_FILES} note.bin chain.txt",
+    rf"tracked/{NUMBER}/": f"{PIECE_FILES} object.bin body.bin",
+    rf"renewals/{NUMBER}/": f"{HEAD_FILES} {STAMP_FILES}",
+}
+OTHER_FILES = [
+    r"(VERIFY\.md|inflate\.awk|root\.pem|timeline\.(kk|ru|en)\.txt)",
+    r"(SHA256SUMS|manifest\.json|manifest\.p7s)",
+    rf"(({ANSWER}/)?leaves|records)/{LEAF_FILES}",
+    rf"policies/{'[0-9a-f]' * 64}\.json",
+    rf"(checkpoints|renewals)/{NUMBER}/proofs/{INDEX}\.proof",
+    rf"checkpoints/{NUMBER}/stamps/{NUMBER}/" + one_of(STAMP_FILES),
+]
+
+
+IN_CHAIN = "|".join(
+    (
+        one_of("issued.der issued.proof"),
+        "issued_journal/" + one_of(CHAIN_FILES + " signed.txt signature.bin"),
+    )
+)
+KNOWN = re.compile(
+    "|".join(
+        [
+            rf"{folder}({one_of(f'{CHAIN_FILES} {more}')}|{IN_CHAIN})"
+            for folder, more in CHAIN_FOLDERS.items()
+        ]
+        + OTHER_FILES
+    )
+)
+
+
+def is_known(path: str, files: set[str]) -> bool:
+    """Whether the format knows such a file; what has no head.bin is no frame."""
+    answer = re.match(ANSWER + "/", path)
+    if answer and answer.group() + "head.bin" not in files:
+        return False
+    return KNOWN.fullmatch(path) is not None
 
 
 def inside(folder: str, name: str) -> str:
@@ -692,6 +757,12 @@ class Note:
         self.lines = [(name, unbase64(value)) for name, value in found]
         need(len(set(self.lines)) == len(self.lines), "a signature line comes twice")
 
+    def cosigned(self) -> list[tuple[int, str]]:
+        """When, in seconds, and by whom a line says that it was cosigned (cl. 10.5)."""
+        lines = [(name, value[4:]) for name, value in self.lines if name != self.origin]
+        sizes = (8 + 64, 8 + 2420)
+        return [(int.from_bytes(v[:8], "big"), name) for name, v in lines if len(v) in sizes]
+
     def signature(self, name: str, public: bytes) -> bytes:
         """The Ed25519 signature of the log itself."""
         wanted = key_id(name, 1, public)
@@ -878,16 +949,18 @@ class Stamp:
     `second`: the note heads the second log (cl. 19.4). `alive`: it holds up (cl. 21.5).
     """
 
-    def __init__(self, folder: Folder, where: str) -> None:
+    def __init__(self, folder: Folder, where: str, trusted: frozenset = frozenset()) -> None:
         self.where = where
         self.covers: set[int] = set()
         self.leaf: int | None = None
         """The leaf that records the token."""
         self.second = self.alive = False
         self.told = ""
+        self.root = one_certificate(folder, f"{where}/root.pem")
+        if trusted and self.root.der not in trusted:
+            raise Unsupported(f"its root {self.root.sha256} is none of those that are trusted")
         self.token = folder.read(f"{where}/token.der")
         self.note = folder.read(f"{where}/note.txt")
-        self.root = one_certificate(folder, f"{where}/root.pem")
         with at(f"{where}/chain.pem"):
             blocks = unarmour(folder.text(f"{where}/chain.pem"))
             need({label for label, _ in blocks} == {"CERTIFICATE"}, "is not certificates")
@@ -940,6 +1013,13 @@ class Stamp:
         good, words = openssl(command + str(self.moment // 1_000_000), *given)
         need(good, "openssl ts: " + why(words))
 
+    def is_younger_than(self, note: Note) -> None:
+        """What it seals bears no cosignature of a later time."""
+        latest, name = max(note.cosigned(), default=(0, ""))
+        ahead = latest * 1_000_000 - self.moment
+        told = f"older, by {ahead // 1_000_000} s, than the cosignature of {name} that it seals"
+        need(ahead <= CLOCK_AHEAD_US, told)
+
     def bundle(self) -> bytes:
         return b"".join(each.pem() for each in self.chain)
 
@@ -975,10 +1055,21 @@ DIGEST_KEYS = {"head-sha256", "head-sha512", "frame-sha256", "frame-sha512"}
 
 
 class Verifier:
-    """Judges one folder. `now`: microseconds since 1970; `policy`: algorithms and their ends."""
+    """Judges one folder. `now`: microseconds since 1970; `policy`: algorithms and their ends.
 
-    def __init__(self, root: str, now: int, trusted: bytes | None, policy: dict) -> None:
+    `stamp_roots`: the DER of the time-stamp roots that count; none: those in the folder are taken.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        now: int,
+        trusted: bytes | None,
+        policy: dict,
+        stamp_roots: frozenset[bytes] = frozenset(),
+    ) -> None:
         self.folder, self.verdict = Folder(root), Verdict()
+        self.stamp_roots = stamp_roots
         self.now, self.trusted, self.policy = now, trusted, policy
         self.manifest: dict = {}
         self.by = ""
@@ -1001,6 +1092,7 @@ class Verifier:
     def run(self) -> dict:
         judge = self.verdict.judge
         self.files()
+        self.unknown()
         self.read_manifest()
         for frame in self.frames:
             self.read_frame(frame)
@@ -1023,7 +1115,7 @@ class Verifier:
             judge("answer", frame.where, self.answer, frame)
         self.each_of("custody", self.custody)
         self.each_of("tracked", self.tracked)
-        for where in self.folder.with_file("issued.der"):
+        for where in self.folder.with_file("issued.der", "issued.proof"):
             judge("issued", where, self.issued, where)
         for language in ("kk", "ru", "en"):
             judge("timeline", f"timeline.{language}.txt", self.timeline, language)
@@ -1041,8 +1133,15 @@ class Verifier:
             "packet": known.get("id"),
             "existed": None if packet.existed is None else moment_text(packet.existed),
             "existed_by": None if packet.existed is None else packet.existed_by,
+            "stamp_roots": "given" if self.stamp_roots else "folder",
+            "stamp_root_sha256": sorted({each.root.sha256 for each in self.living()}),
             "checks": checks,
         }
+
+    def living(self) -> list[Stamp]:
+        """The time-stamps that hold up."""
+        found = [*self.renewals, *(each for some in self.stamps.values() for each in some)]
+        return [each for each in found if each.alive]
 
     def same(self, path: str, data: bytes, what: str) -> None:
         need(self.folder.read(path) == data, f"is not {what}", path)
@@ -1074,6 +1173,13 @@ class Verifier:
         if not found:
             self.verdict.add("files", "SHA256SUMS", "holds", f"{len(listed)} files")
 
+    def unknown(self) -> None:
+        """Name what the format does not know."""
+        told = "no file of this format: the exporter has sealed it, nothing in it is judged"
+        for path in sorted(self.folder.files, key=natural):
+            if not is_known(path, self.folder.files):
+                self.verdict.add("unknown", path, "warns", told)
+
     def file(self, path: str, listed: str | None) -> None:
         """`listed`: the digest in SHA256SUMS; None where there is none to compare with."""
         need(listed != "", "is not listed in SHA256SUMS")
@@ -1099,11 +1205,10 @@ class Verifier:
         judge("manifest", "SHA256SUMS", self.manifest_sums)
         judge("manifest", "manifest.p7s", self.manifest_seal)
         self.by = self.manifest.get("by") or attempt(self.exporter)[0] or ""
-        answers = [f for f in folder.with_file("head.bin") if f != "."]
+        answers = [f for f in folder.with_file("head.bin") if re.fullmatch(ANSWER, f)]
         answers.sort(key=lambda f: (not f.startswith("receipt"), natural(f)))
         self.frames = [Frame(where) for where in (".", *answers)]
-        sizes = {path.split("/")[1] for path in folder.under("checkpoints")}
-        self.checkpoints = sorted(int(s) for s in sizes if re.fullmatch(r"[1-9][0-9]{0,17}", s))
+        self.checkpoints = [int(path.split("/")[1]) for path in folder.numbered("checkpoints")]
 
     def exporter(self) -> str:
         """The address in the certificate: who exported, where the manifest cannot be read."""
@@ -1116,12 +1221,13 @@ class Verifier:
         )
         self.manifest = manifest
         frames, sizes = manifest["frames"], manifest["checkpoints"]
-        form = r"\.|(receipt|closing)(-([2-9]|[1-9][0-9]{1,3}))?"
+        form = rf"\.|{ANSWER}"
         need(frames[:1] == ["."], "the packet does not come first among the frames")
         need(all(re.fullmatch(form, frame) for frame in frames), "a bad name of a frame folder")
-        present = self.folder.with_file("head.bin")
+        found = self.folder.with_file("head.bin")
+        present = [frame for frame in found if re.fullmatch(form, frame)]
         need(sorted(frames) == sorted(present), "frames other than the frame folders")
-        below = {path.split("/")[1] for path in self.folder.under("checkpoints")}
+        below = {path.split("/")[1] for path in self.folder.numbered("checkpoints")}
         need(all(isinstance(s, int) for s in sizes), "a size that is no integer")
         need(sizes == sorted(set(sizes)) and {str(s) for s in sizes} == below, "other checkpoints")
         header = self.header(".")
@@ -1334,10 +1440,10 @@ class Verifier:
         return "policy"
 
     def all_pem(self, label: str) -> list[bytes]:
-        """The DER of every certificate or CRL of the folder."""
+        """The DER of every certificate or CRL of the chain folders."""
         found = []
         for path in self.folder.files:
-            if path.endswith(".pem"):
+            if path.endswith(".pem") and is_known(path, self.folder.files):
                 with contextlib.suppress(Fault, ValueError, OSError):
                     blocks = unarmour(self.folder.text(path))
                     found += [data for each, data in blocks if each == label]
@@ -1435,7 +1541,7 @@ class Verifier:
         return stamp.told
 
     def stamp(self, where: str, size: int) -> Stamp:
-        stamp = Stamp(self.folder, where)
+        stamp = Stamp(self.folder, where, self.stamp_roots)
         whole = self.note_of(f"checkpoints/{size}")[1]
         with at(f"{where}/note.txt"):
             stamped = Note(stamp.note)
@@ -1443,13 +1549,14 @@ class Verifier:
             need(set(stamped.lines) <= set(whole.lines), "a line that the checkpoint has not")
         with at(f"{where}/token.der"):
             stamp.check()
+            stamp.is_younger_than(stamped)
         stamp.covers = self.proofs[size]
         stamp.leaf = self.leaf_of(stamp, "timestamp")
         return stamp
 
     def renewal(self, where: str) -> Stamp:
         """A time-stamp over the head of the second log, which hashes with SHA-512."""
-        stamp = Stamp(self.folder, where)
+        stamp = Stamp(self.folder, where, self.stamp_roots)
         origins = {each.origin + "/sha-512" for _, each in self.notes.values()}
         with at(f"{where}/note.txt"):
             note = Note(stamp.note, 64)
@@ -1459,6 +1566,7 @@ class Verifier:
         self.counts(chain, self.by, "journal", stamp.moment, proven=True)
         with at(f"{where}/token.der"):
             stamp.check()
+            stamp.is_younger_than(note)
         stamp.covers = self.proofs_of(where, (stamp.note, note), SECOND_TREE)
         stamp.leaf = self.leaf_of(stamp, "renewal")
         stamp.second = True
@@ -1579,8 +1687,9 @@ class Verifier:
         self.head_holds(chain, where, note)
         stamped = [each.moment for each in self.stamps[size] if each.alive]
         moment = min(stamped + self.cosigned.get(size, []), default=chain.claimed())
-        told = self.counts(chain, by, "journal", moment, proven=bool(stamped))
-        self.allowed(moment if stamped else None, "ed25519")
+        proven = bool(stamped or self.cosigned.get(size))
+        told = self.counts(chain, by, "journal", moment, proven=proven)
+        self.allowed(moment if proven else None, "ed25519")
         return f"{note.origin}, {size} leaves{told}"
 
     # existence: since when (cl. 21.2)
@@ -1687,7 +1796,38 @@ class Verifier:
         chain = ChainFolder(self.folder, path("issued_journal"))
         self.head_holds(chain, path("issued_journal"), note)
         told = self.counts(chain, address_of(name), "journal", chain.claimed())
+        with at(path("issued.proof")):
+            told += self.cosigned_head(note)
         return f"entry {index} of {note.origin}{told}"
+
+    def cosigned_head(self, note: Note) -> str:
+        """Who has cosigned the head of a log, by keys that have cosigned a checkpoint here."""
+        keys = {}
+        for folder in self.folder.with_file("cosigned.txt"):
+            if not re.fullmatch(f"checkpoints/{NUMBER}/witnesses/{NUMBER}", folder):
+                continue  # nobody has judged a key there
+            found, fault = attempt(self.witness_key, folder)
+            if not fault:  # else check `witness` says so
+                keys[found[0]] = found[1]
+        told, unknown = "", 0
+        for name, value in note.lines:
+            public = keys.pop((name, value[:4]), None)  # the first line of a key is its word
+            if public is not None:
+                seconds = int.from_bytes(value[4:12], "big")
+                signed = b"cosignature/v1\ntime %d\n" % seconds + note.text
+                ed25519(public, value[12:], signed)
+                told += f"; cosigned by {name} at {moment_text(seconds * 1_000_000)}"
+            elif name != note.origin:
+                unknown += 1
+        return told + (
+            f"; lines not checked, as their keys are not here: {unknown}" if unknown else ""
+        )
+
+    def witness_key(self, folder: str) -> tuple[tuple[str, bytes], bytes]:
+        """Name and key id as lines have them, and the key, of a cosignature's folder."""
+        signer = one_certificate(self.folder, inside(folder, "signer.pem"))
+        name = Der(signer.extensions["2.5.29.17"][1]).all(0x30)[0].value.decode()
+        return (name, key_id(name, 4, raw_public(signer))), signer.public
 
     def timeline(self, language: str) -> str:
         self.folder.read(f"timeline.{language}.txt")
@@ -1753,8 +1893,11 @@ class Verifier:
         with at(chain.path("authority.pem")):
             later = not_revoked(authority, root, self.lists, "the authority was", moment)
         with at(chain.path("signer.pem")):
-            who = "the certificate was"
-            return later + not_revoked(signer, authority, self.lists, who, moment)
+            later += not_revoked(signer, authority, self.lists, "the certificate was", moment)
+        if later and not proven:
+            self.verdict.doubtful = True
+            later += "; nobody proves the moment: whoever has had the key since can have written it"
+        return later
 
 
 def address_of(name: str) -> str:
@@ -1767,9 +1910,16 @@ def address_of(name: str) -> str:
 # --- the command -------------------------------------------------------------------------------
 
 
-def verify(folder: str, now: int, trusted: bytes | None = None, policy: dict | None = None) -> dict:
+def verify(
+    folder: str,
+    now: int,
+    trusted: bytes | None = None,
+    policy: dict | None = None,
+    stamp_roots: frozenset[bytes] = frozenset(),
+) -> dict:
     """The verdict on a folder. `now`: microseconds since 1970; `trusted`: the root's DER."""
-    return Verifier(folder, now, trusted, DEFAULT_POLICY if policy is None else policy).run()
+    policy = DEFAULT_POLICY if policy is None else policy
+    return Verifier(folder, now, trusted, policy, stamp_roots).run()
 
 
 def read_policy(path: str) -> dict[str, int | None]:
@@ -1785,6 +1935,30 @@ def read_root(path: str) -> bytes:
         return certificate_in(file.read()).der
 
 
+def read_roots(paths: list[str]) -> frozenset[bytes]:
+    """The DER of every certificate in some PEM files."""
+    found = []
+    for path in paths:
+        with open(path, encoding="ascii") as file:
+            blocks = unarmour(file.read())
+        need(blocks and {label for label, _ in blocks} == {"CERTIFICATE"}, f"{path}: no roots")
+        found += [Certificate(data).der for _, data in blocks]
+    return frozenset(found)
+
+
+def said_of_roots(verdict: dict) -> str:
+    """Which roots the time-stamps lean on, and who has brought them."""
+    roots = ", ".join(verdict["stamp_root_sha256"])
+    if verdict["stamp_roots"] == "given":
+        return f"time-stamp roots {roots or 'none'}, of those that --stamp-root names"
+    if not roots:
+        return "time-stamp roots none"
+    return (
+        f"time-stamp roots {roots}, brought by the folder itself: anybody can make an authority "
+        "that names any time; compare these fingerprints, or name yours with --stamp-root"
+    )
+
+
 def now_us() -> int:
     return int(dt.datetime.now(dt.timezone.utc).timestamp() * 1_000_000)
 
@@ -1796,14 +1970,22 @@ def main() -> int:
     parser.add_argument("--at", metavar="MOMENT", help="judge as of then, not now")
     parser.add_argument("--root", metavar="FILE", help="the root that you trust, PEM")
     parser.add_argument("--policy", metavar="FILE", help="algorithms and their ends, JSON")
+    parser.add_argument(
+        "--stamp-root",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="time-stamp roots that you trust, PEM; may come again: only those count",
+    )
     given = parser.parse_args()
     try:
         now = moment_us(given.at) if given.at else now_us()
         policy = read_policy(given.policy) if given.policy else None
         trusted = read_root(given.root) if given.root else None
+        stamp_roots = read_roots(given.stamp_root)
         need(os.path.isdir(given.folder), f"{given.folder} is no folder")
         need(openssl("version")[0], "the openssl command is needed, 3.0 or later")
-        verdict = verify(given.folder, now, trusted, policy)
+        verdict = verify(given.folder, now, trusted, policy, stamp_roots)
     except (Fault, OSError, ValueError, KeyError, TypeError) as error:
         print(f"verify_evidence: {error}", file=sys.stderr)
         return 2
@@ -1813,8 +1995,11 @@ def main() -> int:
     else:
         for entry in verdict["checks"]:
             print(f"{entry['result']:<11} {entry['check']:<10} {entry['where']}  {entry['detail']}")
+        print(said_of_roots(verdict))
         print(f"existed {verdict['existed']} by {verdict['existed_by']}")
-        print("evidence: holds" if verdict["holds"] else "evidence: does not hold")
+        warned = sum(entry["result"] == "warns" for entry in verdict["checks"])
+        but = f", with {warned} warnings above" if warned else ""
+        print(("evidence: holds" if verdict["holds"] else "evidence: does not hold") + but)
     return 0 if verdict["holds"] else 1
 
 

@@ -19,10 +19,21 @@ from nodes.evidence.verdict import Verdict
 from schemas.limits import Limits
 from schemas.moments import Instant, from_datetime
 from signing.algorithms import DEFAULT, TABLE_BYTES_MAX, AlgorithmPolicy, decode_policy
-from signing.keys import fingerprint, load_certificate
+from signing.keys import fingerprint, load_certificate, load_certificates
 
 ROOT = "root.pem"
-_STYLES = {"holds": "green", "fails": "red", "absent": "dim", "unsupported": "yellow"}
+_STYLES = {
+    "holds": "green",
+    "warns": "yellow",
+    "fails": "red",
+    "absent": "dim",
+    "unsupported": "yellow",
+}
+_STRANGE_STAMP = ("stamp", "unsupported")
+_NO_ROOT_OF_THOSE = (
+    "time-stamp roots: no time-stamp here leads to one of those that were given, so that none "
+    "counts: compare the fingerprints shown at stamp"
+)
 
 
 def read(path: Path) -> Folder:
@@ -44,7 +55,7 @@ def terms(
         policy=DEFAULT if policy is None else _read_policy(policy),
         now=now() if at is None else _read_moment(at),
         limits=Limits(),
-        stamp_roots=tuple(map(load_certificate, stamp_roots)),
+        stamp_roots=tuple(der for path in stamp_roots for der in load_certificates(path)),
     )
 
 
@@ -67,14 +78,17 @@ def provenance(by: Terms, *, given: bool) -> str:
 
 
 def stamp_provenance(verdict: Verdict) -> str | None:
-    """Say in plain words that the roots of time-stamps are the folder's own; None where not so."""
-    held = any((each.check, each.result) == ("stamp", "holds") for each in verdict.checks)
-    if not held or verdict.stamp_roots == "given":
-        return None
+    """Say in plain words which roots time-stamps lean on, and whose; None where they are none."""
+    if not verdict.stamp_root_sha256:
+        stamps = any((each.check, each.result) == _STRANGE_STAMP for each in verdict.checks)
+        return _NO_ROOT_OF_THOSE if stamps and verdict.stamp_roots == "given" else None
+    roots = f"time-stamp roots {', '.join(verdict.stamp_root_sha256)}"
+    if verdict.stamp_roots == "given":
+        return f"{roots}, of those that were given"
     return (
-        "time-stamp roots: taken from the folder itself, where anybody can put an authority that "
-        "names any time: they prove something only if you know the fingerprints shown at stamp "
-        "from elsewhere; --stamp-root names a root that you trust"
+        f"{roots}, taken from the folder itself, where anybody can put an authority that names any "
+        "time: they prove something only if you know these fingerprints from elsewhere; "
+        "--stamp-root names a root that you trust"
     )
 
 
@@ -90,7 +104,9 @@ def draw(verdict: Verdict, by: Terms, *, given: bool) -> Iterator[RenderableType
         yield said
     if verdict.existed is not None:
         yield f"packet {verdict.packet} existed at {utc_and_local(verdict.existed)}, {_by(verdict)}"
-    yield f"evidence: {'holds' if verdict.holds else 'does not hold'}"
+    warnings = sum(each.result == "warns" for each in verdict.checks)
+    but = f", with {warnings} warnings above" if warnings else ""
+    yield f"evidence: {'holds' if verdict.holds else 'does not hold'}{but}"
 
 
 def _by(verdict: Verdict) -> str:

@@ -8,7 +8,9 @@ from functools import cached_property
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from nodes.evidence.names import is_known
 from nodes.evidence.reading import Folder, PieceFault, inside
+from nodes.evidence.verdict import Finding, Warned
 from schemas.errors import FormatError
 from schemas.limits import Limits
 from schemas.moments import SECOND, Instant, format_instant
@@ -22,6 +24,10 @@ from signing.seal import check_signature
 
 SECONDS_MAX = 253_402_300_799
 """The last second that a moment can name, of the year 9999."""
+
+_ANYBODY_SINCE = (
+    "nobody proves when it was signed: whoever has had the key since can have written that moment"
+)
 
 _FILE_OF: dict[Question, str] = {
     "issuers": "authority.pem",
@@ -65,7 +71,8 @@ class Case:
         """Every revocation list of the folder that can be read, each once."""
         found: dict[bytes, None] = {}
         for name in self.folder.files:
-            if name.rpartition("/")[2] in {"roots_and_crls.pem", "crls_after.pem"}:
+            is_list = name.rpartition("/")[2] in {"roots_and_crls.pem", "crls_after.pem"}
+            if is_list and is_known(name, self.folder.files):
                 try:
                     found.update(dict.fromkeys(self.folder.pem(name, "X509 CRL")))
                 except PieceFault:
@@ -108,13 +115,18 @@ class Case:
             elsewhere=[each for each in self.crls if each not in then and each not in after],
         )
 
-    def judge_chain(self, folder: str, claim: Claim) -> str:
-        """Return what is worth saying of a certificate that counts. Raises PieceFault, all said."""
+    def judge_chain(self, folder: str, claim: Claim, *, proven: bool) -> Finding:
+        """Return what is worth saying of a certificate that counts. Raises PieceFault, all said.
+
+        `proven`: somebody else than its owner says that the moment claimed was the one.
+        """
         answers = judge_past(claim, self.papers(folder), self.policy, self.limits, self._lists)
         faults = [each for each in answers if not each.holds]
         if faults:
             raise PieceFault(inside(folder, _FILE_OF[faults[0].question]), _said(faults))
-        return _said([each for each in answers if each.question in {"life", "revocation"}])
+        said = _said([each for each in answers if each.question in {"life", "revocation"}])
+        revoked = any(each.question == "revocation" and each.detail for each in answers)
+        return Warned(f"{said}; {_ANYBODY_SINCE}") if revoked and not proven else said
 
     def packet_key(self, folder: str) -> ec.EllipticCurvePublicKey:
         """Return the P-256 key of a chain folder's certificate. Raises PieceFault."""

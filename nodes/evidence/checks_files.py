@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 from nodes.evidence.case import Case, at
 from nodes.evidence.manifest import MANIFEST, SEAL, SUMS, Manifest, decode_manifest
+from nodes.evidence.names import is_known
 from nodes.evidence.reading import Folder, PieceFault, inside
-from nodes.evidence.verdict import Check, judge
+from nodes.evidence.verdict import Check, Finding, joined, judge
 from nodes.evidence.write import EXPORTER
 from schemas.errors import FormatError
 from schemas.frame import cut
@@ -37,6 +38,15 @@ def check_files(folder: Folder) -> list[Check]:
     if not faults:
         return [Check("files", SUMS, "holds", f"{len(sums)} files")]
     return [Check("files", name, "fails", why) for name, why in sorted(faults.items())]
+
+
+def check_names(folder: Folder) -> list[Check]:
+    """Return a warning for each file that the format does not know: nothing of it is judged."""
+    detail = "is no file of this format: its exporter has sealed it, and nothing in it is checked"
+    strange = [name for name in sorted(folder.files) if not is_known(name, folder.files)]
+    return [Check("unknown", name, "warns", detail) for name in strange] or [
+        Check("unknown", ".", "absent", "every file is one of this format")
+    ]
 
 
 def read_sums(folder: Folder) -> dict[str, str]:
@@ -83,12 +93,12 @@ def _check_seal(case: Case) -> str:
     return f"by {manifest.by}"
 
 
-def _check_exporter(case: Case) -> str:
+def _check_exporter(case: Case) -> Finding:
     manifest = manifest_of(case.folder)
     exported = parse_instant(manifest.exported)
     claim = Claim(manifest.by, Purpose.PACKET, exported, exported, case.now)
-    said = case.judge_chain(EXPORTER, claim)
-    return f"{manifest.by} at {manifest.exported}" + (said and f"; {said}")
+    said = case.judge_chain(EXPORTER, claim, proven=False)
+    return joined(f"{manifest.by} at {manifest.exported}", said)
 
 
 def _check_contents(case: Case, frames: list[str], checkpoints: list[str]) -> str:

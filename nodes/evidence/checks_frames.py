@@ -7,8 +7,9 @@ from exchange.sealing import CONTENT_BYTES_MAX
 from nodes.evidence.case import Case, at
 from nodes.evidence.checks_leaves import Existence, frame_of, whole_frame
 from nodes.evidence.model import PACKET_FOLDER
+from nodes.evidence.names import FRAME
 from nodes.evidence.reading import Folder, PieceFault, inside
-from nodes.evidence.verdict import Check, judge
+from nodes.evidence.verdict import Check, Finding, judge
 from schemas.answers import CLOSING, RECEIPT, PacketName, decode_closing, decode_receipt
 from schemas.errors import FormatError
 from schemas.header import Header
@@ -19,7 +20,7 @@ from signing.past import Claim
 from signing.payload import open_payload
 from signing.profiles import Purpose
 
-FRAME_FOLDER = re.compile(r"(receipt|closing)(?:-[0-9]+)?")
+FRAME_FOLDER = re.compile(FRAME)
 _TYPES = {"receipt": RECEIPT, "closing": CLOSING}
 _HEADER_AT = 8
 
@@ -129,11 +130,11 @@ def _check_signature(case: Case, where: str, existed: Existence) -> str:
     return f"by {frame.header.from_}"
 
 
-def _check_chain(case: Case, where: str, existed: Existence) -> str:
+def _check_chain(case: Case, where: str, existed: Existence) -> Finding:
     header = frame_of(case.folder, where).header
     relied_at = existed.at if existed.proven else case.now
     claim = Claim(header.from_, Purpose.PACKET, existed.at, header.sent_at, relied_at)
-    return case.judge_chain(where, claim)
+    return case.judge_chain(where, claim, proven=existed.proven)
 
 
 def _answer(folder: Folder, where: str) -> Check:

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 from nodes.evidence.case import Case, at
 from nodes.evidence.checks_leaves import Existence, index_of
+from nodes.evidence.names import is_known
 from nodes.evidence.reading import Folder, PieceFault, inside
-from nodes.evidence.verdict import Check, judge
+from nodes.evidence.verdict import Check, Finding, judge
 from schemas.errors import FormatError
 from signing.algorithms import JOURNAL
 from signing.note_text import read_signature_line, split_note
@@ -41,7 +42,7 @@ def head_of(folder: Folder, where: str) -> Checkpoint:
 def leaf_files(folder: Folder) -> dict[int, list[str]]:
     """Return the files of leaves by index; more than one where frames share a leaf."""
     found: dict[int, list[str]] = defaultdict(list)
-    for name in folder.files:
+    for name in filter(is_known, folder.files):
         parent = name.rpartition("/")[0]
         index = index_of(name)
         if index is not None and parent.rpartition("/")[2] in {"leaves", "records"}:
@@ -114,7 +115,7 @@ def check_checkpoint(case: Case, where: str, moment: Existence | None, by: str |
     return judge("checkpoint", where, _check_checkpoint, case, where, moment, by)
 
 
-def _check_checkpoint(case: Case, where: str, moment: Existence | None, by: str | None) -> str:
+def _check_checkpoint(case: Case, where: str, moment: Existence | None, by: str | None) -> Finding:
     folder, head = case.folder, head_of(case.folder, where)
     name = inside(where, "note.txt")
     if where != f"{CHECKPOINTS}/{head.size}":
@@ -132,23 +133,28 @@ def check_signed_note(case: Case, where: str, name: str, note: str, origin: str)
     key = VerifierKey(origin, KeyType.ED25519, case.log_key(where))
     try:
         text = open_note(note, [key]).text
+        lines = [read_signature_line(line)[:2] for line in split_note(note)[1]]
     except FormatError as fault:
         whose = inside(where, "signer.pem")
         raise PieceFault(name, f"{fault.detail}, by the key in {whose}") from fault
+    if lines.count((key.name, key.id)) > 1:
+        raise PieceFault(name, f"has more than one line of the key of {origin}")
+    if text.count("\n") != 3:
+        raise PieceFault(name, "has lines behind origin, size and root")
     if folder.read(inside(where, "signed.txt")) != text.encode():
         raise PieceFault(inside(where, "signed.txt"), "is not the text of the note")
     if folder.read(inside(where, "signature.bin")) != signature_of(note, key):
         raise PieceFault(inside(where, "signature.bin"), "is not the signature in the note")
 
 
-def check_journal_key(case: Case, where: str, address: str, moment: Existence | None) -> str:
+def check_journal_key(case: Case, where: str, address: str, moment: Existence | None) -> Finding:
     """Judge the journal key of a chain folder, at its own word where nothing proves a moment."""
     claimed = case.attime(where)
     judged = Existence(claimed, "sender") if moment is None else moment
     relied_at = judged.at if judged.proven else case.now
     case.allow(inside(where, "signature.bin"), JOURNAL, relied_at)
     claim = Claim(address, Purpose.JOURNAL, judged.at, judged.at, relied_at)
-    return case.judge_chain(where, claim)
+    return case.judge_chain(where, claim, proven=judged.proven)
 
 
 def signature_of(note: str, key: VerifierKey) -> bytes | None:

@@ -7,7 +7,7 @@ from nodes.evidence.checks_journal import check_journal_key, check_signed_note, 
 from nodes.evidence.checks_leaves import Existence
 from nodes.evidence.checks_stamps import Place, Stamps
 from nodes.evidence.reading import Folder, PieceFault
-from nodes.evidence.verdict import Check, judge
+from nodes.evidence.verdict import Check, Finding, judge
 from schemas.errors import FormatError
 from schemas.moments import Instant
 from signing.notes import read_origin
@@ -48,6 +48,8 @@ def check_renewals(case: Case, found: list[Renewed], stamps: Stamps, by: str | N
         return [Check("renewal", RENEWALS, "absent", "the hash was not renewed")]
     checks = []
     for each in found:
+        if stamps.checks[each.where].result == "unsupported":
+            continue  # nothing is known of its moment, so that it renews nothing here
         moment = stamps.over(each.where)
         checks.append(judge("renewal", each.where, _check_head, case, each, moment, by))
         checks.extend(each.proofs)
@@ -99,7 +101,7 @@ def _check_proof(folder: Folder, where: str, name: str, index: int) -> str:
     return ""
 
 
-def _check_head(case: Case, found: Renewed, moment: Instant | None, by: str | None) -> str:
+def _check_head(case: Case, found: Renewed, moment: Instant | None, by: str | None) -> Finding:
     folder, where = case.folder, found.where
     head = _head_of(folder, where)
     address = read_origin(head.origin)[0]

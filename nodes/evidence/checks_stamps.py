@@ -22,6 +22,7 @@ from signing.algorithms import TREE
 from signing.certificates import is_issued_by
 from signing.keys import fingerprint
 from signing.note_text import split_note
+from signing.notes import check_order
 from signing.timestamps import TokenFacts, verify_token
 
 _TOKEN_LEAVES = {LeafKind.TIMESTAMP, LeafKind.RENEWAL}
@@ -62,6 +63,12 @@ class Stamps(msgspec.Struct, frozen=True):
         """Return the earliest moment that a token proves for a head."""
         return min((s.facts.gen_time for s in self.holding if s.place.head == head), default=None)
 
+    @property
+    def roots(self) -> list[str]:
+        """The fingerprints of the roots that those which hold up lean on."""
+        roots = (stamp.facts.root for stamp in self.holding)
+        return sorted({fingerprint(root) for root in roots if root is not None})
+
 
 def places_of(folder: Folder, head: str, proven: Iterable[int]) -> list[Place]:
     """Return the tokens over a checkpoint's note."""
@@ -78,7 +85,12 @@ def judge_stamps(case: Case, places: Iterable[Place]) -> Stamps:
     places = list(places)
     for place in places:
         try:
-            good.append(_read(case, place))
+            root = _root_of(case.folder, place)
+            if case.stamp_roots and root not in case.stamp_roots:
+                said = f"its root {fingerprint(root)} is none of those that are trusted"
+                checks[place.where] = Check(place.check, place.where, "unsupported", said)
+            else:
+                good.append(_read(case, place))
         except PieceFault as fault:
             checks[place.where] = Check(place.check, fault.where, "fails", fault.detail)
         except FormatError as fault:
@@ -98,9 +110,6 @@ def _read(case: Case, place: Place) -> Stamp:
     folder, token = case.folder, f"{place.where}/token.der"
     note = folder.text(place.note)
     _check_note(folder, place, note)
-    trusted = folder.certificate(f"{place.where}/root.pem")
-    if case.stamp_roots and trusted not in case.stamp_roots:
-        raise PieceFault(f"{place.where}/root.pem", "is none of the roots that are trusted")
     root = _load(folder, f"{place.where}/root.pem")
     if not is_issued_by(root[0], root[0]):
         raise PieceFault(f"{place.where}/root.pem", "is no root: its key has not signed it")
@@ -114,7 +123,20 @@ def _read(case: Case, place: Place) -> Stamp:
     if beside != list(facts.certificates[: len(beside)]):
         raise PieceFault(f"{place.where}/chain.pem", "is not the chain of the token, its own first")
     folder.line(f"{place.where}/authority.txt")
+    _check_order(case, token, note, facts.gen_time)
     return Stamp(place, hashlib.sha256(data).hexdigest(), hashlib.sha512(data).hexdigest(), facts)
+
+
+def _root_of(folder: Folder, place: Place) -> bytes:
+    return folder.certificate(f"{place.where}/root.pem")
+
+
+def _check_order(case: Case, token: str, note: str, gen_time: Instant) -> None:
+    """Raise PieceFault where a token is older than a cosignature in what it stamps."""
+    try:
+        check_order(note, gen_time, case.limits.time_window_ahead_us)
+    except FormatError as fault:
+        raise at(token, fault) from fault
 
 
 def _check_note(folder: Folder, place: Place, note: str) -> None:

@@ -8,9 +8,10 @@ from nodes.evidence.checks_files import manifest_of
 from nodes.evidence.checks_frames import frame_folders
 from nodes.evidence.checks_journal import check_journal_key, check_signed_note
 from nodes.evidence.checks_leaves import check_agrees, facts_of, frame_digests, frame_of
+from nodes.evidence.log_lines import said_by_witnesses
 from nodes.evidence.model import PACKET_FOLDER
 from nodes.evidence.reading import PieceFault, inside
-from nodes.evidence.verdict import Check, judge
+from nodes.evidence.verdict import Check, Finding, joined, judge
 from schemas.errors import FormatError
 from schemas.issued import log_origin
 from schemas.leaves import LeafKind, read_leaf
@@ -34,11 +35,14 @@ from store.merkle import inclusion_holds, leaf_hash
 _HEADER_AT = 9
 _OF_ANY = ("id", "from", "to", "epoch", "seq", "sent")
 """What even a leaf about a copy agrees with that was damaged, or was not judged yet."""
+_ISSUED = re.compile(r"(.*/)?issued\.(?:der|proof)")
 _CHAIN = re.compile(r"[0-9a-f]{64}\n(?:[1-9][0-9]{0,15} [0-9a-f]{64}\n)+")
 
 
-def check_object(case: Case, where: str, name: str) -> AnyObject:
+def check_object(case: Case, where: str, name: str) -> tuple[AnyObject, Finding]:
     """Return the header of a signed object once signature, chain, body and pieces have held.
+
+    With it comes what is worth saying of the chain.
 
     Raises PieceFault. It is judged at the moment that the folder itself names.
     """
@@ -52,7 +56,8 @@ def check_object(case: Case, where: str, name: str) -> AnyObject:
         raise PieceFault(inside(where, "signer.pem"), "is not the certificate the header names")
     case.check_signed(where, path, found.signature, found.signed, case.now)
     moment = case.attime(where)
-    case.judge_chain(where, Claim(header.from_, Purpose.PACKET, moment, moment, case.now))
+    claim = Claim(header.from_, Purpose.PACKET, moment, moment, case.now)
+    said = case.judge_chain(where, claim, proven=False)
     if isinstance(header, WithBody):
         facts = (hashlib.sha256(found.body).hexdigest(), len(found.body))
         if facts != (header.body.sha256, header.body.size):
@@ -67,7 +72,7 @@ def check_object(case: Case, where: str, name: str) -> AnyObject:
     ):
         if folder.files.get(inside(where, piece), expected) != expected:
             raise PieceFault(inside(where, piece), "is not cut from the object")
-    return header
+    return header, said
 
 
 # ----------------------------------------------------------------------------- custody
@@ -81,8 +86,8 @@ def check_custody(case: Case) -> list[Check]:
     ] or [Check("custody", "custody", "absent", "no custody note is here")]
 
 
-def _check_custody(case: Case, where: str) -> str:
-    note = check_object(case, where, "note.bin")
+def _check_custody(case: Case, where: str) -> Finding:
+    note, said = check_object(case, where, "note.bin")
     if not isinstance(note, CustodyNote):
         raise PieceFault(f"{where}/note.bin", "is no custody note")
     if note.to != manifest_of(case.folder).by:
@@ -103,7 +108,7 @@ def _check_custody(case: Case, where: str) -> str:
     frames = frame_folders(case.folder)
     if not any(entries[0][1] in frame_digests(case.folder, frame) for frame in frames):
         raise PieceFault(name, "does not begin with a frame of this folder")
-    return f"{note.from_} has taken entry {entries[0][0]} of {note.to}"
+    return joined(f"{note.from_} has taken entry {entries[0][0]} of {note.to}", said)
 
 
 # ----------------------------------------------------------------------------- tracked
@@ -117,8 +122,8 @@ def check_tracked(case: Case) -> list[Check]:
     ] or [Check("tracked", "tracked", "absent", "no statement of a node on the way is here")]
 
 
-def _check_tracked(case: Case, where: str) -> str:
-    header = check_object(case, where, "object.bin")
+def _check_tracked(case: Case, where: str) -> Finding:
+    header, said = check_object(case, where, "object.bin")
     name = f"{where}/object.bin"
     packet = frame_of(case.folder, PACKET_FOLDER).header
     if not isinstance(header, Tracked):
@@ -137,7 +142,8 @@ def _check_tracked(case: Case, where: str) -> str:
         raise at(name, fault) from fault
     if end != len(body):
         raise PieceFault(name, "has bytes behind its last leaf")
-    return f"{header.from_}: {len(pieces)} leaves, {sum(proven)} of them proven"
+    told = f"{header.from_}: {len(pieces)} leaves, {sum(proven)} of them proven"
+    return joined(told, said)
 
 
 def _check_piece(case: Case, name: str, piece: bytes, issuer: str) -> bool:
@@ -171,16 +177,16 @@ def _proven_record(name: str, piece: bytes, issuer: str) -> bytes:
 
 def check_issued(case: Case) -> list[Check]:
     """Return a check for each proof that a certificate stands in its authority's public log."""
-    names = [name for name in sorted(case.folder.files) if name.endswith("issued.proof")]
-    wheres = [
-        name.removesuffix("issued.proof").removesuffix("/") or PACKET_FOLDER for name in names
-    ]
+    names = map(_ISSUED.fullmatch, sorted(case.folder.files))
+    wheres = dict.fromkeys(
+        (found[1] or PACKET_FOLDER).removesuffix("/") for found in names if found
+    )
     return [judge("issued", where, _check_issued, case, where) for where in wheres] or [
         Check("issued", PACKET_FOLDER, "absent", "no proof of issuing is here")
     ]
 
 
-def _check_issued(case: Case, where: str) -> str:
+def _check_issued(case: Case, where: str) -> Finding:
     folder, name = case.folder, inside(where, "issued.proof")
     entry = folder.read(inside(where, "issued.der"))
     if entry != case.certificate(where):
@@ -196,7 +202,8 @@ def _check_issued(case: Case, where: str) -> str:
     _check_entry(name, proof, folder.text(name), entry)
     journal = inside(where, "issued_journal")
     check_signed_note(case, journal, name, proof.note, head.origin)
-    return check_journal_key(case, journal, authority, None)
+    said = check_journal_key(case, journal, authority, None)
+    return joined(said_by_witnesses(case, name, proof.note), said)
 
 
 def _check_entry(name: str, proof: LeafProof, text: str, entry: bytes) -> None:

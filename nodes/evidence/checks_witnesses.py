@@ -6,7 +6,7 @@ from nodes.evidence.case import Case, at, seconds
 from nodes.evidence.checks_journal import head_of, signature_of
 from nodes.evidence.checks_statements import check_object
 from nodes.evidence.reading import Folder, PieceFault
-from nodes.evidence.verdict import Check, judge
+from nodes.evidence.verdict import Check, Finding, joined, judge
 from schemas.addresses import dns_name
 from schemas.errors import FormatError
 from schemas.moments import SECOND, Instant, format_instant
@@ -44,9 +44,8 @@ def check_witnesses(case: Case, where: str, stamped: Instant | None) -> Witnesse
         if f"{witness}/vkey.txt" in case.folder:
             check = judge("witness", witness, _check_lattice, case, where, witness, relied_at)
         else:
-            check = judge(
-                "witness", witness, _check_ed25519, case, where, witness, relied_at, found.moments
-            )
+            about = (case, where, witness, stamped, found.moments)
+            check = judge("witness", witness, _check_ed25519, *about)
         found.checks.append(check)
     found.checks.extend(_unexplained(case, where))
     if not found.checks:
@@ -55,9 +54,10 @@ def check_witnesses(case: Case, where: str, stamped: Instant | None) -> Witnesse
 
 
 def _check_ed25519(
-    case: Case, where: str, witness: str, relied_at: Instant, moments: list[Instant]
-) -> str:
+    case: Case, where: str, witness: str, stamped: Instant | None, moments: list[Instant]
+) -> Finding:
     """Judge a cosignature of stock algorithms; its moment is added once it has held."""
+    relied_at = case.now if stamped is None else stamped
     note = case.folder.text(f"{where}/note.txt")
     moment = _time_of(case.folder, where, witness)
     address = case.address(witness)
@@ -66,17 +66,18 @@ def _check_ed25519(
     _check_line(case.folder, witness, note, key, moment)
     for algorithm in (JOURNAL, TREE):
         case.allow(f"{witness}/signature.bin", algorithm, relied_at)
-    said = case.judge_chain(witness, Claim(address, Purpose.WITNESS, moment, moment, relied_at))
+    claim = Claim(address, Purpose.WITNESS, moment, moment, relied_at)
+    said = case.judge_chain(witness, claim, proven=stamped is not None)
     moments.append(moment)
-    return f"{address} at {format_instant(moment)}" + (said and f"; {said}")
+    return joined(f"{address} at {format_instant(moment)}", said)
 
 
-def _check_lattice(case: Case, where: str, witness: str, relied_at: Instant) -> str:
+def _check_lattice(case: Case, where: str, witness: str, relied_at: Instant) -> Finding:
     """Judge an ML-DSA-44 cosignature, whose key a signed object of the witness vouches for."""
     folder, note = case.folder, case.folder.text(f"{where}/note.txt")
     head = head_of(folder, where)
     text = folder.line(f"{witness}/vkey.txt")
-    header = check_object(case, witness, "object.bin")
+    header, said = check_object(case, witness, "object.bin")
     if not isinstance(header, Cosigned) or text not in header.keys:
         raise PieceFault(f"{witness}/object.bin", "vouches for no such key")
     if (header.origin, header.size) != (head.origin, head.size):
@@ -97,7 +98,7 @@ def _check_lattice(case: Case, where: str, witness: str, relied_at: Instant) -> 
     moment = seconds(signed.time or 0, f"{witness}/cosigned.bin")
     _check_line(folder, witness, note, key, moment)
     case.allow(f"{witness}/signature.bin", ML_DSA_44, relied_at)
-    return f"{header.from_} at {format_instant(moment)}, by ML-DSA-44"
+    return joined(f"{header.from_} at {format_instant(moment)}, by ML-DSA-44", said)
 
 
 def _check_other(witness: str, name: str, head: Checkpoint) -> None:

@@ -11,10 +11,11 @@ from nodes.evidence.model import CheckpointEvidence, LatticeCosignature, Renewal
 from nodes.policies import root_policy_name
 from schemas.errors import FormatError
 from schemas.leaves import read_leaf
+from schemas.limits import Limits
 from schemas.moments import DAY, Instant
 from schemas.records import RenewalRow, TimestampRow
 from signing.algorithms import TREE, AlgorithmPolicy
-from signing.notes import read_origin
+from signing.notes import check_order, read_origin
 from signing.timestamps import TokenFacts, load_roots, verify_token
 from store.errors import StoreFault
 from store.reading import Reading
@@ -190,10 +191,14 @@ class JournalGatherer:
 
 
 def _facts(row: TimestampRow | RenewalRow, roots: Sequence[bytes]) -> TokenFacts | None:
-    """Return what a token says where it holds by stock means, under some root told of."""
+    """Return what a token says where it holds by stock means, under some root told of.
+
+    One that contradicts a cosignature in its note proves nothing to a reader.
+    """
     for pem in roots:
         try:
             facts = verify_token(row.token, row.note.encode(), load_roots(pem))
+            check_order(row.note, facts.gen_time, Limits().time_window_ahead_us)
         except FormatError:
             continue
         return facts if facts.supported else None

@@ -25,6 +25,7 @@ DEPTH_MAX = 6
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\n([A-Za-z0-9+/=\n]+)-----END \1-----\n")
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _LINE = 64
 """Characters of base64 in a line of PEM."""
 
@@ -95,8 +96,8 @@ class Folder(msgspec.Struct, frozen=True):
         """Return the folders `parent/N` by number, rising, as `parent/N`."""
         start = f"{parent}/"
         names = {name[len(start) :].partition("/") for name in self.files if name.startswith(start)}
-        numbers = {first for first, slash, _ in names if slash and first.isascii()}
-        return [f"{start}{n}" for n in sorted(filter(str.isdigit, numbers), key=int)]
+        numbers = {first for first, slash, _ in names if slash and _NUMBER.fullmatch(first)}
+        return [f"{start}{n}" for n in sorted(numbers, key=int)]
 
     def below(self, parent: str) -> list[str]:
         """Return the names of the files right in a folder, sorted."""

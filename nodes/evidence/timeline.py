@@ -8,24 +8,27 @@ Who verifies a folder makes the timelines again and compares them byte for byte.
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from datetime import timedelta, timezone
 from functools import partial
 
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from nodes.evidence.timeline_words import WORDS, Words
+from nodes.texts import below
+from schemas.codes import Language
 from schemas.errors import FormatError
 from schemas.header import Header, decode_header
 from schemas.leaves import read_leaf
-from schemas.moments import SECOND, Instant, as_datetime, parse_instant
+from schemas.moments import LOCAL, SECOND, Instant, as_datetime, parse_instant
 from schemas.reasons import Reason
 from schemas.wire import describe
 from signing.certificates import named_address
 
-LOCAL = timezone(timedelta(hours=5))
-"""The republic's one time zone."""
+Said = Mapping[str, str]
+"""One language's texts about timelines, by the rest of their keys (nodes.texts)."""
+
+_FRAMES = {".": "document", "receipt": "receipt", "closing": "closing"}
+"""What a frame is called, by the kind of its folder."""
 
 _LEAF = re.compile(r"((receipt|closing)(?:-[0-9]+)?/)?leaves/([0-9]+)-[a-z-]+\.txt")
 _RECORD = re.compile(r"records/([0-9]+)-(custody|timestamp|renewal|epoch)\.txt")
@@ -54,8 +57,9 @@ def timelines(files: Mapping[str, bytes], by: str, exported: str) -> dict[str, b
         header = decode_header(files["header.json"])
         events = sorted(_events(files))
         return {
-            f"timeline.{code}.txt": _render(words, header, events, by, exported).encode()
-            for code, words in WORDS.items()
+            f"timeline.{language}.txt": _render(said, header, events, by, exported).encode()
+            for language in Language
+            for said in [below("timeline", language)]
         }
     except (LookupError, ValueError, OverflowError) as error:
         raise FormatError(Reason.FORMAT_INVALID, f"timeline: {describe(error)}") from error
@@ -94,24 +98,24 @@ def _signer_of(files: Mapping[str, bytes], folder: str) -> str:
     return named_address(certificate.public_bytes(Encoding.DER)) or ""
 
 
-def _render(words: Words, header: Header, events: list[Event], by: str, exported: str) -> str:
+def _render(said: Said, header: Header, events: list[Event], by: str, exported: str) -> str:
     lines = [
-        words.title.format(id=header.id, type=header.type),
-        words.ends.format(sender=header.from_, recipient=header.to),
-        words.journal.format(by=by),
-        words.exported.format(at=_moment(parse_instant(exported))),
+        said["title"].format(id=header.id, type=header.type),
+        said["ends"].format(sender=header.from_, recipient=header.to),
+        said["journal"].format(by=by),
+        said["exported"].format(at=_moment(parse_instant(exported))),
         "",
-        *map(partial(_line, words), events),
+        *map(partial(_line, said), events),
     ]
     return "".join(f"{line}\n" for line in lines)
 
 
-def _line(words: Words, event: Event) -> str:
+def _line(said: Said, event: Event) -> str:
     facts = defaultdict(str, event.facts)
-    facts["what"] = words.frames.get(event.frame, "")
-    facts["verdict"] = words.verdicts.get(facts["verdict"], facts["verdict"])
-    phrase = words.events.get(event.kind, event.kind).format_map(facts).strip()
-    where = f"  [{words.leaf} {event.index}]" if event.index >= 0 else ""
+    facts["what"] = said.get(f"frames.{_FRAMES.get(event.frame, '')}", "")
+    facts["verdict"] = said.get(f"verdicts.{facts['verdict']}", facts["verdict"])
+    phrase = said.get(f"events.{event.kind}", event.kind).format_map(facts).strip()
+    where = f"  [{said['leaf']} {event.index}]" if event.index >= 0 else ""
     return f"{_moment(event.at)}  {phrase}{where}"
 
 

@@ -13,6 +13,7 @@ from schemas.errors import FormatError
 
 CheckName = Literal[
     "files",
+    "unknown",
     "manifest",
     "pieces",
     "payload",
@@ -34,7 +35,9 @@ CheckName = Literal[
 ]
 """In the order in which a verdict lists them."""
 ExistedBy = Literal["time-stamp", "witness", "sender"]
-Result = Literal["holds", "fails", "absent", "unsupported"]
+Result = Literal["holds", "warns", "fails", "absent", "unsupported"]
+STANDING: frozenset[Result] = frozenset({"holds", "warns"})
+"""What warns has held: the reader must know something all the same."""
 
 NEEDED: tuple[CheckName, ...] = ("files", "manifest", "pieces", "signature", "chain")
 """What is absent of these keeps the evidence from holding."""
@@ -50,6 +53,21 @@ class Check(msgspec.Struct, frozen=True):
     result: Result
     detail: str = ""
 
+    @property
+    def stands(self) -> bool:
+        """Whether nothing speaks against it, perhaps with a warning."""
+        return self.result in STANDING
+
+
+class Warned(msgspec.Struct, frozen=True):
+    """What is said of something that has held, and that the reader is warned of."""
+
+    detail: str
+
+
+Finding = str | Warned
+"""What a question found where nothing fails."""
+
 
 class Verdict(msgspec.Struct, frozen=True):
     """The whole answer; moments are text, as on the wire."""
@@ -61,26 +79,38 @@ class Verdict(msgspec.Struct, frozen=True):
     existed_by: ExistedBy | None
     stamp_roots: Literal["given", "folder"]
     """Who named the roots of the time-stamp authorities; of the folder's own nothing is known."""
+    stamp_root_sha256: list[str]
+    """Of the roots that time-stamps which hold lean on, in hex, sorted."""
     checks: list[Check]
 
 
 def judge(
     check: CheckName,
     where: str,
-    question: Callable[Asked, str],
+    question: Callable[Asked, Finding],
     *about: Asked.args,
     **more: Asked.kwargs,
 ) -> Check:
-    """Ask one question; its text is the detail of `holds`, its FormatError that of `fails`.
+    """Ask one question; its text is the detail of `holds`, or `warns`, its FormatError of `fails`.
 
     A PieceFault names the very file, and stands for `where`.
     """
     try:
-        return Check(check, where, "holds", question(*about, **more))
+        found = question(*about, **more)
     except PieceFault as fault:
         return Check(check, fault.where, "fails", fault.detail)
     except FormatError as fault:
         return Check(check, where, "fails", fault.detail)
+    if isinstance(found, Warned):
+        return Check(check, where, "warns", found.detail)
+    return Check(check, where, "holds", found)
+
+
+def joined(text: str, said: Finding) -> Finding:
+    """Return a text with what was found besides behind it; a warning stays one."""
+    detail = said.detail if isinstance(said, Warned) else said
+    both = "; ".join(part for part in (text, detail) if part)
+    return Warned(both) if isinstance(said, Warned) else both
 
 
 def in_order(checks: Iterable[Check]) -> list[Check]:
@@ -91,7 +121,7 @@ def in_order(checks: Iterable[Check]) -> list[Check]:
 def it_holds(checks: Iterable[Check]) -> bool:
     """Say whether nothing fails and nothing that is needed is absent."""
     results = [(each.check, each.result) for each in checks]
-    present = {name for name, result in results if result == "holds"}
+    present = {name for name, result in results if result in STANDING}
     return (
         all(result != "fails" for _, result in results)
         and all((name, "absent") not in results for name in NEEDED)

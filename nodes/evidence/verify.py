@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from nodes.evidence.case import Case, Terms
-from nodes.evidence.checks_files import check_files, check_manifest, manifest_of
+from nodes.evidence.checks_files import check_files, check_manifest, check_names, manifest_of
 from nodes.evidence.checks_frames import check_frame, frame_folders
 from nodes.evidence.checks_journal import (
     CHECKPOINTS,
@@ -56,13 +56,16 @@ class _Journal(msgspec.Struct, frozen=True):
 
     checks: list[Check]
     heads: list[Head]
+    roots: list[str]
+    """Fingerprints of the roots that its time-stamps lean on."""
 
 
 def verify(folder: Folder, terms: Terms) -> Verdict:
     """Return the verdict about a folder. Raises nothing for what is in it."""
     case = Case(folder, terms)
     frames, checkpoints = frame_folders(folder), folder.numbered(CHECKPOINTS)
-    checks = [*check_files(folder), *check_manifest(case, frames, checkpoints)]
+    checks = [*check_files(folder), *check_names(folder)]
+    checks += check_manifest(case, frames, checkpoints)
     journal = _judge_journal(case, checkpoints, _exporter(folder))
     checks += journal.checks + check_records(folder)
     existence: dict[str, Existence] = {}
@@ -75,10 +78,12 @@ def verify(folder: Folder, terms: Terms) -> Verdict:
         checks += check_frame(case, where, existed or Existence(terms.now, "sender"))
     checks += [*check_custody(case), *check_tracked(case), *check_issued(case)]
     checks += _check_timelines(folder)
-    return _verdict(case, in_order(checks), existence.get(PACKET_FOLDER))
+    return _verdict(case, in_order(checks), existence.get(PACKET_FOLDER), journal.roots)
 
 
-def _verdict(case: Case, checks: list[Check], existed: Existence | None) -> Verdict:
+def _verdict(
+    case: Case, checks: list[Check], existed: Existence | None, roots: list[str]
+) -> Verdict:
     try:
         packet = frame_of(case.folder, PACKET_FOLDER).header.id
     except PieceFault:
@@ -89,6 +94,7 @@ def _verdict(case: Case, checks: list[Check], existed: Existence | None) -> Verd
         existed=None if existed is None else format_instant(existed.at),
         existed_by=None if existed is None else existed.by,
         stamp_roots="given" if case.stamp_roots else "folder",
+        stamp_root_sha256=roots,
         checks=checks,
     )
 
@@ -125,11 +131,11 @@ def _judge_journal(case: Case, checkpoints: list[str], by: str | None) -> _Journ
         checkpoint = check_checkpoint(case, where, _earliest(stamped, cosigned), by)
         proven = [_allow_tree(case, check, renewed) for check in proofs[where]]
         checks += [checkpoint, *witnessed.checks, *proven]
-        if checkpoint.result == "holds":
+        if checkpoint.stands:
             heads.append(Head(where, proven_indexes(proven), stamped, cosigned))
     if not checkpoints:
         checks.append(Check("checkpoint", CHECKPOINTS, "absent", "none is signed yet"))
-    return _Journal([*checks, *uncovered(case.folder, checkpoints)], heads)
+    return _Journal([*checks, *uncovered(case.folder, checkpoints)], heads, stamps.roots)
 
 
 def _allow_tree(case: Case, check: Check, renewed: set[int]) -> Check:

@@ -4,12 +4,15 @@ That both verifiers say the same of every folder is shown in tests/evidence/test
 """
 
 import ast
+import base64
 import functools
 import importlib.util
 import json
+import os
 import random
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -316,14 +319,51 @@ def test_an_algorithm_that_had_ended(pristine, tmp_path):
 
 @pytest.mark.parametrize(
     "words",
-    [["nowhere"], ["--at", "yesterday"], ["--policy", "none.json"], ["--root", "none.pem"], []],
-    ids=["no folder", "no moment", "no policy", "no root", "nothing"],
+    [
+        ["nowhere"],
+        ["--at", "yesterday"],
+        ["--policy", "none.json"],
+        ["--root", "none.pem"],
+        ["--stamp-root", "none.pem"],
+        ["--stamp-root", os.devnull],
+        [],
+    ],
+    ids=[
+        "no folder",
+        "no moment",
+        "no policy",
+        "no root",
+        "no stamp root",
+        "none in it",
+        "nothing",
+    ],
 )
 def test_usage(pristine, words):
     """What cannot be judged gets no verdict: 2, and a sentence."""
     done = run(*words, *([str(pristine)] if words and words[0].startswith("--") else []))
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_it_says_which_time_stamp_roots_it_leaned_on_and_whose_they_are(pristine, tmp_path):
+    """The last lines name the roots, and that the folder itself has brought them, or the reader."""
+    roots = sorted(pristine.glob("checkpoints/*/stamps/*/root.pem"))
+    own = run(str(pristine), "--at", format_instant(LATER)).stdout.splitlines()
+    used = verdict(pristine)["stamp_root_sha256"]
+    assert len(used) == 2
+    assert own[-3].startswith(f"time-stamp roots {', '.join(used)}, brought by the folder itself")
+    assert own[-1] == "evidence: holds"
+    one = verdict(pristine, "--stamp-root", str(roots[0]))
+    assert (one["stamp_roots"], one["existed_by"]) == ("given", "time-stamp")
+    assert one["stamp_root_sha256"] == [sha256(dearmoured(roots[0])).hexdigest()]
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(b"".join(path.read_bytes() for path in roots))
+    given = run(str(pristine), "--at", format_instant(LATER), "--stamp-root", str(bundle)).stdout
+    assert f"time-stamp roots {', '.join(used)}, of those that --stamp-root names" in given
+
+
+def dearmoured(path):
+    return base64.b64decode("".join(path.read_text().splitlines()[1:-1]))
 
 
 # --- damage ------------------------------------------------------------------------------------

@@ -52,9 +52,9 @@ def test_a_chain_that_broke_is_shown_as_far_as_it_goes():
 
 
 def test_a_second_log_is_taken_once_the_hash_has_an_end():
-    """A renewal of the hash counts where the policy sets an end, and was made before it."""
+    """A renewal of the hash counts where the policy sets an end: the first one made before it."""
     late, good = stamp(30, 9, second_log=True), stamp(20, 5, second_log=True)
-    stamps = [stamp(10, 1), good, late]
+    stamps = [stamp(10, 1), good, stamp(25, 7, second_log=True), late]
     assert choose([5], stamps, now=9, hash_ends=None) == [stamps[0]]
     assert choose([5], stamps, now=9, hash_ends=8) == [stamps[0], good]
 

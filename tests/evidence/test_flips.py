@@ -114,14 +114,35 @@ def test_a_forger_who_mends_sums_and_manifest_is_found_by_the_deeper_checks(case
     for name, bit in some_flips(deep, count, random.Random(SEED)):
         verdict = case.judge(mend(case.files | {name: flipped(case.files[name], bit)}))
         assert "manifest" in failing(verdict)
-        others = [each for each in verdict.checks if each.result == "fails"]
+        others = [each for each in verdict.checks if each.result == "fails" or is_unread(each)]
         if not any(is_about(each, name) for each in others):
             passed.append((name, bit, others))
     assert passed == []
 
 
+def test_a_line_whose_witness_is_made_unknown_is_said_not_to_be_checked(case):
+    """Name and key id of a witness in a public log's head: no key is known, and that is said."""
+    data = case.files["receipt/issued.proof"]
+    line = data.rindex("— ".encode())
+    name = data.index(b"burabay", line)
+    assert not any(map(is_unread, case.judge().checks))
+    for place in (name, name + len("burabay.akmola.kz.bbaj.internal ") + 1):
+        files = case.files | {"receipt/issued.proof": flipped(data, 8 * place)}
+        checks = case.judge(mend(files)).checks
+        assert [each.where for each in checks if is_unread(each)] == ["receipt"]
+
+
+def is_unread(check: Check) -> bool:
+    """Say whether a check names lines of witnesses that it could not look at."""
+    return check.check == "issued" and "not checked" in check.detail
+
+
 def is_about(check: Check, name: str) -> bool:
     """Say whether a check looked at a file, or at the folder that it belongs to."""
     folder, where = name.rpartition("/")[0], check.where
-    is_place = where == name or where.startswith(folder or name) or name.startswith(f"{where}/")
+    is_place = (
+        where in {name, folder or "."}
+        or where.startswith(folder or name)
+        or name.startswith(f"{where}/")
+    )
     return is_place or name in check.detail

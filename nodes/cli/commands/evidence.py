@@ -46,7 +46,10 @@ def verify(
     ] = None,
     stamp_root: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="A time-stamp authority's root; may be given again."),
+        typer.Option(
+            metavar="FILE",
+            help="Roots of time-stamp authorities (PEM); may be given again. Only those count.",
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -60,7 +63,8 @@ def verify(
     given = root is not None
     if json and not given:
         typer.echo(f"bbaj: {verifying.provenance(terms, given=False)}", err=True)
-    if json and (said := verifying.stamp_provenance(verdict)) is not None:
+    is_known = verdict.stamp_roots == "given" and verdict.stamp_root_sha256
+    if json and not is_known and (said := verifying.stamp_provenance(verdict)):
         typer.echo(f"bbaj: {said}", err=True)
     output.show(json, verdict, lambda: verifying.draw(verdict, terms, given=given))
     verifying.told(verdict)
