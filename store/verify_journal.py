@@ -1,7 +1,7 @@
-"""Verification of the journal: leaves -> tiles -> roots of the checkpoints."""
+"""Verification of the journal: leaves -> tiles -> roots of the checkpoints, and the second log."""
 
-import binascii
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from store.differences import Differences
 from store.errors import StoreFault
@@ -23,6 +23,7 @@ from store.postgres.position import load_tiles, load_tree
 from store.postgres.session import Connection
 from store.scope import LEAVES_AT_ONCE
 from store.verify_named import check_present
+from store.verify_renewed import SecondLog, root_of_note
 
 _BOUNDS = """
 SELECT COALESCE((SELECT max(index) + 1 FROM leaf), 0) AS leaves,
@@ -62,19 +63,20 @@ async def check_journal(
     spans: Sequence[Span],
     on_reached: Reached,
 ) -> None:
-    """Check the leaves of spans, and the tiles and checkpoints that end among them.
+    """Check the leaves of spans, and the tiles, checkpoints and renewals that end among them.
 
     Where a span ends before the journal does, its leaves are led up to the newest root that others
     vouch for.
     """
     leaves = await connection.fetchval("SELECT COALESCE(max(index) + 1, 0) FROM leaf")
+    second = await SecondLog.begin(connection, faults)
     for span in spans:
         try:
             tree = await load_tree(connection, span.first)
         except StoreFault as error:
             faults.add("tile", f"below leaf {span.first}", str(error))
             continue
-        journal = _Journal(connection, faults, vouched, tree)
+        journal = _Journal(connection, faults, vouched, tree, second)
         await journal.check_start()
         for first in range(span.first, span.end, LEAVES_AT_ONCE):
             end = min(first + LEAVES_AT_ONCE, span.end)
@@ -86,12 +88,18 @@ async def check_journal(
 
 class _Journal:
     def __init__(
-        self, connection: Connection, faults: Faults, vouched: Mapping[int, bytes], tree: Tree
+        self,
+        connection: Connection,
+        faults: Faults,
+        vouched: Mapping[int, bytes],
+        tree: Tree,
+        second: SecondLog,
     ) -> None:
         self.connection = connection
         self.faults = faults
         self.vouched = vouched
         self.tree = tree
+        self.second = second
         self.differences = Differences()
         self.sound = tree.size
         """Up to here the roots have held."""
@@ -104,7 +112,9 @@ class _Journal:
 
     async def check(self, first: int, end: int) -> None:
         """Check leaves `first` to `end`, and the tiles and checkpoints that end among them."""
-        hashes = await self._check_rows(first, end)
+        found = await self.connection.fetch(_LEAVES, first, end)
+        rows = {row["index"]: row for row in found}
+        hashes = await self._check_rows(rows, first, end)
         roots = await self._roots(first + 1, end)
         tiles: list[Tile] = []
         for size in sorted({*roots, end}):
@@ -113,6 +123,8 @@ class _Journal:
                 self._expect_root(name, size, holds=root == self.tree.root())
         for tile in tiles:
             await self._check_tile(tile)
+        records = [rows[at]["record"] if at in rows else None for at in range(first, end)]
+        await self.second.check(first, records)
 
     async def lead_up(self, leaves: int) -> None:
         """Check that the tree up to here is the beginning of the newest one vouched for."""
@@ -123,7 +135,7 @@ class _Journal:
             row = await self.connection.fetchrow(_NEWEST_CHECKPOINT, leaves)
             if row is None or row["size"] < self.tree.size:
                 return
-            name, size, root = "checkpoint", row["size"], _root_of_note(row["note"], row["size"])
+            name, size, root = "checkpoint", row["size"], root_of_note(row["note"], row["size"])
         spans = consistency_spans(self.tree.size, size)
         try:
             tiles = await load_tiles(self.connection, tiles_of(spans), size)
@@ -142,9 +154,8 @@ class _Journal:
         if holds:
             self.sound = self.tree.size
 
-    async def _check_rows(self, first: int, end: int) -> list[bytes]:
+    async def _check_rows(self, found: Mapping[int, Any], first: int, end: int) -> list[bytes]:
         """Check the rows of leaves, and those that they name; return their hashes."""
-        found = {row["index"]: row for row in await self.connection.fetch(_LEAVES, first, end)}
         hashes = []
         for index in range(first, end):
             row = found.get(index)
@@ -172,7 +183,7 @@ class _Journal:
         roots: dict[int, list[tuple[str, bytes]]] = {}
         for size, note in await self.connection.fetch(_CHECKPOINTS, first, end):
             self.faults.counts["checkpoint"] += 1
-            roots.setdefault(size, []).append(("checkpoint", _root_of_note(note, size)))
+            roots.setdefault(size, []).append(("checkpoint", root_of_note(note, size)))
         for size in self.vouched:
             if first <= size <= end:
                 roots.setdefault(size, []).append(("witness", self.vouched[size]))
@@ -193,14 +204,3 @@ class _Journal:
         for at, what in self.differences.of_tile(cut_tile(stored), cut_tile(tile.hashes)):
             index = tile.index * TILE_WIDTH + at
             self.faults.add("leaf", f"index {index}", f"{what} tile {key}")
-
-
-def _root_of_note(note: str, size: int) -> bytes:
-    """Return the root that a checkpoint names for `size`; nothing where it names none."""
-    lines = note.split("\n", 3)
-    if len(lines) < 4 or lines[1] != str(size):
-        return b""
-    try:
-        return binascii.a2b_base64(lines[2], strict_mode=True)
-    except binascii.Error:
-        return b""

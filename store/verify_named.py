@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from hashlib import sha256
+from hashlib import sha256, sha512
 
 from schemas.errors import FormatError
 from schemas.leaves import LeafKind, read_leaf
@@ -24,6 +24,9 @@ CONTENTS = {
 }
 """By table, the column whose digest is the key."""
 
+NOTES = {"timestamp_token": "note", "renewal_token": "note"}
+"""By table, the column that the imprint of a time-stamp is of: its SHA-512 stands in the token."""
+
 TABLES_OF_LEAVES: dict[str, str] = {
     LeafKind.CERTIFICATE: "certificate",
     LeafKind.CRL: "crl",
@@ -33,7 +36,8 @@ TABLES_OF_LEAVES: dict[str, str] = {
 """The kinds of leaves that name a row: it must be there for ever."""
 
 _ROWS = """
-SELECT sha256, {column} FROM {table} WHERE sha256 > $1 AND sha256 < $2 ORDER BY sha256 LIMIT $3
+SELECT sha256, {column}, {note} FROM {table} WHERE sha256 > $1 AND sha256 < $2
+ORDER BY sha256 LIMIT $3
 """
 
 _ABSENT = """
@@ -58,13 +62,16 @@ async def _check_table(
 ) -> None:
     table, column = where
     after, until = between
-    query = _ROWS.format(table=table, column=column)
+    query = _ROWS.format(table=table, column=column, note=NOTES.get(table, "NULL"))
     while rows := await connection.fetch(query, after, until, ROWS_AT_ONCE):
         for row in rows:
-            after, content = row
+            after, content, note = row
             key = f"sha256 {after.hex()}"
             what = "the row was changed: its bytes are not those of its digest"
             faults.expect(table, key, what, holds=sha256(content).digest() == after)
+            what = "the row was changed: its time-stamp is not of its note"
+            is_of = note is None or sha512(note.encode()).digest() in content
+            faults.expect(table, key, what, holds=is_of)
         faults.counts[table] += len(rows)
 
 
