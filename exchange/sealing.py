@@ -5,23 +5,28 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 
 import msgspec
 
 from exchange.issuer_gate import IssuerGate
 from exchange.signing_desk import SigningDesk
+from schemas.buckets import next_generation
 from schemas.documents.registry import TYPES
 from schemas.errors import FormatError
 from schemas.frame import Frame, cut
 from schemas.header import Header, PayloadFacts
 from schemas.limits import PAYLOAD_BYTES_MAX, SALT_BYTES
-from schemas.moments import Instant, format_instant
+from schemas.moments import Instant
 from schemas.reasons import Reason
+from schemas.retention import RetentionPolicy, bucket_of
 from signing.at_rest import AtRest
 from signing.chain import TrustStore
 from signing.cosigner import Cosigner
 from signing.encryption import EncryptionKeyring
+from signing.errors import BucketDamagedError
 from signing.keys import JournalSigner, Signer
+from signing.marks import PURPOSE, Marks
 from signing.payload import (
     decrypt_content,
     encrypt_content,
@@ -62,6 +67,7 @@ class Sealing(SigningDesk):
         at_rest: AtRest,
         issuer: IssuerGate | None,
         cosigner: Cosigner | None,
+        retention: RetentionPolicy,
     ) -> None:
         """Hold the keys."""
         super().__init__(
@@ -75,6 +81,9 @@ class Sealing(SigningDesk):
             cosigner=cosigner,
         )
         self._at_rest = at_rest
+        self.retention = retention
+        """The policy in force: it says in which bucket what arrives now is kept."""
+        self._closed: frozenset[str] = frozenset()
 
     def check_size(self, type_name: str, content: bytes) -> None:
         """Raise FormatError(too-large) where content does not fit one packet of a type."""
@@ -96,7 +105,7 @@ class Sealing(SigningDesk):
         whole = msgspec.structs.replace(draft, payload=facts)
         frame = cut(seal(whole, payload, self._signer))
         frame_sha256 = hashlib.sha256(frame.raw).digest()
-        bucket = self.bucket(header.class_, now)
+        bucket = self.bucket(header.class_, header.period, now)
         return SealedFrame(
             frame=frame,
             head_sha256=hashlib.sha256(frame.head).digest(),
@@ -135,9 +144,54 @@ class Sealing(SigningDesk):
         """Decrypt bytes of the record."""
         return self._at_rest.open(bucket, aad, sealed)
 
-    def bucket(self, class_: str, now: Instant) -> str:
-        """Return partition and key name of what arrives now under a retention class."""
-        return f"{class_}-{format_instant(now)[:7]}"
+    def marks(self, bucket: str) -> Marks:
+        """Return the marks by which a bucket's content is found. Raises BucketKeyMissingError."""
+        return Marks(self._at_rest.derived_key(bucket, PURPOSE))
+
+    def close_buckets(self, buckets: Iterable[str]) -> None:
+        """Put nothing into these buckets from now on: they are, or are to be, destroyed."""
+        self._closed |= frozenset(buckets)
+
+    def reopen_bucket(self, bucket: str) -> None:
+        """Put payloads into a bucket again that was not destroyed after all."""
+        self._closed -= {bucket}
+
+    def is_closed(self, bucket: str) -> bool:
+        """Say whether a bucket takes no more payloads."""
+        return bucket in self._closed
+
+    def destroy_bucket(self, bucket: str, act: str, at: str) -> bool:
+        """Destroy a bucket's key, under an act that is in the record; False where it was gone.
+
+        Raises OSError.
+        """
+        self.close_buckets([bucket])
+        return self._at_rest.destroy(bucket, act, at)
+
+    def move_rest(self, bucket: str, into: str, aad: bytes, sealed: bytes) -> bytes:
+        """Return bytes at rest sealed anew for another bucket, and opened again to compare.
+
+        Raises BucketKeyMissingError and BucketDamagedError.
+        """
+        data = self.open_rest(bucket, aad, sealed)
+        moved = self.seal_for_rest(into, aad, data)
+        if self.open_rest(into, aad, moved) != data:
+            raise BucketDamagedError(f"bucket {into}: what was just sealed opens to other bytes")
+        return moved
+
+    def use_retention(self, policy: RetentionPolicy) -> None:
+        """Choose buckets by another version of the policy from now on."""
+        self.retention = policy
+
+    def bucket(self, class_: str, period: str | None, now: Instant) -> str:
+        """Return partition and key name of what arrives now under a class that the policy has."""
+        return self.open_generation(bucket_of(self.retention, class_, period, now))
+
+    def open_generation(self, bucket: str) -> str:
+        """Return a bucket, or the one that takes what would go into it once it is closed."""
+        while bucket in self._closed:
+            bucket = next_generation(bucket)
+        return bucket
 
 
 def read_payload(frame: Frame, keys: EncryptionKeyring | None) -> bytes:
