@@ -35,7 +35,18 @@ missing_packages() {
     command -v amqp-publish >/dev/null || echo amqp-tools
     command -v faketime >/dev/null || echo faketime
     command -v softhsm2-util >/dev/null || echo softhsm2
+    missing_for_printing
     [ "${1-}" != acceptance ] || missing_for_acceptance
+}
+
+# The typesetter's libraries, and fonts with every letter of the three languages; poppler reads in
+# the tests what was printed.
+missing_for_printing() {
+    [ -e "/usr/lib/$(uname -m)-linux-gnu/libpangoft2-1.0.so.0" ] || echo libpangoft2-1.0-0
+    [ -e "/usr/lib/$(uname -m)-linux-gnu/libharfbuzz-subset.so.0" ] || echo libharfbuzz-subset0
+    [ -d /usr/share/fonts/truetype/paratype ] || echo fonts-paratype
+    [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || echo fonts-dejavu-core
+    command -v pdftotext >/dev/null || echo poppler-utils
 }
 
 missing_for_acceptance() {
