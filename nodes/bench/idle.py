@@ -83,7 +83,7 @@ async def _measure(network: PrivateNetwork, count: int) -> list[float]:
 
 
 def _pending(gate: Gate, number: int, dropped: Instant) -> PendingDrop:
-    bucket = gate.bucket(TYPES[TYPE].retention.value, dropped)
+    bucket = gate.bucket(TYPES[TYPE].retention.value, None, dropped)
     drop_id = str(number)
     return PendingDrop(
         system=SYSTEM,

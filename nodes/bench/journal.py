@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from exchange.batch import Batch, Tails
-from nodes.bench.journal_rows import RELAY, RETENTION, Writer
+from nodes.bench.journal_rows import RELAY, Writer
 from nodes.bench.witnessing import measure_witnessing
 from nodes.clock import now
 from nodes.errors import JudgementFailed
 from nodes.sandbox.postgres import DatabaseUrls, PrivatePostgres
-from schemas.moments import format_instant
+from schemas.retention import DEFAULT, buckets_ahead
 from store.merkle import Tree, consistency_holds, inclusion_holds, leaf_hash
 from store.migrate import ensure_partitions, migrate
 from store.postgres import PostgresArchive
@@ -88,7 +88,7 @@ async def measure_journal(leaves: int) -> dict[str, float]:
             await postgres.start()
             urls = await postgres.create_database("bench")
             await migrate(urls.owner_url, urlsplit(urls.daemon_url).username or "", RELAY)
-            await ensure_partitions(urls.owner_url, [RETENTION], format_instant(now())[:7], 2)
+            await ensure_partitions(urls.owner_url, buckets_ahead(DEFAULT, now(), 1))
             return await _measure(urls, Writer(folder / "at-rest"), leaves)
         finally:
             await postgres.stop()

@@ -16,10 +16,11 @@ from schemas.header import Header
 from schemas.leaves import LeafKind
 from schemas.moments import format_instant
 from schemas.records import PayloadRow
+from schemas.retention import DEFAULT, bucket_of
 from signing.at_rest import AtRest
 from signing.authority import Issuer, der_of, issue_authority, issue_node, make_root
 from signing.keys import PacketSigner
-from signing.payload import payload_facts
+from signing.payload import ClearCoding, payload_facts
 from signing.profiles import Purpose
 from signing.seal import seal
 
@@ -62,9 +63,10 @@ class Writer:
     def add_packets(self, batch: Batch, count: int, payload_bytes: int) -> None:
         """Add packets relayed: row, payload at rest, leaf and place in the parent's stream."""
         for _ in range(count):
-            self._add_packet(batch, os.urandom(payload_bytes))
+            self.add_packet(batch, os.urandom(payload_bytes), "salt")
 
-    def _add_packet(self, batch: Batch, payload: bytes) -> None:
+    def add_packet(self, batch: Batch, payload: bytes, coding: ClearCoding) -> None:
+        """Add one packet with this payload, relayed."""
         self._seq += 1
         header = Header(
             id=new_packet_id(batch.now),
@@ -78,7 +80,7 @@ class Writer:
             class_=RETENTION,
             flow="admin",
             certificate=self._signer.fingerprint,
-            payload=payload_facts(payload, "application/json", "salt"),
+            payload=payload_facts(payload, "application/json", coding),
         )
         raw = seal(header, payload, self._signer)
         head, frame_sha256 = cut(raw).head, sha256(raw).digest()
@@ -92,7 +94,7 @@ class Writer:
             digests=(sha256(head).digest(), frame_sha256),
         )
         batch.changes.packets.append(packet)
-        bucket = f"{RETENTION}-{batch.at[:7]}"
+        bucket = bucket_of(DEFAULT, RETENTION, None, batch.now)
         sealed = self.at_rest.seal(bucket, frame_sha256, payload)
         batch.changes.payloads.append(PayloadRow(packet.frame, bucket, sealed))
         batch.append_leaf(
