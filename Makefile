@@ -2,7 +2,7 @@
 BIN := .venv/bin
 export PYTHONSAFEPATH := 1
 
-.PHONY: help setup format lint types imports test acceptance demo demo-negative bench lock clean
+.PHONY: help setup format lint types imports test acceptance demo demo-negative destruction bench lock clean
 
 help:            ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -37,6 +37,9 @@ demo: setup      ## five tiers, end to end, with faults, judged
 
 demo-negative: setup   ## shows that the judgement can fail
 	$(BIN)/bbaj demo-negative
+
+destruction: setup   ## destroys under an act, and searches everywhere before and after
+	$(BIN)/pytest -m slow tests/archive/test_destruction_story.py
 
 bench: setup     ## one hop beside a bare relay
 	$(BIN)/bbaj bench hop

@@ -9,7 +9,7 @@ import msgspec
 from exchange.batch import Batch, header_facts, stream_to
 from exchange.core.backoff import next_resend, receipt_deadline
 from exchange.core.rules import Rules, lane_of
-from exchange.gate import CLASSES, Gate, JudgedEntry, digest_of_head
+from exchange.gate import Gate, JudgedEntry, digest_of_head
 from exchange.identity import new_packet_id
 from exchange.ports import Archive
 from schemas.answers import CLOSING, RECEIPT, Closing, PacketName, Receipt
@@ -20,6 +20,7 @@ from schemas.moments import format_instant
 from schemas.objects import Lane
 from schemas.reasons import Reason
 from schemas.records import IncidentRow, OpenRow, PacketRow, PayloadRow
+from schemas.retention import CLASSES
 from schemas.wire import printable
 
 JSON = "application/json"

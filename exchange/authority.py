@@ -62,13 +62,20 @@ class Authority:
         requests.answer = self.answer
         logs.on_regained = self._regain
 
+    def may_issue(self) -> bool:
+        """Say whether certificates and lists may be given: our record is whole, our log in it too.
+
+        A head over other entries than the last one covers would be a fork of ours (clause 14.4).
+        """
+        return self._state.loss is None and self._logs.is_whole(self._issuer.subtree)
+
     # --- answering ----------------------------------------------------------------------------
 
     async def answer(self, opened: OpenedObject, batch: Batch) -> None:
         """Answer a request, the same one with the same answer."""
         header = opened.header
         assert isinstance(header, Request), "the caller sorts them"
-        if self._state.loss is not None:
+        if not self.may_issue():
             return  # who asked asks again; until then what was given before may be lost
         if header.from_ != self._state.rules.here and self._state.gate.has_ended(batch.now):
             return  # who asked asks again: an answer of an ended key may count with nobody
@@ -203,7 +210,7 @@ class Authority:
 
     async def log_first(self, ders: Iterable[bytes], batch: Batch) -> None:
         """Enter certificates of this authority that it gave while it was off line."""
-        if self._state.loss is not None:
+        if not self.may_issue():
             return  # the next life enters them
         own = [der for der in ders if self._issuer.has_issued(der)]
         logged = await self._state.archive.in_issued([sha256_of(der) for der in own])
@@ -321,7 +328,7 @@ class Authority:
         crl = self._state.gate.trust.crl_of(self._issuer.certificate)
         if crl is not None and crl.next_update - batch.now > CRL_LEFT_US:
             return
-        if not self._state.greeted.is_set() or self._state.loss is not None:
+        if not self._state.greeted.is_set() or not self.may_issue():
             return  # a neighbour may know of a higher number than we do
         await self._logs.append([self._sign_crl([], batch)], batch)
 

@@ -14,12 +14,15 @@ from exchange.issuing import Issuing
 from exchange.learning import learn_certificate
 from exchange.links import Link
 from exchange.losses import BEYOND
+from exchange.rebuilding import Rebuilding
+from exchange.reconciling import Reconciler
 from exchange.recovery import Recovery
 from exchange.requests import Requests
 from exchange.state import CONFIGURATION, NodeState
 from exchange.tracking import Tracker
 from exchange.witnessing import Witnessing
 from schemas.errors import FormatError
+from schemas.issued import is_log_origin
 from schemas.leaves import LeafKind
 from schemas.moments import MINUTE, parse_instant
 from schemas.objects import (
@@ -35,6 +38,8 @@ from schemas.objects import (
     cut_object,
 )
 from schemas.reasons import Reason
+from schemas.rebuilding import Rebuild, Rebuilt
+from schemas.reconciling import Reconcile, Reconciled
 from schemas.records import NoteRow
 from schemas.statements import (
     Alarm,
@@ -68,6 +73,8 @@ class Dialogue:
         witnessing: Witnessing,
         recovery: Recovery,
         tracker: Tracker,
+        reconciler: Reconciler,
+        rebuilding: Rebuilding,
     ) -> None:
         """Share the node's state; statements and asks go to the parts."""
         self._state = state
@@ -78,6 +85,8 @@ class Dialogue:
         self._witnessing = witnessing
         self._recovery = recovery
         self._tracker = tracker
+        self._reconciler = reconciler
+        self._rebuilding = rebuilding
 
     async def take_object(self, opened: OpenedObject, link: Link, batch: Batch) -> None:
         """Take one object whose signature holds."""
@@ -106,12 +115,24 @@ class Dialogue:
                 await self._requests.take(opened, link, batch)
             case Issued() | Alarm():
                 await self._issuing.take(opened, link, batch)
+            case Cosigned() as answer if is_log_origin(answer.origin):
+                await self._issuing.take(opened, link, batch)
             case Join():
                 await self._enrolment.take(opened, link, batch)
             case Checkpoint() | Cosigned() | Proven():
                 await self._witnessing.take(opened, link, batch)
             case Track() | Tracked():
                 await self._tracker.take(opened, link, batch)
+            case _:
+                await self._take_recovered(opened, link, batch)
+
+    async def _take_recovered(self, opened: OpenedObject, link: Link, batch: Batch) -> None:
+        """Hand what compares records, and what brings back of lost ones, to its part."""
+        match opened.header:
+            case Reconcile() | Reconciled():
+                await self._reconciler.take(opened, link, batch)
+            case Rebuild() | Rebuilt():
+                await self._rebuilding.take(opened, link, batch)
             case Recover() | Returned():
                 await self._recovery.take(opened, link, batch)
             case _:
@@ -161,7 +182,7 @@ class Dialogue:
         """Doubt our clock when the parent's disagrees beyond the window (design section 8)."""
         if link.round_trip > self._state.rules.limits.hello_round_trip_us:
             return
-        offset = batch.now - parse_instant(hello.clock)
+        offset = self._state.clock_offset_us = batch.now - parse_instant(hello.clock)
         window = self._state.rules.limits.time_window_ahead_us
         agrees = self._state.clock_agrees
         if abs(offset) <= window:

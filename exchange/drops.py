@@ -153,7 +153,7 @@ class DropDesk:
     def _pack(self, drop: Drop, awaits: str | None = None) -> PendingDrop:
         packet_type = TYPES.get(drop.type)
         class_ = RetentionClass.QRN if packet_type is None else packet_type.retention
-        bucket = self._gate.bucket(class_.value, drop.dropped)
+        bucket = self._gate.bucket(class_.value, None, drop.dropped)
         aad = f"{drop.system}/{drop.drop_id}".encode()
         return PendingDrop(
             system=drop.system,

@@ -14,7 +14,6 @@ from exchange.issuer_gate import IssuerGate
 from exchange.sealing import Sealing
 from exchange.vouching import keys_bytes, read_card
 from schemas.answers import ANSWERS, RECEIPT, Closing, Receipt, decode_closing, decode_receipt
-from schemas.codes import RetentionClass
 from schemas.documents.registry import TYPES
 from schemas.errors import BbajError, FormatError
 from schemas.frame import Frame, cut
@@ -28,6 +27,7 @@ from schemas.objects import (
     AnyObject,
     Bundle,
     Certificate,
+    CustodyNote,
     CutObject,
     Refusal,
     Void,
@@ -36,6 +36,8 @@ from schemas.objects import (
     unpack_pieces,
 )
 from schemas.reasons import Reason
+from schemas.rebuilding import Rebuilt
+from schemas.retention import CLASSES, DEFAULT, RetentionPolicy
 from schemas.witnessing import Returned
 from signing.at_rest import AtRest
 from signing.authenticate import (
@@ -44,15 +46,15 @@ from signing.authenticate import (
     Refused,
     authenticate,
     authenticate_own,
+    authenticate_past,
     check_object,
+    check_own_object,
 )
 from signing.chain import Trusted, TrustStore
 from signing.cosigner import Cosigner
 from signing.encryption import EncryptionKeyring
 from signing.keys import JournalSigner, Signer
 from signing.profiles import Purpose
-
-CLASSES = frozenset(retention.value for retention in RetentionClass)
 
 
 class JudgedEntry(msgspec.Struct, frozen=True, gc=False):
@@ -110,6 +112,7 @@ class Gate(Sealing):
         registry: Registry,
         issuer: IssuerGate | None = None,
         cosigner: Cosigner | None = None,
+        retention: RetentionPolicy = DEFAULT,
     ) -> None:
         """Hold what sealing, opening and authenticating need."""
         super().__init__(
@@ -122,6 +125,7 @@ class Gate(Sealing):
             at_rest=at_rest,
             issuer=issuer,
             cosigner=cosigner,
+            retention=retention,
         )
         self.registry = registry
         self.limits = limits
@@ -134,7 +138,7 @@ class Gate(Sealing):
         """
         try:
             message = cut_object(raw)
-            if not isinstance(message.header, Bundle | Certificate | Returned):
+            if not isinstance(message.header, Bundle | Certificate | Returned | Rebuilt):
                 return []
             certificates, _ = unpack_pieces(message.body)
         except FormatError:
@@ -230,16 +234,48 @@ class Gate(Sealing):
         """
         return self._for_rest(authenticate_own(raw, trust=self.trust, here=self.here), now)
 
+    def judge_past(self, raw: bytes, moment: Instant) -> JudgedEntry:
+        """Authenticate a frame that we had taken at `moment`, and encrypt it for rest.
+
+        Raises FormatError.
+        """
+        verdict = authenticate_past(raw, trust=self.trust, moment=moment, limits=self.limits)
+        header = verdict.frame.header
+        if header.class_ not in CLASSES:
+            detail = f"class {header.class_} is on no list of ours"
+            raise FormatError(Reason.CLASS_MISMATCH, detail)
+        content = self._read(verdict.frame) if header.to == self.here else None
+        return self._for_rest(verdict, moment, content)
+
+    def own_note(self, raw: bytes) -> CustodyNote:
+        """Return a custody note that we had signed. Raises FormatError."""
+        found = check_own_object(raw, trust=self.trust, here=self.here)
+        if not isinstance(found, CustodyNote):
+            raise FormatError(Reason.FORMAT_INVALID, "no custody note")
+        return found
+
     def _for_rest(
         self,
         verdict: Accepted,
         now: Instant,
         content: Receipt | Closing | FormatError | None = None,
     ) -> JudgedEntry:
-        bucket = self.bucket(verdict.frame.header.class_, now)
+        header = verdict.frame.header
+        bucket = self.bucket(header.class_, header.period, now)
         sealed = self._at_rest.seal(bucket, verdict.frame_sha256, verdict.frame.payload)
         raw = verdict.frame.raw
         return JudgedEntry(raw, verdict.frame_sha256, verdict, bucket, sealed, content)
+
+    def rest_of(self, entry: JudgedEntry) -> tuple[str, bytes]:
+        """Return bucket and sealed payload of an accepted entry, as they may be kept now.
+
+        Its bucket may have been closed since it was judged.
+        """
+        bucket = self.open_generation(entry.bucket)
+        if bucket == entry.bucket:
+            return entry.bucket, entry.sealed
+        assert isinstance(entry.verdict, Accepted), "only what is accepted lies in a bucket yet"
+        return bucket, self.seal_for_rest(bucket, entry.sha256, entry.verdict.frame.payload)
 
     def _judge_object(self, raw: bytes, neighbour: str, now: Instant) -> JudgedEntry:
         digest = hashlib.sha256(raw).digest()

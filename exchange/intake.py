@@ -19,6 +19,7 @@ from exchange.gate import (
 from exchange.judging import Judging
 from exchange.links import Link, LinkMessage
 from exchange.state import NodeState
+from schemas.reconciling import Reconcile, Reconciled
 from schemas.records import IntakeRow
 from schemas.statements import Card
 from schemas.witnessing import Cosigned, Returned
@@ -58,6 +59,8 @@ class Intake:
             return plan
         header = opened.header
         stream = f"{job.link.neighbour}/{header.lane}"
+        if self._state.rebuilding(stream):
+            return plan  # it comes again once the stream has come back
         known = batch.incoming.get(stream, Incoming())
         plan.unopened = header.epoch > self._state.registry.epoch_of(job.link.neighbour)
         if plan.unopened or header.epoch < known.epoch:
@@ -69,8 +72,9 @@ class Intake:
             case Taken(skip=skip, after=after):
                 batch.incoming[stream] = after
                 first = header.first + skip
+                new = b"".join(digests[skip:])
                 batch.changes.intakes.append(
-                    IntakeRow(stream, header.epoch, first, after.up_to, after.chain, batch.now)
+                    IntakeRow(stream, header.epoch, first, after.up_to, after.chain, batch.now, new)
                 )
                 plan.entries = list(enumerate(opened.entries[skip:], first))
             case NotTaken(after=after):
@@ -90,7 +94,7 @@ class Intake:
         opened = plan.opened
         for der in plan.message.learned:
             self._dialogue.learn_certificate(der, link.neighbour, batch)
-        if link.suspended and not plan.entries and not self._shows_loss(opened):
+        if link.suspended and not plan.entries and not self._is_heard(opened):
             return  # what was planned as taken, before the suspension, is carried out
         if isinstance(opened, Unreadable):
             self._dialogue.take_unreadable(opened, link, batch)
@@ -119,15 +123,17 @@ class Intake:
                 await self._judging.take_entry(entry, number, opened.header, link, batch)
                 batch.after_commit(partial(self._hear, entry, link))
 
-    def _shows_loss(self, opened: Opened) -> bool:
-        """Say whether a message may show what our record lacks: heard over a suspended link, too.
+    def _is_heard(self, opened: Opened) -> bool:
+        """Say whether a message is heard over a suspended link, too.
 
-        What counts is our own signature in it, or that on our card, and never the neighbour's word
-        (clause 18.4).
+        What may show that our record lacks something: our own signature counts in it, or that on
+        our card, and never the neighbour's word (18.4). And what compares streams (24).
         """
         if not isinstance(opened, OpenedObject):
             return False
         header = opened.header
+        if isinstance(header, Reconcile | Reconciled):
+            return True
         if isinstance(header, Cosigned):
             return header.status == 409
         return isinstance(header, Returned | Card) and header.to == self._state.rules.here

@@ -9,6 +9,7 @@ from exchange.gate import OpenedBundle, OpenedObject
 from exchange.links import LinkMessage
 from exchange.stamping import Evidenced
 from exchange.strangers import Stranger
+from exchange.upkeep import Tended
 from schemas.records import OwnKey
 from schemas.witnessing import Checkpoint, Cosigned, Proven
 
@@ -80,6 +81,7 @@ Job = (
     | Swept
     | Signed
     | Evidenced
+    | Tended
 )
 
 

@@ -95,6 +95,10 @@ class Judging:
             return
         await self._judge(origin, batch)
 
+    async def take_anew(self, origin: Origin, batch: Batch) -> None:
+        """Judge a frame that we had taken, and had not answered as far as anybody knows."""
+        await self._judge(origin, batch)
+
     def hold_for_own_fault(
         self, entry: JudgedEntry, number: int, bundle: Bundle, link: Link, batch: Batch
     ) -> None:

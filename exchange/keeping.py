@@ -17,6 +17,7 @@ from exchange.ports import Archive
 from exchange.quotas import Quotas
 from schemas.header import Header
 from schemas.leaves import LeafKind
+from schemas.moments import format_instant
 from schemas.objects import Lane
 from schemas.reasons import Reason
 from schemas.records import HeldRow, PayloadRow, QuarantineRow
@@ -68,14 +69,16 @@ class Keeping(Placing):
             size=len(accepted.frame.raw),
             digests=(accepted.head_sha256, accepted.frame_sha256),
         )
+        if effect.received is not None:
+            packet = msgspec.structs.replace(packet, received=effect.received)
         batch.changes.packets.append(packet)
-        row = PayloadRow(packet.frame, origin.entry.bucket, origin.entry.sealed)
+        row = PayloadRow(packet.frame, *self._gate.rest_of(origin.entry))
         batch.changes.payloads.append(row)
         index = batch.append_leaf(
             effect.kind,
             packet.frame,
             **header_facts(header),
-            received=batch.at,
+            received=format_instant(packet.received),
             size=str(packet.size),
             via=origin.neighbour,
             head_sha256=packet.head_sha256.hex(),
@@ -84,6 +87,7 @@ class Keeping(Placing):
             certificate=header.certificate,
             crl=str(accepted.crl),
             verdict="accepted",
+            detail=effect.detail,
         )
         batch.keep_trail(packet, effect.kind, index)
         return packet.frame
@@ -126,7 +130,7 @@ class Keeping(Placing):
         size = len(entry.raw)
         kept = effect.state == "held" or self._quotas.keep_refused(origin.neighbour, size)
         if kept:
-            bucket = self._gate.bucket("QRN", batch.now)
+            bucket = self._gate.bucket("QRN", None, batch.now)
             sealed = self._gate.seal_for_rest(bucket, entry.sha256, entry.raw)
             batch.changes.payloads.append(PayloadRow(frame, bucket, sealed))
         header = origin.header if origin.proven else None

@@ -194,12 +194,19 @@ class Lanes:
         if entry.object is not None:
             return Offer(row, entry.object, "")
         assert entry.head is not None
-        assert entry.bucket is not None
-        assert entry.sealed is not None
+        if entry.bucket is None or entry.sealed is None:
+            return Offer(row, self._void_for(stream, entry), "")
         payload = self._gate.open_rest(entry.bucket, entry.sha256, entry.sealed)
         size = int.from_bytes(entry.head[6:8])
         header = decode_header(entry.head[8 : 8 + size])
         return Offer(row, entry.head + payload, header.certificate)
+
+    def _void_for(self, stream: str, entry: StoredEntry) -> bytes:
+        """Return what fills the number of a frame whose payload was destroyed (clause 23.5)."""
+        lane: Lane = "fast" if stream.endswith("/fast") else "bulk"
+        return self._gate.make_void(
+            self._neighbour, lane, entry.number, entry.sha256, self._clock()
+        )
 
 
 def _forget_taken(state: LaneState) -> None:

@@ -64,6 +64,9 @@ class Sequencer(Protocol):
     def may_send(self) -> bool:
         """Say whether what is placed may go out: not once the record has lost its end."""
 
+    def may_note(self, stream: str) -> bool:
+        """Say whether to tell how far an incoming stream is taken: not while it comes back."""
+
 
 class Link:
     """The link to one neighbour, over as many sessions as it takes."""
@@ -259,7 +262,7 @@ class Link:
     def _owed(self) -> list[bytes]:
         """Return the notes that are due, and single objects."""
         now = self._clock()
-        due, self._notes_due = self._notes_due, set()
+        due, self._notes_due = {lane for lane in self._notes_due if self._may_note(lane)}, set()
         owed = self._shown.introduce_where_new(now) if due or self._objects else []
         owed += [self._make_note(lane, now) for lane in sorted(due, reverse=True)]
         while self._objects:
@@ -282,7 +285,7 @@ class Link:
 
     def _make_hello(self, now: Instant) -> bytes:
         assert self._sequencer is not None
-        taken = [self._position(lane) for lane in LANES]
+        taken = [self._position(lane) for lane in LANES if self._may_note(lane)]
         placed = []
         for lane in LANES:
             number, chain = self._sequencer.tail(stream_to(self.neighbour, lane))
@@ -305,6 +308,10 @@ class Link:
             hello=self._shake.heard,
         )
         return self._gate.sign(note)
+
+    def _may_note(self, lane: Lane) -> bool:
+        assert self._sequencer is not None
+        return self._sequencer.may_note(stream_to(self.neighbour, lane))
 
     def _position(self, lane: Lane) -> StreamPosition:
         assert self._sequencer is not None

@@ -1,6 +1,10 @@
 """The parts of one node's service, put together; the sequencer asks them in turn."""
 
+from exchange.acts import Acts
 from exchange.batch import Batch
+from exchange.counting import KIND as COUNT
+from exchange.counting import Counting
+from exchange.destroying import Destroying
 from exchange.dialogue import Dialogue
 from exchange.directory import Directory
 from exchange.drops import DropDesk
@@ -10,7 +14,10 @@ from exchange.intake import Intake
 from exchange.inviting import Inviting
 from exchange.issuing import Issuing
 from exchange.judging import Judging
+from exchange.legal_holds import LegalHolds
 from exchange.ports import Observer
+from exchange.rebuilding import Rebuilding
+from exchange.reconciling import Reconciler
 from exchange.recovery import Recovery
 from exchange.renewal import KeyShelf, Renewal
 from exchange.requests import Requests
@@ -21,6 +28,7 @@ from exchange.state import NodeState
 from exchange.strangers import Strangers
 from exchange.sweep import Sweep
 from exchange.tracking import Tracker
+from exchange.upkeep import Tending
 from exchange.witnessing import Witnessing
 
 
@@ -41,7 +49,12 @@ class Parts:
         inviting = Inviting(state, self.requests, self.directory)
         self.stamps = Stamps(state)
         tracker = Tracker(state)
+        reconciler = Reconciler(state)
+        self.rebuilding = Rebuilding(state, self.recovery.returning, self.judging)
+        self.acts = Acts(state)
         handlers = {
+            **Destroying(state, self.acts).handlers(),
+            **LegalHolds(state).handlers(),
             **self.stamps.handlers(),
             **Children(state, self.directory).handlers(),
             "revoke": Revoking(state, self.requests).revoke,
@@ -51,6 +64,9 @@ class Parts:
             "approve": self.recovery.recoveries.approve,
             "note": self.recovery.recoveries.note,
             "track": tracker.track,
+            "reconcile": reconciler.reconcile,
+            "rebuild": self.rebuilding.rebuild,
+            COUNT: Counting(state).send,
         }
         if keys is not None:
             self.renewal = Renewal(state, self.requests, keys, observer)
@@ -66,6 +82,8 @@ class Parts:
             witnessing=self.witnessing,
             recovery=self.recovery,
             tracker=tracker,
+            reconciler=reconciler,
+            rebuilding=self.rebuilding,
         )
         hear = self.witnessing.sampling.hear
         self.intake = Intake(state, self.dialogue, self.judging, hear)
@@ -77,6 +95,7 @@ class Parts:
             cards=self.directory,
         )
         self.strangers = Strangers(state.rules.here)
+        self.tending = Tending(state)
         self._sweep = Sweep(
             effects=state.effects,
             archive=state.archive,
@@ -93,6 +112,8 @@ class Parts:
         await self.issuing.open()
         await self.witnessing.open()
         await self.recovery.open()
+        await self.rebuilding.open()
+        await self.acts.open()
 
     async def sweep(self, batch: Batch) -> None:
         """Look at what is open, and what commands have handed over."""
@@ -105,6 +126,7 @@ class Parts:
         await self.directory.sweep(batch)
         await self.desk.find_cards(batch)
         self.strangers.sweep(batch)
-        if self._state.loss is None:
+        if self._state.loss is None and not self.rebuilding.is_active:
             await self._sweep.run(batch)
         await self.recovery.sweep(batch)
+        await self.acts.sweep(batch)

@@ -1,11 +1,12 @@
 """What the service needs from outside, worded in its own terms. Each docstring says who retries."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
 from schemas.moments import Instant
 from schemas.records import (
     AlarmRow,
+    BucketContent,
     CardRow,
     CertificateRow,
     Certified,
@@ -13,31 +14,40 @@ from schemas.records import (
     Committed,
     CosignatureRow,
     CrlRow,
+    DestroyedRow,
     DropOutcome,
     EntryRow,
     GrantRow,
     HeldRow,
     InstructionOutcome,
     InstructionRow,
+    IntakeRow,
     InvitationRow,
     InvitationUse,
+    IssuedCosignature,
     IssuedHead,
     IssuedRow,
+    KeptApart,
+    KnownHold,
     LeafMark,
     LinkMark,
+    NoteRow,
     OpenRow,
+    OwnGap,
     OwnKey,
     PacketRow,
     PendingDrop,
     PolicyRow,
     Position,
     QuarantineRow,
+    RebuiltRow,
     RecoveryRow,
     RenewalRow,
     RenewedTile,
     RequestRow,
     ReturnedRow,
     Revoked,
+    StillNeeded,
     StoredEntry,
     TimestampRow,
     TrackedRow,
@@ -192,6 +202,12 @@ class Archive(Protocol):
     async def issued_heads(self) -> dict[str, IssuedHead]:
         """Return the newest head of each log that is kept here."""
 
+    async def issued_head_from(self, authority: str, size: int) -> IssuedHead | None:
+        """Return the first head kept of a log with at least `size` entries; None where none is."""
+
+    async def issued_cosigned(self) -> list[IssuedCosignature]:
+        """Return the newest head of each log that each of its witnesses has cosigned."""
+
     async def in_issued(self, certificates: Sequence[bytes]) -> set[bytes]:
         """Return which certificates (SHA-256) stand in a log that is kept here."""
 
@@ -282,6 +298,29 @@ class Archive(Protocol):
     async def returned(self) -> list[ReturnedRow]:
         """Return from which streams of ours everything has come back, in which epoch."""
 
+    async def rebuilt(self) -> list[RebuiltRow]:
+        """Return the newest page of each stream that has come back, or that comes back."""
+
+    async def rebuilt_sums(self) -> tuple[int, int, int]:
+        """Return how many packets, other entries and entries that came not all pages have."""
+
+    async def own_gaps(self, here: str, epoch: int) -> list[OwnGap]:
+        """Return which numbers of our own packets of epochs before `epoch` are not here."""
+
+    async def notes_beyond(
+        self, stream: str, epoch: int, after: int, reach: int
+    ) -> tuple[list[NoteRow], int]:
+        """Return the custody notes kept of a stream beyond `after`, and how far any of them goes.
+
+        The first one at each number up to `reach`; where none is, the next one beyond.
+        """
+
+    async def entry_digests(self, stream: str, epoch: int, after: int, up_to: int) -> list[bytes]:
+        """Return the SHA-256 of the entries placed behind `after` and up to `up_to`, in order."""
+
+    async def has_sent(self, sender: str, type_: str, period: str) -> bool:
+        """Say whether a packet of a sender, type and period was ever kept here."""
+
     async def has_packets(self) -> bool:
         """Say whether any packet was ever kept here."""
 
@@ -297,6 +336,9 @@ class Archive(Protocol):
         The time is that of the first intake that went beyond; None where none did.
         """
 
+    async def intakes_about(self, stream: str, epoch: int, number: int) -> list[IntakeRow]:
+        """Return the intake that covers a number, and the last one that ended before or there."""
+
     async def sealed_by(  # noqa: PLR0917 - what narrows the read
         self, sender: str, epoch: int, lane: str, since: Instant, behind: int, limit: int
     ) -> list[PacketRow]:
@@ -310,6 +352,41 @@ class Archive(Protocol):
 
     async def tracked(self, packets: Sequence[str]) -> list[TrackedRow]:
         """Return what nodes have told us of packets, by their ids, oldest first."""
+
+    async def legal_holds(self) -> list[KnownHold]:
+        """Return every legal hold there ever was, in the order of their numbers."""
+
+    async def bucket_content(self, bucket: str) -> BucketContent:
+        """Return what would be destroyed of a bucket now; reads all of its rows."""
+
+    async def kept_apart(
+        self, bucket: str, since: Instant, into: str, limit: int
+    ) -> list[KeptApart]:
+        """Return payloads that are not to be destroyed with a bucket, and not in `into` yet.
+
+        They are under a legal hold, or came after `since`.
+        """
+
+    async def still_needed(self, bucket: str, cursors: Mapping[str, int]) -> StillNeeded:
+        """Return what the node has yet to do with a bucket; `cursors` as the streams have them."""
+
+    async def payload_buckets(self) -> set[str]:
+        """Return the buckets that have a partition."""
+
+    async def drop_bucket(self, bucket: str) -> bool:
+        """Drop the partitions of a bucket that was destroyed; False where they are gone.
+
+        Retryable while readers are in the way: the caller comes again in a moment.
+        """
+
+    async def done_instructions(self, what: str) -> list[tuple[InstructionRow, InstructionOutcome]]:
+        """Return the instructions of a kind that were carried out, oldest first."""
+
+    async def destroyed(self) -> list[DestroyedRow]:
+        """Return the buckets that were destroyed, oldest first."""
+
+    async def acts_not_done(self, sender: str) -> list[PacketRow]:
+        """Return the acts of `sender` by which nothing was destroyed here yet, oldest first."""
 
 
 class Observer(Protocol):

@@ -32,6 +32,8 @@ class Replacing:
 
     async def sweep(self, batch: Batch) -> None:
         """Certify anew what is left, our own keys first."""
+        if not self._authority.may_issue():
+            return
         if self._left is None:
             self._left = await self._find(batch.now)
         now, self._left = self._left[:AT_ONCE], self._left[AT_ONCE:]

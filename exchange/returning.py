@@ -79,6 +79,11 @@ class Returning:
         )
         batch.after_commit(partial(link.send_object, self._state.gate.sign(ask)))
 
+    def has_all(self, neighbour: str, epoch: int) -> bool:
+        """Say whether all that we had sent a neighbour before an epoch has come back."""
+        wanted = {(stream_to(neighbour, lane), e) for lane in LANES for e in range(1, epoch)}
+        return wanted <= self._done
+
     # --- what comes ---------------------------------------------------------------------------
 
     async def take(self, opened: OpenedObject, link: Link, batch: Batch) -> None:
@@ -155,7 +160,8 @@ class Returning:
             digests=(accepted.head_sha256, accepted.frame_sha256),
         )
         batch.changes.packets.append(packet)
-        batch.changes.payloads.append(PayloadRow(packet.frame, entry.bucket, entry.sealed))
+        row = PayloadRow(packet.frame, *self._state.gate.rest_of(entry))
+        batch.changes.payloads.append(row)
         index = batch.append_leaf(
             LeafKind.SENT,
             packet.frame,

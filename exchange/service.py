@@ -47,6 +47,7 @@ from exchange.signed_size import SignedSize
 from exchange.stamping import Evidenced, Stamping
 from exchange.state import NodeState
 from exchange.strangers import Stranger
+from exchange.upkeep import Alarm, StateTold, Tended
 from schemas.errors import BbajError
 from schemas.moments import HOUR, MINUTE, Instant
 from schemas.records import Committed, NoteRow
@@ -193,6 +194,12 @@ class Service:
         await self.submit(Evidenced(what, done))
         await done
 
+    async def keep_tended(self, what: Alarm | StateTold) -> None:
+        """Keep what looking after the archive has found; it is committed on return."""
+        done: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        await self.submit(Tended(what, done))
+        await done
+
     def taken(self, stream: str) -> Incoming:
         """Return how far an incoming stream is committed."""
         return self.state.require_tails().incoming.get(stream, Incoming())
@@ -204,6 +211,10 @@ class Service:
     def may_send(self) -> bool:
         """Say whether what is placed may go out: not once the record has lost its end."""
         return self.state.loss is None
+
+    def may_note(self, stream: str) -> bool:
+        """Say whether to tell how far an incoming stream is taken: not while it comes back."""
+        return not self.state.rebuilding(stream)
 
     def lack(self, signed: SignedSize) -> None:
         """Take it that the journal is smaller than was signed: its end is lost."""
@@ -336,7 +347,10 @@ class Service:
         await settle(plans, self._observer)
         pass_on(plans, batch, self.state.links, self.boxes)
         for job, outcomes in reports:
-            if isinstance(job, Dropped | DeadLetter | Knocked | Evidenced) and not job.done.done():
+            if (
+                isinstance(job, Dropped | DeadLetter | Knocked | Evidenced | Tended)
+                and not job.done.done()
+            ):
                 job.done.set_result(outcomes)
         self._observer.committed(batch.changes, self.clock() - began)
         if batch.changes.epochs:
@@ -354,12 +368,8 @@ class Service:
             case Introduced():
                 self.parts.dialogue.introduce(job.certificates, job.crls, job.cards, batch)
                 await self.parts.issuing.introduce(job.own_keys, job.first, batch)
-            case DeadLetter():
-                self.parts.dialogue.keep_dead_letter(job.body, job.detail, batch)
-            case Knocked():
-                self.parts.strangers.take(job.stranger, batch)
-            case Evidenced():
-                self.parts.stamps.take(job.what, batch)
+            case DeadLetter() | Knocked() | Evidenced() | Tended():
+                await self._keep(job, batch)
             case Signed():
                 await self.parts.witnessing.signed(batch)
             case Swept():
@@ -369,6 +379,20 @@ class Service:
             case _:
                 assert_never(job)
         return []
+
+    async def _keep(self, job: DeadLetter | Knocked | Evidenced | Tended, batch: Batch) -> None:
+        """Keep what somebody waits for to be committed."""
+        match job:
+            case DeadLetter():
+                self.parts.dialogue.keep_dead_letter(job.body, job.detail, batch)
+            case Knocked():
+                self.parts.strangers.take(job.stranger, batch)
+            case Evidenced():
+                self.parts.stamps.take(job.what, batch)
+            case Tended():
+                await self.parts.tending.take(job.what, batch)
+            case _:
+                assert_never(job)
 
     async def _seal(self, drops: list[Drop], batch: Batch) -> list[Outcome]:
         """Seal documents; they wait where a loss was found since they were queued."""

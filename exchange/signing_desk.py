@@ -16,6 +16,8 @@ from schemas.objects import (
     CardList,
     Certificate,
     Crl,
+    Lane,
+    Void,
     pack_bundle_body,
     pack_pieces,
 )
@@ -149,6 +151,17 @@ class SigningDesk:
             body=body_of(body),
         )
         return self.sign(header, body)
+
+    def make_void(self, to: str, lane: Lane, number: int, sha256: bytes, now: Instant) -> bytes:
+        """Return an object that fills the number of an entry whose payload was destroyed."""
+        header = Void(
+            **self.stamp(to, now),  # type: ignore[arg-type]
+            lane=lane,
+            entry=number,
+            entry_sha256=sha256.hex(),
+            detail="its payload was destroyed at the end of its term",
+        )
+        return self.sign(header)
 
     def make_certificates(self, to: str, answers: str | None, now: Instant) -> bytes:
         """Return an object with a certificate and its authority's; ours where none is named."""

@@ -5,6 +5,7 @@ authority. What is so already is done again without a new card, so repeating a c
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
@@ -22,6 +23,8 @@ from schemas.identifiers import Bin
 from schemas.leaves import LeafKind
 from schemas.moments import MINUTE
 from schemas.records import InstructionRow, PolicyRow
+from schemas.retention import POLICY_NAME as RETENTION_POLICY
+from schemas.retention import decode_policy
 
 ADOPT_WAIT_US = 5 * MINUTE
 """So long a node waits for the card of a child that it is told to adopt."""
@@ -106,8 +109,27 @@ class Children:
             "move": self.move,
             "adopt": self.adopt,
             "command": note_command,
-            "policy": note_policy,
+            "policy": self.note_policy,
         }
+
+    async def note_policy(self, row: InstructionRow, batch: Batch) -> Done:
+        """Journal a policy that counts from now on, and keep it where it came."""
+        content = msgspec.json.decode(row.content, type=PolicySeen)
+        if content.name == RETENTION_POLICY:
+            retention = decode_policy(content.content)
+            batch.after_commit(partial(self._state.gate.use_retention, retention))
+        if content.content:
+            digest = bytes.fromhex(content.sha256)
+            kept = PolicyRow(digest, content.name, content.content, batch.now)
+            batch.changes.policies.append(kept)
+        batch.append_leaf(
+            LeafKind.POLICY,
+            None,
+            sha256=content.sha256,
+            sha512=content.sha512,
+            name=wire.printable(content.name),
+        )
+        return Done(detail=content.sha256)
 
     async def suspend(self, row: InstructionRow, batch: Batch) -> Done | Declined:
         """Refuse a child's packets from now on; it stays connected, and learns that."""
@@ -250,20 +272,3 @@ async def note_command(row: InstructionRow, _batch: Batch) -> Done | Declined:
     if content.verdict == "refused":
         return Declined(f"not permitted: {content.command}")
     return Done(detail=content.command)
-
-
-async def note_policy(row: InstructionRow, batch: Batch) -> Done:
-    """Journal a policy that counts from now on, and keep it where it came."""
-    content = msgspec.json.decode(row.content, type=PolicySeen)
-    if content.content:
-        digest = bytes.fromhex(content.sha256)
-        kept = PolicyRow(digest, content.name, content.content, batch.now)
-        batch.changes.policies.append(kept)
-    batch.append_leaf(
-        LeafKind.POLICY,
-        None,
-        sha256=content.sha256,
-        sha512=content.sha512,
-        name=wire.printable(content.name),
-    )
-    return Done(detail=content.sha256)

@@ -50,8 +50,12 @@ class NodeState(msgspec.Struct):
 
     loss: Loss | None = None
     """While there is one, nothing is sealed, judged, signed or sent (clause 18.4)."""
+    clock_offset_us: int | None = None
+    """Of our clock from the parent's, by the last fresh hello; None before one."""
     outrun: bool = False
     """Our parent has taken of an epoch of ours that we do not run: our card will tell."""
+    rebuilding: Callable[[str], bool] = lambda _: False
+    """Says of an incoming stream that it comes back by pages yet; nothing else is taken of it."""
     wake: Callable[[], None] = lambda: None
     """Asks for a sweep soon; the daemon's, where one runs."""
     on_replaced: Callable[[str], None] = lambda _: None

@@ -15,7 +15,7 @@ import msgspec
 
 from nodes.errors import ConfigurationFault
 from schemas.addresses import Address, is_within, parent_of
-from schemas.codes import Tier
+from schemas.codes import Language, Tier
 from schemas.limits import Limits
 from schemas.patterns import whole
 
@@ -23,6 +23,10 @@ ENVIRONMENT_NAME = "BBAJ_CONFIG"
 DEFAULT_PATH = Path("/etc/bbaj/node.toml")
 CREDENTIALS_NAME = "CREDENTIALS_DIRECTORY"
 """Where systemd puts the credentials of a service."""
+
+LANGUAGE_NAME = "BBAJ_LANG"
+LOCALE_NAMES = ("LC_ALL", "LC_MESSAGES", "LANG")
+"""Looked at in this order, as POSIX has it."""
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
@@ -129,6 +133,13 @@ class Policies(_Section, frozen=True, forbid_unknown_fields=True):
     """The table of algorithms and their ends; without it no end is set to any that we know."""
 
 
+class Retention(_Section, frozen=True, forbid_unknown_fields=True):
+    """How long what is kept is kept."""
+
+    policy: Path | None = None
+    """Terms, starts and bases of the classes (clause 22); without it no term ends."""
+
+
 class Timestamps(_Section, frozen=True, forbid_unknown_fields=True):
     """An RFC 3161 time-stamp authority that stamps our checkpoints."""
 
@@ -145,10 +156,36 @@ class Timestamps(_Section, frozen=True, forbid_unknown_fields=True):
 
 
 class Backup(_Section, frozen=True, forbid_unknown_fields=True):
-    """How `bbaj doctor` knows of backups: a file that each good one touches."""
+    """Where backups are proven, and how old the last good one may be."""
 
     stamp: Path | None = None
+    """A file that each good backup touches, whatever tool has made it."""
     age_most_h: Annotated[int, msgspec.Meta(ge=1)] = 26
+    scratch: Path | None = None
+    """Folder with room for the whole database once more; where temporary files go, if not given."""
+
+
+class Completeness(_Section, frozen=True, forbid_unknown_fields=True):
+    """Which reports are expected, and who is told how many came."""
+
+    calendar: Path | None = None
+    """The calendar of expected reports (clause 24.5); without it none is expected."""
+    to_parent: bool = False
+    """Whether the counts of each period go to the parent once its last deadline is over."""
+
+
+class Upkeep(_Section, frozen=True, forbid_unknown_fields=True):
+    """Where the database's disk is, and whether the node tells its parent how it is."""
+
+    database_folder: Path | None = None
+    """A folder on that disk, where it is in this machine; else, for a database in this machine,
+    the disk of the data folder is looked at."""
+    database_room_bytes: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """What the database may grow to, where its disk cannot be seen from here."""
+    days_left_least: Annotated[int, msgspec.Meta(ge=1)] = 30
+    """Fewer at the growth of these days are an alarm."""
+    state: bool = True
+    """Tell the neighbour above once a day how this node is (`archive.state/1`)."""
 
 
 class Doctor(_Section, frozen=True, forbid_unknown_fields=True):
@@ -176,8 +213,11 @@ class Config(_Section, frozen=True, forbid_unknown_fields=True):
     log: Log = Log()
     rights: Rights = Rights()
     policies: Policies = Policies()
+    retention: Retention = Retention()
     timestamps: tuple[Timestamps, ...] = ()
     backup: Backup = Backup()
+    upkeep: Upkeep = Upkeep()
+    completeness: Completeness = Completeness()
     doctor: Doctor = Doctor()
     limits: Limits = Limits()
 
@@ -293,6 +333,8 @@ def _files(config: Config) -> list[tuple[str, Path]]:
         ("keys.pkcs11.module", config.keys.pkcs11.module if config.keys.pkcs11 else None),
         ("keys.pkcs11.pin_file", config.keys.pkcs11.pin_file if config.keys.pkcs11 else None),
         ("policies.algorithms", config.policies.algorithms),
+        ("completeness.calendar", config.completeness.calendar),
+        ("retention.policy", config.retention.policy),
         *((f"timestamps.{place.name}.root", place.root) for place in config.timestamps),
         ("database.password_file", config.database.password_file),
         ("database.owner_password_file", config.database.owner_password_file),
@@ -307,6 +349,21 @@ def _files(config: Config) -> list[tuple[str, Path]]:
 
 def _readable(path: Path) -> bool:
     return os.access(path, os.R_OK)
+
+
+def spoken_language() -> Language:
+    """Return the language to speak: the environment's; Kazakh where it names none of ours.
+
+    Raises ConfigurationFault where BBAJ_LANG itself names none.
+    """
+    named = os.environ.get(LANGUAGE_NAME)
+    if named and named not in set(Language):
+        raise ConfigurationFault([f"{LANGUAGE_NAME}: {named}: write kk, ru or en"])
+    for locale in (named, *(os.environ.get(name) for name in LOCALE_NAMES)):
+        if locale:
+            code = locale[:2].lower()
+            return Language(code) if code in set(Language) else Language.KK
+    return Language.KK
 
 
 def read_secret(path: Path | None) -> str | None:

@@ -18,9 +18,13 @@ from exchange.signed_size import SIZE_FILE
 from exchange.strangers import read_log_entry
 from exchange.supervisor import LinkState
 from exchange.topology import STRANGERS, link_key
+from exchange.undertaking import Undertaker
 from nodes.broker_door import BrokerDoor
+from nodes.caretaker import Caretaker
 from nodes.clock import now
 from nodes.config import Config
+from nodes.counting import ReportCounter
+from nodes.indexing import Indexing
 from nodes.introducing import Folders
 from nodes.policies import Policies
 from nodes.serving import serve_status
@@ -31,6 +35,7 @@ from nodes.wiring import (
     Node,
     attach_links,
     build_service,
+    database_url,
     local_endpoint,
     make_link,
     open_vault,
@@ -61,6 +66,7 @@ class Daemon:
         self.links_up: dict[str, bool] = {}
         self.loss: str | None = None
         """What shows that the record has lost its end, while it has."""
+        self._started = now()
         self._stop = asyncio.Event()
         self._prepare_at = 0.0
         self._dismissed: set[str] = set()
@@ -127,15 +133,25 @@ class Daemon:
                 sequencer = tasks.create_task(service.run())
                 links = tasks.create_task(self._run_links(node, own))
                 ticks = tasks.create_task(self._tick(service, checkpoints, folders, door, woken))
+                undertaker = Undertaker(node.vault.gate, node.archive, self.telemetry)
+                service.parts.acts.on_done = undertaker.wake
+                rest = tasks.create_task(undertaker.run())
                 stamps = tasks.create_task(
                     Stamping(self.config, service, now, self.telemetry).run()
+                )
+                counts = tasks.create_task(
+                    ReportCounter(
+                        self.config, node.archive, service.state.registry, now, self.telemetry
+                    ).run()
+                )
+                index = tasks.create_task(
+                    Indexing(database_url(self.config), node.vault.gate, self.telemetry).run()
                 )
                 self.ready = True
                 if on_ready is not None:
                     on_ready()
-                tasks.create_task(
-                    self._drain(service, checkpoints, [links, ticks, stamps, sequencer])
-                )
+                ending = [links, ticks, stamps, rest, counts, index, sequencer]
+                tasks.create_task(self._drain(service, checkpoints, ending))
         finally:
             self.ready = False
             node.executor.shutdown(wait=False, cancel_futures=True)
@@ -246,6 +262,7 @@ class Daemon:
         """Sweep at its interval and at each command, look for new files, sign what is due."""
         every_s = self.config.limits.sweep_every_us / 1e6
         policies = Policies(self.config, service.state.archive)
+        caretaker = Caretaker(self.config, service, now, self.telemetry, self._started)
         while True:
             await door.tend()
             news = folders.news(self._tell_unreadable)
@@ -256,7 +273,8 @@ class Daemon:
             await service.submit(Swept())
             self._compare_uplinks(service)
             await self._measure(service)
-            await self._prepare_ahead()
+            await self._prepare_ahead(service)
+            await caretaker.tend()
             deadline = asyncio.get_running_loop().time() + every_s
             while not woken.is_set() and asyncio.get_running_loop().time() < deadline:
                 if await self._sign(service, checkpoints):
@@ -296,12 +314,12 @@ class Daemon:
             what = "write its address, urls and vhost into [parent], then start again"
             self.telemetry.noticed("uplink_changed", level="warning", uplink=says, do=what)
 
-    async def _prepare_ahead(self) -> None:
+    async def _prepare_ahead(self, service: Service) -> None:
         """Make the coming months' partitions, long before the first of them is needed."""
         loop_now = asyncio.get_running_loop().time()
         if loop_now >= self._prepare_at:
             self._prepare_at = loop_now + PREPARE_EVERY_S
-            for step in await prepare_database(self.config):
+            for step in await prepare_database(self.config, service.state.gate.retention):
                 self.telemetry.noticed("database_prepared", step=step)
 
     async def _measure(self, service: Service) -> None:

@@ -7,6 +7,8 @@ Fatal
 ├── NotDelivered         a wait ended without delivery                               exit 75
 ├── NotPermitted         the policy on rights does not let this person               exit 81
 ├── NotAdmitted          an invitation that does not let this machine join           exit 82
+├── BackupDamaged        a backup is not whole, or not what its node has sealed      exit 65
+├── DatabaseOccupied     the database to restore into is not empty                   exit 83
 └── JudgementFailed      a demo or check found a fault                               exit 1
 """
 
@@ -61,6 +63,18 @@ class NotAdmitted(Fatal):
         super().__init__(f"{reason}: {detail}: {JOIN_NEXT_STEP[reason]}")
         self.reason = reason
         self.detail = detail
+
+
+class BackupDamaged(Fatal):
+    """A backup is not whole, or not what its node has sealed."""
+
+    exit_code = 65
+
+
+class DatabaseOccupied(Fatal):
+    """The database to restore into holds something; nothing was changed."""
+
+    exit_code = 83
 
 
 class JudgementFailed(Fatal):

@@ -27,7 +27,6 @@ from nodes.errors import NotAdmitted, ServiceDown
 from nodes.invitations import LIMITS, ReceivedInvitation
 from nodes.join_folder import JoinFolder, Received, Settings
 from schemas.addresses import dns_name
-from schemas.codes import Names
 from schemas.errors import FormatError
 from schemas.invitations import JoinReason
 from schemas.objects import Certificate, Crl, CutObject, cut_object, unpack_pieces
@@ -57,36 +56,6 @@ class Step(StrEnum):
     GRANTED = "granted"
     READY = "ready"
 
-
-WORDS: dict[Step, Names] = {
-    Step.KEYS: Names(
-        kk="кілттер осы машинада жасалды",
-        ru="ключи созданы на этой машине",
-        en="keys were made on this machine",
-    ),
-    Step.CALLING: Names(
-        kk="жоғары тұрған торапқа қосылуда",
-        ru="вызов вышестоящего узла",
-        en="calling the parent",
-    ),
-    Step.ASKED: Names(
-        kk="сұрау жіберілді",
-        ru="запрос отправлен",
-        en="the request is sent",
-    ),
-    Step.TAKEN: Names(
-        kk="жоғары тұрған торап қабылдады, сертификаттар күтілуде",
-        ru="вышестоящий узел принял, ожидаются сертификаты",
-        en="the parent has taken it, certificates are on their way",
-    ),
-    Step.GRANTED: Names(
-        kk="сертификаттар келді, тексерілді",
-        ru="сертификаты получены и проверены",
-        en="certificates have come, and hold",
-    ),
-    Step.READY: Names(kk="торап дайын", ru="узел готов", en="the node is ready"),
-}
-"""What people are told of each step."""
 
 OnStep = Callable[[Step], None]
 """Told each step as it is reached."""

@@ -1,8 +1,9 @@
 """The policies that a node decides by: each version is a leaf of the journal (19.5).
 
-The table of algorithms and the roots of time-stamp authorities are kept as well: evidence rests on
-them. Of the policy on rights, which names logins, only digests are. A version is told to the daemon
-as an instruction, so that it and its leaf are one commit.
+The table of algorithms, the roots of time-stamp authorities and the policy on retention are kept as
+well: evidence and destruction rest on them. Of the policy on rights, which names logins, only
+digests are. A version is told to the daemon as an instruction, so that it and its leaf are one
+commit.
 """
 
 import hashlib
@@ -15,8 +16,13 @@ from exchange.identity import new_packet_id
 from exchange.ports import Archive
 from exchange.standing import PolicySeen
 from nodes.config import Config
+from nodes.errors import ConfigurationFault
+from schemas import retention
+from schemas.errors import FormatError
 from schemas.moments import Instant
 from schemas.records import InstructionRow
+from schemas.report_calendar import CALENDAR_NAME, Calendar, decode_calendar
+from schemas.retention import RetentionPolicy
 from signing.algorithms import (
     DEFAULT,
     POLICY_NAME,
@@ -40,6 +46,36 @@ def open_algorithms(config: Config) -> AlgorithmPolicy:
     """Return the table of algorithms. Raises OSError, and FormatError naming what is wrong."""
     path = config.policies.algorithms
     return DEFAULT if path is None else decode_policy(path.read_bytes())
+
+
+def open_retention(config: Config) -> RetentionPolicy:
+    """Return the policy on retention. Raises ConfigurationFault naming what is wrong in it."""
+    try:
+        return retention.decode_policy(retention_bytes(config))
+    except FormatError as error:
+        raise ConfigurationFault([f"retention.policy: {error.detail}"]) from error
+    except OSError as error:
+        raise ConfigurationFault([f"retention.policy: {error.strerror}"]) from error
+
+
+def retention_bytes(config: Config) -> bytes:
+    """Return the text of the policy on retention. Raises OSError."""
+    path = config.retention.policy
+    return retention.encode_policy(retention.DEFAULT) if path is None else path.read_bytes()
+
+
+def open_calendar(config: Config) -> Calendar:
+    """Return the calendar of expected reports. Raises ConfigurationFault saying what to do."""
+    path = config.completeness.calendar
+    if path is None:
+        hint = "`bbaj completeness calendar --sample` prints one to begin with"
+        raise ConfigurationFault([f"completeness.calendar: missing: {hint}"])
+    try:
+        return decode_calendar(path.read_bytes())
+    except FormatError as error:
+        raise ConfigurationFault([f"completeness.calendar: {error.detail}"]) from error
+    except OSError as error:
+        raise ConfigurationFault([f"completeness.calendar: {path}: {error.strerror}"]) from error
 
 
 class Policies:
@@ -85,6 +121,14 @@ class Policies:
         raw = encode_policy(DEFAULT) if table is None else table.read_bytes()
         decode_policy(raw)
         yield _seen(POLICY_NAME, raw)
+        terms = retention_bytes(self._config)
+        retention.decode_policy(terms)
+        yield _seen(retention.POLICY_NAME, terms)
+        calendar = self._config.completeness.calendar
+        if calendar is not None:
+            raw = calendar.read_bytes()
+            decode_calendar(raw)
+            yield _seen(CALENDAR_NAME, raw)
         for place in self._config.timestamps:
             pem = place.root.read_bytes()
             load_roots(pem)

@@ -56,7 +56,7 @@ class Need(msgspec.Struct, frozen=True):
     role: Role | None = None
     """None: nobody is asked."""
     leaf: bool = False
-    """An administrative act that is no instruction: the daemon journals that it was done."""
+    """An act that must be seen later and is no instruction: the daemon journals it."""
 
 
 _FREE = Need()
@@ -84,6 +84,15 @@ NEEDS: Mapping[str, Need] = {
     "store verify": _VIEW,
     "journal show": _VIEW,
     "journal stamps": _VIEW,
+    "completeness expected": _VIEW,
+    "completeness gaps": _VIEW,
+    "completeness calendar": _VIEW,
+    "archive counts": _VIEW,
+    "retention show": _VIEW,
+    "retention classes": _VIEW,
+    "retention due": _VIEW,
+    "hold list": _VIEW,
+    "retention list": _VIEW,
     # who handles documents, and keeps the node running
     "send": _OPERATE,
     "ping": _OPERATE,
@@ -91,8 +100,12 @@ NEEDS: Mapping[str, Need] = {
     "return": _OPERATE,
     "inbox take": _OPERATE,
     "quarantine show": _OPERATE,
+    "print": _OPERATE,
     "evidence export": _OPERATE,
     "track": _OPERATE,
+    "reconcile": _OPERATE,
+    "archive public": Need(Role.OPERATOR, leaf=True),
+    "search": Need(Role.OPERATOR, leaf=True),  # who looks for a person sees personal data
     "journal export-tiles": _OPERATE,
     "journal note": _OPERATE,
     "journal stamp": _OPERATE,
@@ -100,11 +113,14 @@ NEEDS: Mapping[str, Need] = {
     "child suspend": _OPERATE,
     "child describe": _OPERATE,
     "keys renew": _OPERATE,
+    "retention propose": _OPERATE,
+    "hold set": _OPERATE,
     "link suspend": Need(Role.OPERATOR, leaf=True),
     "topology": Need(Role.OPERATOR, leaf=True),
     "store migrate": Need(Role.OPERATOR, leaf=True),
     "store partitions": Need(Role.OPERATOR, leaf=True),
     "store rebuild": Need(Role.OPERATOR, leaf=True),
+    "backup": Need(Role.OPERATOR, leaf=True),
     # who vouches for others
     "invite": _APPROVE,
     "invitation withdraw": _APPROVE,
@@ -115,11 +131,17 @@ NEEDS: Mapping[str, Need] = {
     "child move": _APPROVE,
     "child adopt": _APPROVE,
     "journal approve": _APPROVE,
+    "retention approve": _APPROVE,
+    "hold lift": _APPROVE,
+    "retention act": _APPROVE,
     "link lift": Need(Role.APPROVER, leaf=True),
+    "archive export": Need(Role.APPROVER, leaf=True),
     # who holds the keys of others, or gives up what a record has lost
     "journal recover": Need(Role.AUTHORITY),
+    "rebuild": Need(Role.AUTHORITY),
     "keys escrow": Need(Role.AUTHORITY, leaf=True),
     "keys restore": Need(Role.AUTHORITY, leaf=True),
+    "restore": Need(Role.AUTHORITY, leaf=True),
     "ca init": Need(Role.AUTHORITY, leaf=True),
     "ca genesis": Need(Role.AUTHORITY, leaf=True),
     "ca hand-over": Need(Role.AUTHORITY, leaf=True),
@@ -139,6 +161,7 @@ NEEDS: Mapping[str, Need] = {
     "bench idle": _FREE,
     "bench seal": _FREE,
     "bench cycle": _FREE,
+    "bench archive": _FREE,
     "bench journal": _FREE,
 }
 """Every command, by its words, and what it needs."""
@@ -152,6 +175,8 @@ INSTRUCTED = frozenset(
         "child move",
         "child reinstate",
         "child suspend",
+        "hold lift",
+        "hold set",
         "invitation withdraw",
         "invite",
         "journal approve",
@@ -159,7 +184,12 @@ INSTRUCTED = frozenset(
         "journal renew",
         "journal stamp",
         "keys renew",
+        "rebuild",
+        "reconcile",
         "remove",
+        "retention act",
+        "retention approve",
+        "retention propose",
         "revoke",
         "track",
     }

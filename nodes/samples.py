@@ -13,12 +13,16 @@ from datetime import date, timedelta
 
 import msgspec
 
+from schemas import wire
 from schemas.codes import AttendanceMark, Language, SourceKind
+from schemas.documents.act import ArchiveAct, Hand
 from schemas.documents.attendance import Attendance, AttendanceDaily
 from schemas.documents.common import Organisation, SourceRef
+from schemas.documents.completeness import Completeness
 from schemas.documents.file import FileFacts, encode_file
 from schemas.documents.order import AdminOrder, OrderText, Signatory
 from schemas.documents.performance import Performance, PerformancePeriod
+from schemas.documents.state import ArchiveState
 from schemas.identifiers import ARTIFICIAL_BINS, ARTIFICIAL_IINS, artificial_bin, artificial_iin
 
 GRADES = 11
@@ -155,6 +159,34 @@ def tiny(number: int) -> bytes:
     )
 
 
+def act(seed: int) -> bytes:
+    """Return an `archive.act/1` on a bucket that never was."""
+    digest = hashlib.sha256(f"act {seed}".encode()).hexdigest()
+    hands = [
+        Hand(
+            by=f"op-{digest[at : at + 16]}", role="approver", at=f"2033-02-0{day}T05:00:00.000000Z"
+        )
+        for day, at in enumerate((0, 16, 32), 1)
+    ]
+    return wire.encode(
+        ArchiveAct(
+            bucket="R5-2027-08",
+            class_="R5",
+            term_ended="2032-09-01T00:00:00.000000Z",
+            basis="Order 17-b of 1 February 2027 (an example)",
+            policy_sha256=hashlib.sha256(b"policy").hexdigest(),
+            packets=1 + seed,
+            size=2000 * (1 + seed),
+            frames_sha256=digest,
+            held=seed % 3,
+            proposal=f"{digest[:8]}-{digest[8:12]}-7{digest[12:15]}-8{digest[15:18]}-{digest[18:30]}",
+            proposed=hands[0],
+            approved=(hands[1], hands[2]),
+            acted=hands[2],
+        )
+    )
+
+
 def _attendance_of(iin: str, group: str, mark: AttendanceMark, source_ref: SourceRef) -> Attendance:
     return Attendance(
         iin=iin,
@@ -162,6 +194,53 @@ def _attendance_of(iin: str, group: str, mark: AttendanceMark, source_ref: Sourc
         mark=mark,
         lessons_missed=_LESSONS_MISSED.get(mark, 0),
         source_ref=source_ref,
+    )
+
+
+def completeness(node: str, day: str, seed: int) -> bytes:
+    """Return an `archive.completeness/1` of a node with a few hundred schools below it."""
+    more, late, missing, gaps = _draws(4, "completeness", node, day, seed)
+    expected = 300 + more
+    return wire.encode(
+        Completeness(
+            period=day,
+            reports="attendance.daily/1",
+            under=node,
+            due=f"{day}T19:00:00.000000Z",
+            counted=f"{day}T19:00:05.000000Z",
+            expected=expected,
+            received=expected - missing % 20,
+            on_time=expected - missing % 20 - late % 40,
+            missing=missing % 20,
+            gaps=gaps % 3,
+        )
+    )
+
+
+def state(day: str, seed: int) -> bytes:
+    """Return an `archive.state/1` of a node that is well."""
+    up, grown, left, late = _draws(4, "state", day, seed)
+    return msgspec.json.encode(
+        ArchiveState(
+            period=day,
+            version="0.1.0",
+            uptime_s=86_400 * up,
+            epoch=1,
+            leaves=10_000 + seed,
+            unwitnessed_leaves=0,
+            waiting=late % 5,
+            waiting_s=late,
+            open_exchanges=late % 7,
+            held_frames=0,
+            database_bytes=4_000_000_000 + 1_000_000 * up,
+            growth_bytes_a_day=1_000_000 * (1 + grown),
+            free_bytes=64_000_000_000,
+            days_left=100 + left,
+            certificate_days={"packet": 200 + left, "journal": 200 + left, "link": 30 + left},
+            clock_offset_ms=late - 128,
+            clock_doubted=False,
+            backup_age_h=late % 24,
+        )
     )
 
 

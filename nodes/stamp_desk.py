@@ -17,6 +17,7 @@ from schemas.moments import HOUR, Instant, format_instant
 from schemas.reasons import Reason
 from schemas.records import RenewalRow, TimestampRow
 from signing.algorithms import DEFAULT, TREE, AlgorithmPolicy
+from signing.notes import check_order
 from signing.timestamps import TokenFacts
 
 CLOCKS_APART_US = 1 * HOUR
@@ -156,11 +157,11 @@ class StampDesk:
 
     async def _ask(self, turn: Turn, note: str) -> Token:
         token = await asyncio.to_thread(stamp, turn.place, note.encode())
-        self._judge(token.facts)
+        self._judge(token.facts, note)
         turn.failures, turn.retry_at, turn.refused = 0, 0, None
         return token
 
-    def _judge(self, facts: TokenFacts) -> None:
+    def _judge(self, facts: TokenFacts, note: str) -> None:
         """Raise FormatError where a token holds and yet must not count."""
         now, policy = self._clock(), self.policy()
         if abs(facts.gen_time - now) > CLOCKS_APART_US:
@@ -169,6 +170,7 @@ class StampDesk:
                 Reason.OUTSIDE_TIME_WINDOW,
                 f"time-stamp: it says {said}, our clock {format_instant(now)}: compare both",
             )
+        check_order(note, facts.gen_time, self._config.limits.time_window_ahead_us)
         ended = [name for name in facts.algorithms if not policy.allowed(name, facts.gen_time)]
         if ended:
             raise FormatError(

@@ -59,6 +59,11 @@ class Telemetry:
         self._packets = self._counter("bbaj_packets", "Packets kept, by flow.", "flow")
         self._refused = self._counter("bbaj_refused", "Frames refused, by reason.", "reason")
         self._incidents = self._counter("bbaj_incidents", "Incidents opened, by kind.", "kind")
+        self._rebuilt = self._counter(
+            "bbaj_rebuilt_entries",
+            "Entries asked back of neighbours, by what came of them.",
+            "what",
+        )
         self._bytes = Counter("bbaj_frame_bytes", "Bytes of frames kept.", registry=self.registry)
         self._commit = Histogram(
             "bbaj_group_seconds",
@@ -114,6 +119,21 @@ class Telemetry:
             registry=self.registry,
         )
 
+        self._database_bytes = self._plain("bbaj_database_bytes", "Size of the database.")
+        self._free_bytes = self._plain(
+            "bbaj_disk_free_bytes", "Room that the database has; NaN where nobody knows."
+        )
+        self._days_left = self._plain(
+            "bbaj_disk_days_left",
+            "Days until the disk is full at the growth of these weeks; NaN where it does not grow.",
+        )
+        self.partitions_missing = self._plain(
+            "bbaj_partitions_missing", "Partitions that this and the next month need and lack."
+        )
+        self.backup_age = self._plain(
+            "bbaj_backup_age_seconds", "Age of the last backup that was restored and verified."
+        )
+
         self.witness_lag = Gauge(
             "bbaj_witness_lag_leaves",
             "Leaves of the newest checkpoint that too few witnesses have cosigned.",
@@ -125,11 +145,44 @@ class Telemetry:
             registry=self.registry,
         )
 
+        self._reports_expected = self._by_type(
+            "bbaj_reports_expected", "Reports expected for the last period whose deadline is over."
+        )
+        self._reports_missing = self._by_type(
+            "bbaj_reports_missing", "Those of them that have not come."
+        )
+        self._reports_on_time = self._by_type(
+            "bbaj_reports_on_time_share", "The share of them that came by their deadline."
+        )
+
     def _counter(self, name: str, text: str, label: str) -> Counter:
         return Counter(name, text, [label], registry=self.registry)
 
+    def _by_type(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, ["type", "period"], registry=self.registry)
+
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, ["neighbour"], registry=self.registry)
+
+    def reports_counted(
+        self, type_: str, period: str, expected: int, received: int, on_time: int
+    ) -> None:
+        """Take note of how many reports of a period came; there was at least one to come."""
+        self._reports_expected.labels(type_, period).set(expected)
+        self._reports_missing.labels(type_, period).set(expected - received)
+        self._reports_on_time.labels(type_, period).set(on_time / expected)
+
+    def _plain(self, name: str, text: str) -> Gauge:
+        """Return a gauge without labels; NaN until it is known."""
+        gauge = Gauge(name, text, registry=self.registry)
+        gauge.set(float("nan"))
+        return gauge
+
+    def room(self, used: int, free: int | None, days: int | None) -> None:
+        """Take note of the disk."""
+        self._database_bytes.set(used)
+        self._free_bytes.set(float("nan") if free is None else free)
+        self._days_left.set(float("nan") if days is None else days)
 
     def timestamp_waited(self, authority: str, waited_s: float) -> None:
         """Take note how long checkpoints have waited for an authority's time-stamp."""
@@ -146,6 +199,10 @@ class Telemetry:
         for flow, count in Counts(packet.flow for packet in changes.packets).items():
             self._packets.labels(flow).inc(count)
         self._bytes.inc(sum(packet.size for packet in changes.packets))
+        for page in changes.rebuilt:
+            missing = page.last - page.first + 1 - page.kept - page.objects
+            for what, count in (("kept", page.kept), ("other", page.objects), ("missing", missing)):
+                self._rebuilt.labels(what).inc(count)
         for row in changes.quarantine:
             if row.state == "refused":
                 self._refused.labels(row.reason).inc()

@@ -7,30 +7,32 @@ from exchange.errors import TopologyFault
 from exchange.topology import read_local_queues, read_queues
 from nodes.clock import now
 from nodes.config import Config
+from nodes.policies import open_retention
 from nodes.wiring import login_of, owner_url
-from schemas.codes import RetentionClass
 from schemas.errors import Retryable
-from schemas.moments import format_instant
+from schemas.retention import RetentionPolicy, buckets_ahead
 from store.migrate import ensure_partitions, migrate
 
 MONTHS_AHEAD = 4
 """Partitions stand ready for this month and so many more."""
+ALARM_MONTHS_AHEAD = 1
+"""One that is missing of this month and so many more is an alarm."""
 
 
-async def prepare_database(config: Config) -> list[str]:
+async def prepare_database(config: Config, retention: RetentionPolicy | None = None) -> list[str]:
     """Migrate and make partitions as the owner; return what was done.
 
+    `retention` is the policy in force, where that is not for the configuration to say any more.
     Does nothing where the configuration names no owner: then `bbaj store migrate` is run by hand.
-    Raises StoreMisfit and StoreUnavailable.
+    Raises StoreMisfit and StoreUnavailable, and ConfigurationFault for a bad policy.
     """
     owner = owner_url(config)
     if owner is None:
         return []
     daemon_role = urlsplit(config.database.url).username or ""
     done = await migrate(owner, daemon_role, config.address)
-    month = format_instant(now())[:7]
-    classes = [retention.value for retention in RetentionClass]
-    return done + await ensure_partitions(owner, classes, month, 1 + MONTHS_AHEAD)
+    ahead = buckets_ahead(retention or open_retention(config), now(), MONTHS_AHEAD)
+    return done + await ensure_partitions(owner, ahead)
 
 
 async def require_topology(config: Config) -> None:

@@ -22,7 +22,8 @@ from nodes.card_files import certificate_files
 from nodes.config import Broker, Config, Pkcs11, read_secret
 from nodes.keyring import GIVEN, KeyFolder, KeyToken
 from nodes.passphrases import passphrase_of, read_passphrase_file
-from schemas.documents.registry import TYPES
+from nodes.policies import open_retention
+from schemas.documents.registry import TYPES, own_classes
 from schemas.errors import FormatError
 from signing.at_rest import AtRest
 from signing.authority import load_issuer
@@ -54,6 +55,7 @@ def rules_of(config: Config, registry: Registry) -> Rules:
         types=frozenset(TYPES),
         systems={system.name: system.types for system in config.systems},
         default_system=config.systems[0].name if config.systems else DEFAULT_SYSTEM,
+        classes=own_classes(),
     )
 
 
@@ -106,6 +108,7 @@ def open_vault(config: Config) -> Vault:
         registry=Registry(config.address),
         issuer=open_issuer(config, journal),
         cosigner=keys.cosigner(),
+        retention=open_retention(config),
     )
     return Vault(gate, journal, keys)
 

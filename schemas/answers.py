@@ -14,8 +14,15 @@ from schemas.reasons import Reason
 RECEIPT = "receipt/1"
 CLOSING = "closing/1"
 PING = "ping/1"
+ARCHIVE_ACT = "archive.act/1"
+ARCHIVE_COMPLETENESS = "archive.completeness/1"
+ARCHIVE_STATE = "archive.state/1"
 ANSWERS = frozenset({RECEIPT, CLOSING})
 """Types that answer a packet; nothing answers them."""
+ALWAYS_ALLOWED = ANSWERS | {ARCHIVE_ACT, ARCHIVE_COMPLETENESS, ARCHIVE_STATE}
+"""Types that a node may send whatever its card allows: what the protocol asks of it."""
+FOR_NODES = frozenset({PING, ARCHIVE_ACT, ARCHIVE_COMPLETENESS, ARCHIVE_STATE})
+"""Types that are kept and answered, and released to no local system."""
 
 
 class PacketName(

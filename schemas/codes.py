@@ -11,8 +11,6 @@ from enum import StrEnum
 
 import msgspec
 
-BASIS_TO_BE_APPROVED = "default, basis to be approved"
-
 
 class Language(StrEnum):
     """Languages that the network speaks."""
@@ -195,7 +193,7 @@ FLOW_NAMES: dict[Flow, Names] = {
 
 
 class RetentionClass(StrEnum):
-    """How long a packet is kept; the terms stand in `RETENTION` and, binding, in the policy."""
+    """How long a packet is kept; term, start and basis stand in the policy (schemas.retention)."""
 
     R1 = "R1"
     R5 = "R5"
@@ -205,61 +203,23 @@ class RetentionClass(StrEnum):
     QRN = "QRN"
 
 
-class CountsFrom(StrEnum):
-    """The moment from which a retention term counts."""
-
-    PERIOD_END = "period-end"
-    SCHOOL_YEAR_END = "school-year-end"
-    ARRIVAL = "arrival"
-
-
-class Retention(msgspec.Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
-    """One class's term in years (None: for ever), what it counts from, and the act it rests on."""
-
-    years: int | None
-    counts_from: CountsFrom = CountsFrom.PERIOD_END
-    waits_for_dispute: bool = False
-    names: Names
-    basis: str = BASIS_TO_BE_APPROVED
-
-
-RETENTION: dict[RetentionClass, Retention] = {
-    RetentionClass.R1: Retention(
-        years=1,
-        names=Names(kk="1 жыл", ru="1 год", en="1 year"),
+RETENTION_NAMES: dict[RetentionClass, Names] = {
+    RetentionClass.R1: Names(kk="1 жыл", ru="1 год", en="1 year"),
+    RetentionClass.R5: Names(
+        kk="оқу жылы аяқталғаннан кейін 5 жыл",
+        ru="5 лет после окончания учебного года",
+        en="5 years after the end of the school year",
     ),
-    RetentionClass.R5: Retention(
-        years=5,
-        counts_from=CountsFrom.SCHOOL_YEAR_END,
-        names=Names(
-            kk="оқу жылы аяқталғаннан кейін 5 жыл",
-            ru="5 лет после окончания учебного года",
-            en="5 years after the end of the school year",
-        ),
-    ),
-    RetentionClass.R10: Retention(
-        years=10,
-        names=Names(kk="10 жыл", ru="10 лет", en="10 years"),
-    ),
-    RetentionClass.R50: Retention(
-        years=50,
-        names=Names(kk="50 жыл", ru="50 лет", en="50 years"),
-    ),
-    RetentionClass.PERM: Retention(
-        years=None,
-        names=Names(kk="тұрақты", ru="постоянно", en="permanent"),
-    ),
-    RetentionClass.QRN: Retention(
-        years=1,
-        counts_from=CountsFrom.ARRIVAL,
-        waits_for_dispute=True,
-        names=Names(
-            kk="карантин: 1 жыл және келіспеушілік аяқталғанға дейін",
-            ru="карантин: 1 год и до завершения разногласия",
-            en="quarantine: 1 year, and until the dispute is closed",
-        ),
+    RetentionClass.R10: Names(kk="10 жыл", ru="10 лет", en="10 years"),
+    RetentionClass.R50: Names(kk="50 жыл", ru="50 лет", en="50 years"),
+    RetentionClass.PERM: Names(kk="тұрақты", ru="постоянно", en="permanent"),
+    RetentionClass.QRN: Names(
+        kk="карантин: 1 жыл және келіспеушілік аяқталғанға дейін",
+        ru="карантин: 1 год и до завершения разногласия",
+        en="quarantine: 1 year, and until the dispute is closed",
     ),
 }
+"""What the classes are called; binding are the terms of the policy."""
 
 
 class Code(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):

@@ -41,6 +41,7 @@ class LeafKind(StrEnum):
     RENEWAL = "renewal"
     WITNESSED = "witnessed"
     LEGAL_HOLD = "legal-hold"
+    MOVED = "moved"
     DESTROYED = "destroyed"
     OPERATOR = "operator"
     EPOCH = "epoch"
@@ -121,6 +122,19 @@ FIELDS: dict[LeafKind, tuple[str, ...]] = {
         "left",
         "card-sha256",
     ),
+    LeafKind.MOVED: ("at", "id", "from", "epoch", "frame-sha256", "bucket", "into", "proposal"),
+    LeafKind.LEGAL_HOLD: (
+        "at",
+        "number",
+        "verdict",
+        "id",
+        "organisation",
+        "below",
+        "period",
+        "dispute",
+        "who",
+    ),
+    LeafKind.DESTROYED: ("at", "act", "bucket", "count", "size", "frames-sha256", "proposal"),
     LeafKind.WITNESSED: ("at", "origin", "size", "root", "note-sha256", "address"),
     LeafKind.TIMESTAMP: ("at", "sha256", "sha512", "authority", "size", "gen-time"),
     LeafKind.RENEWAL: ("at", "sha256", "sha512", "authority", "size", "gen-time", "root"),

@@ -1,6 +1,6 @@
 """Instants: whole microseconds since 1970 in code, `2026-11-23T03:32:06.000000Z` on the wire."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Annotated
 
 import msgspec
@@ -18,6 +18,9 @@ SECOND = 1_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+
+LOCAL = timezone(timedelta(hours=5))
+"""The republic's one time zone."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

@@ -22,6 +22,8 @@ from schemas.moments import InstantText
 from schemas.object_header import Body, Detail, ObjectHeader
 from schemas.patterns import whole
 from schemas.reasons import Reason
+from schemas.rebuilding import Rebuild, Rebuilt
+from schemas.reconciling import Reconcile, Reconciled
 from schemas.statements import (
     Alarm,
     Card,
@@ -79,6 +81,10 @@ class Kind(IntEnum):
     RETURNED = 24
     TRACK = 25
     TRACKED = 26
+    REBUILD = 27
+    REBUILT = 28
+    RECONCILE = 29
+    RECONCILED = 30
 
 
 class StreamPosition(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -188,7 +194,8 @@ class Issued(ObjectHeader, frozen=True, gc=False, kw_only=True):
 
     The body has, as `pack_pieces`: the log's signed head (a C2SP checkpoint of `size` entries),
     then the entries. What proves them is the head, whoever brings them: `journal` is the
-    certificate of the authority's journal key, which signs it.
+    certificate of the authority's journal key, which signs it. A head that witnesses have cosigned
+    comes with their lines, and without entries.
     """
 
     authority: Address
@@ -196,6 +203,8 @@ class Issued(ObjectHeader, frozen=True, gc=False, kw_only=True):
     first: Size
     last: Size
     size: Size
+    witnesses: tuple[Sha256Hex, ...] = ()
+    """The certificates of the witness keys whose lines stand in the head."""
     body: Body
 
 
@@ -215,6 +224,10 @@ AnyObject = (
     | Join
     | Welcome
     | JournalObject
+    | Rebuild
+    | Rebuilt
+    | Reconcile
+    | Reconciled
 )
 WithBody = (
     Bundle
@@ -235,6 +248,7 @@ WithBody = (
     | Proven
     | Returned
     | Tracked
+    | Rebuilt
 )
 """Kinds that name a body; nothing may follow the signature of the others."""
 
@@ -265,6 +279,10 @@ _TYPES: dict[Kind, type[AnyObject]] = {
     Kind.RETURNED: Returned,
     Kind.TRACK: Track,
     Kind.TRACKED: Tracked,
+    Kind.REBUILD: Rebuild,
+    Kind.REBUILT: Rebuilt,
+    Kind.RECONCILE: Reconcile,
+    Kind.RECONCILED: Reconciled,
 }
 _KINDS = {type_: kind for kind, type_ in _TYPES.items()}
 _DECODERS = {kind: msgspec.json.Decoder(type_) for kind, type_ in _TYPES.items()}

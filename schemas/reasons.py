@@ -27,6 +27,7 @@ class Reason(StrEnum):
     SENDER_UNKNOWN = "sender-unknown"
     STANDING_UNKNOWN = "standing-unknown"
     EXPIRED = "expired"
+    CLASS_MISMATCH = "class-mismatch"
     ENCRYPTION_REQUIRED = "encryption-required"
     DECRYPT_FAILED = "decrypt-failed"
     PARTS_MISMATCH = "parts-mismatch"
@@ -54,6 +55,7 @@ NEXT_STEP: dict[Reason, str] = {
     Reason.SENDER_UNKNOWN: "have the sender's certificate published by its authority",
     Reason.STANDING_UNKNOWN: "have the authority's current revocation list delivered",
     Reason.EXPIRED: "drop the document again if it still matters",
+    Reason.CLASS_MISMATCH: "seal again with the retention class of the type, named by the detail",
     Reason.ENCRYPTION_REQUIRED: "seal again, encrypted to the recipient",
     Reason.DECRYPT_FAILED: "fetch the recipient's current card, then seal again",
     Reason.PARTS_MISMATCH: "seal the large document again",

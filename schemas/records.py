@@ -89,6 +89,8 @@ class IntakeRow(msgspec.Struct, frozen=True, gc=False):
     last: int
     chain: bytes
     taken: Instant
+    digests: bytes | None = None
+    """SHA-256 of each of these entries, as the chain counts them; None where they were not kept."""
 
 
 class NoteRow(msgspec.Struct, frozen=True, gc=False):
@@ -327,6 +329,21 @@ class IssuedHead(msgspec.Struct, frozen=True, gc=False):
     """SHA-256 of the certificate whose journal key signed it, hex."""
 
 
+class IssuedCosignature(msgspec.Struct, frozen=True, gc=False):
+    """A head of such a log that a witness has cosigned."""
+
+    authority: str
+    size: int
+    witness: str
+    at: Instant
+    note: str
+    """The head with two lines: of the authority's node, and of the witness."""
+    journal: str
+    """As in `IssuedHead`."""
+    certificate: str
+    """SHA-256 of the certificate of the witness key, hex."""
+
+
 class AlarmRow(msgspec.Struct, frozen=True, gc=False):
     """An `Alarm` about what an authority issues: ours, or one from below."""
 
@@ -476,6 +493,36 @@ class ReturnedRow(msgspec.Struct, frozen=True, gc=False):
     """The `Returned` that says so."""
 
 
+class RebuiltRow(msgspec.Struct, frozen=True, gc=False):
+    """Entries `first` to `last` of a neighbour's stream came back; none: that was its end."""
+
+    stream: str
+    epoch: int
+    """Of the neighbour."""
+    first: int
+    last: int
+    noted: int
+    """So far do our notes reach that the neighbour keeps of this stream."""
+    at: Instant
+    kept: int
+    """Packets that were kept."""
+    objects: int
+    """Entries that are no frames."""
+    gaps: str
+    """The others: a list of `Gap` in JSON."""
+    note: bytes
+    """Our last custody note that binds them; empty at the end."""
+
+
+class OwnGap(msgspec.Struct, frozen=True, gc=False):
+    """Numbers of packets of our own that no neighbour has brought back."""
+
+    recipient: str
+    epoch: int
+    first: int
+    last: int
+
+
 class TrackedRow(msgspec.Struct, frozen=True, gc=False):
     """What a node on a packet's way has told us of it."""
 
@@ -489,11 +536,119 @@ class TrackedRow(msgspec.Struct, frozen=True, gc=False):
     """Its signed `Tracked`."""
 
 
+class LegalHold(msgspec.Struct, frozen=True, gc=False):
+    """What may not be destroyed; of packet, organisation and period, all that are given must fit.
+
+    A packet stands for what answers it, too; an organisation for what it has sent or is sent.
+    """
+
+    number: int
+    at: Instant
+    who: str
+    packet: str | None
+    organisation: str | None
+    below: bool
+    """Those below the organisation are held as well."""
+    period: str | None
+    """Whatever reports on a part of it; what names no period, by the day of its receipt."""
+    dispute: str | None
+    """The number of the dispute that it serves."""
+
+
+class HoldLifted(msgspec.Struct, frozen=True, gc=False):
+    """A legal hold that binds no more."""
+
+    number: int
+    at: Instant
+    who: str
+
+
+class KnownHold(msgspec.Struct, frozen=True, gc=False):
+    """A legal hold, and its end where it has come."""
+
+    hold: LegalHold
+    lifted: HoldLifted | None
+
+
+class DestroyedRow(msgspec.Struct, frozen=True, gc=False):
+    """The payloads of a bucket were destroyed, under an act of ours."""
+
+    bucket: str
+    at: Instant
+    act: str
+    """Id of the act's packet."""
+    proposal: str
+    packets: int
+    size: int
+    """Bytes that the payloads took."""
+    frames_sha256: bytes
+
+
+class BucketContent(msgspec.Struct, frozen=True, gc=False):
+    """What would be destroyed of a bucket now: all payloads but those under a legal hold."""
+
+    packets: int
+    size: int
+    """Bytes that the payloads take, encrypted."""
+    frames_sha256: bytes
+    """Over the SHA-256 of each frame, in rising order."""
+    held: int
+    """Payloads under a legal hold."""
+
+
+class StillNeeded(msgspec.Struct, frozen=True, gc=False):
+    """How many payloads of a bucket the node has yet to use, by what for."""
+
+    judged: int
+    """Frames that wait to be judged."""
+    sent: int
+    """Entries of streams that nobody has taken yet."""
+    answered: int
+    """Exchanges that wait for a receipt, a closing or room."""
+    sealed: int
+    """Documents handed over and not sealed yet."""
+
+
+class KeptApart(msgspec.Struct, frozen=True, gc=False):
+    """A payload that is moved before its bucket is destroyed."""
+
+    frame: int
+    sha256: bytes
+    """Of the whole frame."""
+    sealed: bytes
+    id: str | None
+    """Id, sender and epoch of a packet; None of a quarantined frame."""
+    sender: str | None
+    epoch: int | None
+
+
 class EpochRow(msgspec.Struct, frozen=True, gc=False):
     """An epoch of this node; the highest is running."""
 
     epoch: int
     address: str
+
+
+class BackupRun(msgspec.Struct, frozen=True, gc=False):
+    """A backup that was restored into a scratch server and verified there."""
+
+    made: Instant
+    """Of its snapshot."""
+    verified: Instant
+    name: str
+    """Of its folder."""
+    leaves: int
+    bytes: int
+    """Of all its files."""
+
+
+class DiskSample(msgspec.Struct, frozen=True, gc=False):
+    """How large the database was, and what room it had left."""
+
+    at: Instant
+    used: int
+    free: int | None
+    """None where nobody says: the database is elsewhere."""
 
 
 class Changes(msgspec.Struct, gc=False):
@@ -522,6 +677,7 @@ class Changes(msgspec.Struct, gc=False):
     grants: list[GrantRow] = []
     issued: list[IssuedRow] = []
     issued_heads: list[IssuedHead] = []
+    issued_cosignatures: list[IssuedCosignature] = []
     alarms: list[AlarmRow] = []
     certified: list[Certified] = []
     revoked: list[Revoked] = []
@@ -536,6 +692,10 @@ class Changes(msgspec.Struct, gc=False):
     epochs: list[EpochRow] = []
     tracked: list[TrackedRow] = []
     returned: list[ReturnedRow] = []
+    rebuilt: list[RebuiltRow] = []
+    legal_holds: list[LegalHold] = []
+    lifted_holds: list[HoldLifted] = []
+    destroyed: list[DestroyedRow] = []
     open: list[OpenRow] = []
     """Inserted, or put in the place of the row with the same `frame`."""
     closed: list[int] = []
@@ -543,6 +703,36 @@ class Changes(msgspec.Struct, gc=False):
     held: list[HeldRow] = []
     judged: list[int] = []
     """Frames of held rows that go."""
+
+
+class SeqGap(msgspec.Struct, frozen=True, gc=False):
+    """Numbers `first` to `last` of a sender's packets that are not here, and what lies round them.
+
+    None before: the epoch begins with the gap.
+    """
+
+    sender: str
+    recipient: str
+    epoch: int
+    first: int
+    last: int
+    sent_before: Instant | None
+    frame_before: int | None
+    sent_after: Instant
+    received_after: Instant
+    via: str
+
+
+class ArchiveCount(msgspec.Struct, frozen=True, gc=False):
+    """So many packets and bytes of frames of one section, region, type and period."""
+
+    section: str
+    region: str
+    type: str
+    period: str | None
+    packets: int
+    bytes: int
+    senders: int
 
 
 class StreamTail(msgspec.Struct, frozen=True, gc=False):

@@ -5,10 +5,14 @@ from typing import Annotated, Literal
 import msgspec
 
 from schemas.header import Count, Sha256Hex, Size
+from schemas.issued import ORIGIN_END
 from schemas.object_header import Body, Detail, ObjectHeader
 from schemas.patterns import whole
 
-Origin = Annotated[str, msgspec.Meta(pattern=whole(r"[a-z0-9.-]{1,253}/[1-9][0-9]{0,18}"))]
+Origin = Annotated[
+    str, msgspec.Meta(pattern=whole(rf"[a-z0-9.-]{{1,253}}(?:/[1-9][0-9]{{0,18}}|{ORIGIN_END})"))
+]
+"""A journal's, or that of the log of what an authority has issued (clause 14.4)."""
 Status = Literal[200, 400, 403, 404, 409, 422]
 """As C2SP tlog-witness answers `add-checkpoint`."""
 Lane = Literal["fast", "bulk"]
@@ -28,6 +32,8 @@ class Checkpoint(ObjectHeader, frozen=True, gc=False, kw_only=True):
 
 class Cosigned(ObjectHeader, frozen=True, gc=False, kw_only=True):
     """The answer to a `Checkpoint`, with the status of C2SP tlog-witness.
+
+    Of the log of what an authority has issued it answers the log itself: 200, always with lines.
 
     200: it is kept; the body has the cosignature lines, and is empty where the issuer is no
     witness of that journal. 409: the issuer stands at `size`, and the body is the note that it

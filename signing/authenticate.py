@@ -179,6 +179,51 @@ def authenticate_own(raw: bytes, *, trust: TrustStore, here: str) -> Accepted:
     return _accept(frame, payload, 0)
 
 
+def authenticate_past(
+    raw: bytes, *, trust: TrustStore, moment: Instant, limits: Limits
+) -> Accepted:
+    """Return a frame that was taken at `moment`, as its taker's own signature proves.
+
+    Its certificate must have been good for it then. Revocation does not count: whether the key was
+    on a list then was judged when it came. Raises FormatError.
+    """
+    frame = cut(raw)
+    header = frame.header
+    if not is_one_encoding(frame.signature):
+        raise FormatError(Reason.FORMAT_INVALID, _BAD_ENCODING)
+    claim = (header.certificate, header.from_, Purpose.PACKET)
+    standing = trust.judge(*claim, header.sent_at, moment, limits)
+    if isinstance(standing, Untrusted) and standing.reason != Reason.KEY_REVOKED:
+        raise FormatError(standing.reason, standing.detail)
+    key = trust.key_of(*claim)
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        detail = f"certificate {header.certificate} is not at hand"
+        raise FormatError(Reason.SENDER_UNKNOWN, detail)
+    if not is_signed_by(key, frame.signature, frame.signed):
+        raise FormatError(Reason.SIG_INVALID, "signature does not hold")
+    payload = memoryview(frame.raw)[frame.head_bytes :]
+    fault = _check_payload(header, payload)
+    if fault is not None:
+        raise FormatError(fault.reason, fault.detail)
+    return _accept(frame, payload, 0)
+
+
+def check_own_object(raw: bytes, *, trust: TrustStore, here: str) -> AnyObject:
+    """Return an object without a body that we had signed, whatever became of our key since.
+
+    Raises FormatError.
+    """
+    found = cut_object(raw)
+    key = trust.key_of(found.header.certificate, here, Purpose.PACKET)
+    if found.header.from_ != here or not isinstance(key, ec.EllipticCurvePublicKey):
+        raise FormatError(Reason.ROUTE_FORBIDDEN, f"object of {found.header.from_}, not of {here}")
+    reason = check_signature(key, found.signature, found.signed)
+    if reason is not None:
+        raise FormatError(reason, "our object: signature does not hold")
+    _check_body(found)
+    return found.header
+
+
 def check_object(
     raw: bytes,
     *,

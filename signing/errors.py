@@ -13,6 +13,7 @@
     │   ├── KeyPassphraseError         the passphrase is wrong or missing             exit 77
     │   └── KeyFileExistsError         a new key would overwrite another one          exit 71
     ├── BucketKeyMissingError          the key of an at-rest bucket is gone           exit 66
+    │   └── BucketDestroyedError       it was destroyed under an act                  exit 66
     ├── BucketDamagedError             what is at rest does not open under its key    exit 65
     └── IssueError                     a certificate that the profile does not allow  exit 64
 
@@ -59,6 +60,10 @@ class BucketKeyMissingError(Fatal):
     """The key file of an at-rest bucket is gone: destroyed with its class, or lost."""
 
     exit_code = 66
+
+
+class BucketDestroyedError(BucketKeyMissingError):
+    """The bucket was destroyed under an act: its key is gone for good."""
 
 
 class BucketKeyUnwritableError(Retryable):

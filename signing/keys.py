@@ -207,16 +207,21 @@ def sync_folder(folder: Path) -> None:
 
 
 def load_certificate(path: Path) -> bytes:
-    """Return the DER of a certificate file, PEM or DER. Raises KeyFileError."""
+    """Return the DER of a certificate file, PEM (its first) or DER. Raises KeyFileError."""
+    return load_certificates(path)[0]
+
+
+def load_certificates(path: Path) -> list[bytes]:
+    """Return the DER of every certificate of a file, PEM or DER. Raises KeyFileError."""
     data = _read(path, "certificate file")
     try:
         if data.lstrip().startswith(b"-----BEGIN"):
-            certificate = x509.load_pem_x509_certificate(data)
+            found = x509.load_pem_x509_certificates(data)
         else:
-            certificate = x509.load_der_x509_certificate(data)
+            found = [x509.load_der_x509_certificate(data)]
     except ValueError as error:
         raise KeyFileDamagedError(f"{path} holds no certificate: fetch it again") from error
-    return certificate.public_bytes(serialization.Encoding.DER)
+    return [each.public_bytes(serialization.Encoding.DER) for each in found]
 
 
 def load_crl(path: Path) -> bytes:

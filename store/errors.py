@@ -3,7 +3,8 @@
     Retryable
     ├── RecordConflict      the record has newer rows than the caller had loaded: load, decide again
     ├── LockHeld            another daemon commits here
-    ├── PartitionMissing    no payload partition for a bucket: run the command that the text names
+    ├── PartitionMissing    the partition of a bucket was taken away since the archive was opened
+    ├── BucketDestroyed     a bucket was destroyed, and takes nothing any more: load, seal again
     └── StoreUnavailable    PostgreSQL cannot be reached, or lacks room
     Fatal
     ├── StoreMisfit         schema, address or settings are not what this program needs
@@ -25,13 +26,21 @@ class LockHeld(Retryable):
 
 
 class PartitionMissing(Retryable):
-    """There is no payload partition for the bucket; nothing of the commit is stored."""
+    """There is no payload partition for the bucket any more; nothing of the commit is stored."""
 
     def __init__(self, bucket: str) -> None:
         super().__init__(
-            f"no payload partition for bucket {bucket}: run `bbaj store partitions`, "
-            "which makes those of the coming months"
+            f"no payload partition for bucket {bucket}: it was there when the record was opened; "
+            "who took it away? It is made anew unless it was destroyed"
         )
+        self.bucket = bucket
+
+
+class BucketDestroyed(Retryable):
+    """The bucket was destroyed; nothing of the commit is stored, and nothing will be."""
+
+    def __init__(self, bucket: str) -> None:
+        super().__init__(f"bucket {bucket} was destroyed: its payloads go into the next generation")
         self.bucket = bucket
 
 
@@ -52,6 +61,7 @@ class StoreFault(Fatal):
 
 
 __all__ = [
+    "BucketDestroyed",
     "LockHeld",
     "OutcomeUnknown",
     "PartitionMissing",

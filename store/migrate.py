@@ -4,9 +4,9 @@ Runs as the owner of the database. The daemon's role may read and insert, and ch
 derived tables; it owns nothing.
 """
 
-import re
 from collections.abc import Iterable
 
+from schemas.buckets import read_bucket
 from store.errors import StoreMisfit
 from store.migrations import Migration, all_migrations
 from store.postgres.session import Connection, session
@@ -14,14 +14,17 @@ from store.postgres.session import Connection, session
 MIGRATION_LOCK_KEY = 0x6262616B
 """The advisory lock of whoever migrates."""
 
-DERIVED = ("open_exchange", "held_open", "drop_pending")
+DERIVED = (
+    "open_exchange",
+    "held_open",
+    "drop_pending",
+    "finding",
+    "finding_cursor",
+)
 """The tables whose rows change."""
 
 READ_ONLY = ("schema_version",)
 """The table that only the owner writes."""
-
-_BUCKET_CLASS = re.compile(r"[A-Z][A-Z0-9]{0,7}")
-_MONTH = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])")
 
 _VERSIONS = """
 CREATE TABLE IF NOT EXISTS schema_version (
@@ -35,19 +38,6 @@ _TABLES = """
 SELECT c.relname FROM pg_class AS c
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 ORDER BY c.relname
-"""
-
-_PARTITIONS = """
-SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
-WHERE i.inhparent = 'payload'::regclass
-"""
-
-# Attached, not created in place: that would wait for every reader of payload, and they for it.
-_MAKE_PARTITION = """
-CREATE TABLE {name} (LIKE payload INCLUDING STORAGE, CHECK (bucket = '{bucket}'));
-ALTER TABLE payload ATTACH PARTITION {name} FOR VALUES IN ('{bucket}');
-CREATE TRIGGER never_truncated BEFORE TRUNCATE ON {name}
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 """
 
 
@@ -75,40 +65,24 @@ async def migrate(owner_url: str, daemon_role: str, address: str, epoch: int = 1
         return [step.name for step in steps]
 
 
-async def ensure_partitions(
-    owner_url: str, classes: Iterable[str], from_month: str, months: int
-) -> list[str]:
-    """Make the payload partitions of `months` months from `from_month` (`2026-11`) on.
+async def ensure_partitions(owner_url: str, buckets: Iterable[str]) -> list[str]:
+    """Make the partitions of these buckets; return the buckets that were new.
 
-    Returns the buckets that were new.
+    Raises StoreMisfit for what is no bucket's name.
     """
-    buckets = [f"{class_}-{month}" for month in _months(from_month, months) for class_ in classes]
-    for bucket in buckets:
-        if not _BUCKET_CLASS.fullmatch(bucket[:-8]):
-            raise StoreMisfit(f"no retention class: {bucket[:-8]!r}")
     made = []
     async with session(owner_url, "bbaj partitions") as connection:
-        await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK_KEY)
-        found = {row["relname"] for row in await connection.fetch(_PARTITIONS)}
         for bucket in buckets:
-            if partition_of(bucket) not in found:
-                text = _MAKE_PARTITION.format(name=f'"{partition_of(bucket)}"', bucket=bucket)
-                async with connection.transaction():
-                    await connection.execute(text)
+            if read_bucket(bucket) is None:
+                raise StoreMisfit(f"no bucket's name: {bucket!r}")
+            if await connection.fetchval("SELECT make_bucket($1)", bucket):
                 made.append(bucket)
     return made
 
 
 def partition_of(bucket: str) -> str:
-    """Return the name of a bucket's partition."""
+    """Return the name of a bucket's partition of `payload`."""
     return f"payload_{bucket}"
-
-
-def _months(first: str, count: int) -> list[str]:
-    if not _MONTH.fullmatch(first):
-        raise StoreMisfit(f"no month: {first!r}, expected like 2026-11")
-    start = int(first[:4]) * 12 + int(first[5:]) - 1
-    return [f"{at // 12:04}-{at % 12 + 1:02}" for at in range(start, start + count)]
 
 
 async def _taken(connection: Connection) -> dict[int, bytes]:
@@ -147,3 +121,5 @@ async def _grant(connection: Connection, daemon_role: str) -> None:
             rights = "SELECT"
         await connection.execute(f"REVOKE ALL ON {table} FROM PUBLIC, {role}")
         await connection.execute(f"GRANT {rights} ON {table} TO {role}")
+    await connection.execute("REVOKE ALL ON FUNCTION make_bucket FROM PUBLIC")
+    await connection.execute(f"GRANT EXECUTE ON FUNCTION make_bucket TO {role}")

@@ -3,7 +3,7 @@
 States come from store.standing; none is stored.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import msgspec
@@ -11,31 +11,16 @@ import msgspec
 from schemas.leaves import read_leaf
 from schemas.moments import Instant
 from schemas.records import IncidentRow, LeafMark, OpenRow, PacketRow, QuarantineRow
-from store.postgres.dossiers import Dossiers
+from store.filters import Filters
+from store.postgres.findings import Findings
+from store.postgres.lists import Lists
 from store.postgres.position import CURSORS, OUTGOING
 from store.postgres.rows import read_all
-from store.standing import Placement, Standing, State, last_holder, leaf_at, standing
+from store.standing import Placement, Standing, last_holder, leaf_at, standing
 
 PAGE_PACKETS = 200
-PAGES_LOOKED_THROUGH_MAX = 50
-"""A list by state gives up after so many pages, and says where to go on."""
-
-
-class Filters(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What a list is narrowed to; None leaves a field open."""
-
-    id: str | None = None
-    sender: str | None = None
-    recipient: str | None = None
-    under: str | None = None
-    """Sender or recipient is this address or lies below it."""
-    type_: str | None = None
-    period: str | None = None
-    section: str | None = None
-    received_from: Instant | None = None
-    received_until: Instant | None = None
-    state: State | None = None
-    overdue: bool | None = None
+STRETCHES_MAX = 50
+"""A list gives up after so many stretches in which too little fits, and says where to go on."""
 
 
 class ListedPacket(msgspec.Struct, frozen=True, gc=False):
@@ -100,24 +85,6 @@ class Gauges(msgspec.Struct, frozen=True, gc=False):
     leaves: int
     last_frame: int
 
-
-_LIST = """
-SELECT p.* FROM packet AS p
-WHERE ($1::bigint IS NULL OR p.frame < $1)
-    AND ($2::text IS NULL OR p.id = $2)
-    AND ($3::text IS NULL OR p.sender = $3)
-    AND ($4::text IS NULL OR p.recipient = $4)
-    AND ($5::text IS NULL
-        OR p.sender = $5 OR p.sender >= $5 || '.' AND p.sender < $5 || '/'
-        OR p.recipient = $5 OR p.recipient >= $5 || '.' AND p.recipient < $5 || '/')
-    AND ($6::text IS NULL OR p.type = $6)
-    AND ($7::text IS NULL OR p.period = $7)
-    AND ($8::text IS NULL OR p.section = $8)
-    AND ($9::bigint IS NULL OR p.received >= $9)
-    AND ($10::bigint IS NULL OR p.received < $10)
-    AND (NOT $11 OR p.frame = ANY (ARRAY(SELECT about FROM open_exchange)))
-ORDER BY p.frame DESC LIMIT $12
-"""
 
 _OWNER = "SELECT address FROM identity ORDER BY epoch DESC LIMIT 1"
 
@@ -185,7 +152,7 @@ SELECT GREATEST((SELECT max(frame) FROM packet), (SELECT max(frame) FROM quarant
 """
 
 
-class Reading(Dossiers):
+class Reading(Lists, Findings):
     """The desk of an operator: it reads beside the daemon, and never takes its lock."""
 
     settings: ClassVar[Mapping[str, str]] = {
@@ -199,30 +166,29 @@ class Reading(Dossiers):
     ) -> Page:
         """Return packets, newest first, from below frame `after_frame` on.
 
-        A list by state may come back short, with `next_after` set: then nothing more was found
-        in a long stretch, and the caller decides whether to go on.
+        A list may come back short, with `next_after` set: then nothing more was found in a long
+        stretch, and the caller decides whether to go on.
         """
+        filters = filters.at(await self._value(_OWNER))
         listed: list[ListedPacket] = []
         after = after_frame
-        for _page in range(PAGES_LOOKED_THROUGH_MAX):
-            rows = await self._page(filters, after, PAGE_PACKETS)
-            for line in await self._listed(rows):
-                after = line.packet.frame
-                if _fits(line.standing, filters):
+        for _stretch in range(STRETCHES_MAX):
+            count = PAGE_PACKETS if filters.is_judged else limit - len(listed)
+            stretch = await self.stretch(filters, after, count)
+            for line in await self._listed(stretch.rows):
+                if filters.fits(line.standing):
                     listed.append(line)
                 if len(listed) == limit:
-                    return Page(listed, after)
-            if len(rows) < PAGE_PACKETS:
+                    return Page(listed, line.packet.frame)
+            after = stretch.reached
+            if after is None:
                 return Page(listed, None)
         return Page(listed, after)
 
-    async def _page(self, filters: Filters, after: int | None, limit: int) -> list[PacketRow]:
-        found = await self._rows(
-            _LIST, after, filters.id, filters.sender, filters.recipient, filters.under,
-            filters.type_, filters.period, filters.section, filters.received_from,
-            filters.received_until, bool(filters.overdue), limit,
-        )  # fmt: skip
-        return read_all(PacketRow, found)
+    async def listed_among(self, frames: Sequence[int], filters: Filters) -> list[ListedPacket]:
+        """Return those of some frames that fit, newest first."""
+        rows = await self.packets_of(frames, filters)
+        return [line for line in await self._listed(rows) if filters.fits(line.standing)]
 
     async def _listed(self, rows: list[PacketRow]) -> list[ListedPacket]:
         owner = await self._value(_OWNER)
@@ -328,12 +294,6 @@ class Reading(Dossiers):
         )
 
 
-def _fits(standing: Standing, filters: Filters) -> bool:
-    if filters.overdue is not None and standing.overdue != filters.overdue:
-        return False
-    return filters.state is None or standing.state is filters.state
-
-
 def _of_mark(mark: LeafMark, frame: int) -> Moment:
     facts = read_leaf(mark.record)
     return Moment(leaf_at(facts), mark.kind, facts.get("via", ""), facts, frame, mark.index)
@@ -355,3 +315,17 @@ def _of_answer(row: PacketRow) -> Moment:
 def _of_quarantine(row: QuarantineRow) -> Moment:
     facts = {"state": row.state, "reason": row.reason, "detail": row.detail}
     return Moment(row.received, "quarantine", row.neighbour, facts, row.frame)
+
+
+__all__ = [
+    "PAGE_PACKETS",
+    "Filters",
+    "Gauges",
+    "ListedPacket",
+    "Moment",
+    "OverduePacket",
+    "Page",
+    "Reading",
+    "StreamGauge",
+    "Timeline",
+]

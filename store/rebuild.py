@@ -2,7 +2,8 @@
 
 What only they know is lost: how often a packet was resent (it is due at once), which piece a held
 frame waits for (it is judged again), and its place in the neighbour's stream (should it be refused,
-quarantine and journal say so, and no entry goes back). Documents handed over by command and not
+quarantine and journal say so, and no entry goes back). The index over content is emptied: the
+daemon, which has the keys, fills it again while it runs. Documents handed over by command and not
 decided yet have no other record: they stay, and those decided go.
 """
 
@@ -52,11 +53,19 @@ WHERE q.state = 'held' AND q.kept
     AND NOT EXISTS (SELECT FROM packet AS p WHERE p.frame_sha256 = q.sha256)
     AND NOT EXISTS (
         SELECT FROM quarantine AS r WHERE r.sha256 = q.sha256 AND r.state = 'refused')
+    AND NOT EXISTS (
+        SELECT FROM kept AS k JOIN destroyed AS d ON d.bucket = k.bucket WHERE k.frame = q.frame)
 """
 
 _DECIDED_DROPS = """
 DELETE FROM drop_pending AS d USING drop_outcome AS o
 WHERE o.system = d.system AND o.drop_id = d.drop_id
+"""
+
+# The daemon fills the index over content again, from the first frame on.
+_FORGET_FINDINGS = """
+TRUNCATE finding;
+UPDATE finding_cursor SET frame = 0, leaf = -1
 """
 
 _IDENTITY = "SELECT address FROM identity ORDER BY epoch DESC LIMIT 1"
@@ -88,5 +97,6 @@ async def rebuild(owner_url: str, now: Instant, limits: Limits | None = None) ->
             receipts = await connection.execute(_OPEN_RECEIPTS, now, address)
             held = await connection.execute(_HELD)
             drops = await connection.execute(_DECIDED_DROPS)
+            await connection.execute(_FORGET_FINDINGS)
     counts = [int(status.rsplit(" ", 1)[1]) for status in (documents, receipts, held, drops)]
     return Rebuilt(*counts)

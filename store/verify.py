@@ -2,8 +2,8 @@
 
 Reads by key ranges up to bounds taken at the start, in flat memory and without a long
 transaction: rows of the record never change, so what is committed meanwhile does not disturb.
-The leaves vouch for the packets, the stored checkpoints (and those a witness has cosigned) for the
-leaves, the chains for the streams.
+The leaves vouch for the packets and for the second log, the stored checkpoints (and those a witness
+has cosigned) for the leaves, the chains for the streams.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,8 +16,10 @@ from store.postgres.position import load_tree
 from store.postgres.session import Connection, session
 from store.scope import WHOLE, Order, Scope, behind, scope_of, width
 from store.verify_frames import check_frames, frame_bounds
+from store.verify_holds import check_holds
 from store.verify_journal import check_ends, check_journal
 from store.verify_named import check_named
+from store.verify_payloads import PayloadCheck
 from store.verify_streams import check_streams, entry_spans
 
 Keep = Callable[[Scope], None]
@@ -31,7 +33,7 @@ class Verification(msgspec.Struct, frozen=True, gc=False):
     faults: list[Fault]
     """The first ones; see faults.FAULTS_KEPT_MAX."""
     counts: dict[str, int]
-    """Rows looked at, by table; `destroyed` counts payloads whose partition is gone."""
+    """Rows looked at, by table; `destroyed` counts payloads that are gone under an act."""
     leaves: int
     """Of the journal when the run began."""
     root: bytes
@@ -43,7 +45,7 @@ class Verification(msgspec.Struct, frozen=True, gc=False):
         return self.faults_found == 0
 
 
-async def verify(
+async def verify(  # noqa: PLR0913 - what a caller knows beside the record
     url: str,
     open_payload: OpenPayload,
     on_progress: Progress = lambda _stage, _done, _total: None,
@@ -51,11 +53,14 @@ async def verify(
     *,
     order: Order = WHOLE,
     keep: Keep = lambda _scope: None,
+    listed: Mapping[str, str] | None = None,
 ) -> Verification:
     """Check what the order says. `open_payload(bucket, aad, sealed)` decrypts what is at rest.
 
-    `witnessed` are roots by size that others vouch for. As long as no fault is found, `keep` is
-    told what is left, for the order of a run that goes on there. Raises StoreUnavailable.
+    `witnessed` are roots by size that others vouch for; `listed` are buckets that the key folder
+    knows as destroyed, with their acts: a record that was restored may not know it yet. As long as
+    no fault is found, `keep` is told what is left, for the order of a run that goes on there.
+    Raises StoreUnavailable.
     """
     faults, vouched = Faults(), witnessed or {}
     async with session(url, "bbaj verify", {"jit": "off"}) as connection:
@@ -65,11 +70,13 @@ async def verify(
         reached = run.stage("journal", "leaves", width(scope.leaves))
         await check_journal(connection, faults, vouched, scope.leaves, reached)
         reached = run.stage("frames", "frames", width(scope.frames))
-        await check_frames(connection, faults, open_payload, scope.frames, reached)
+        payloads = await PayloadCheck.begin(connection, faults, open_payload, listed or {})
+        await check_frames(connection, faults, payloads, scope.frames, reached)
         spans = await entry_spans(connection, scope)
         reached = run.stage("streams", None, sum(map(width, spans.values())))
         await check_streams(connection, faults, spans, reached)
         await check_named(connection, faults, scope.parts)
+        await check_holds(connection, faults)
         root = await _root(connection, leaves)
     return Verification(faults.found, faults.kept, dict(faults.counts), leaves, root)
 

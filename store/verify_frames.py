@@ -9,7 +9,7 @@ from schemas.errors import FormatError
 from schemas.header import Header
 from schemas.leaves import LeafKind, read_leaf
 from schemas.records import PacketRow, QuarantineRow
-from store.faults import Faults, OpenPayload, Reached
+from store.faults import Faults, Reached
 from store.merkle import Span
 from store.postgres.rows import read_all
 from store.postgres.session import Connection
@@ -59,12 +59,11 @@ async def frame_bounds(connection: Connection, size: int) -> tuple[int, int]:
 async def check_frames(
     connection: Connection,
     faults: Faults,
-    open_payload: OpenPayload,
+    payloads: PayloadCheck,
     spans: Sequence[Span],
     on_reached: Reached,
 ) -> None:
     """Check heads, payloads and quarantined bytes against their leaves, and the leaves' rows."""
-    payloads = await PayloadCheck.begin(connection, faults, open_payload)
     for span in spans:
         for first in range(span.first, span.end, FRAMES_AT_ONCE):
             end = min(first + FRAMES_AT_ONCE, span.end)

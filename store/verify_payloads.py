@@ -1,16 +1,19 @@
 """Verification of payloads: the bytes that came, against the header that was signed."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 
 import msgspec
 
+from schemas.buckets import read_bucket
 from schemas.errors import BbajError, FormatError
 from schemas.header import Header, decode_header
+from schemas.leaves import LeafKind
 from schemas.records import PacketRow, QuarantineRow
 from store.faults import Faults, OpenPayload
 from store.postgres.session import Connection
+from store.verify_destroyed import check_destroyed
 
 PAYLOAD_BYTES_AT_ONCE = 8 * 1024 * 1024
 
@@ -49,19 +52,29 @@ class PayloadCheck:
         faults: Faults,
         open_payload: OpenPayload,
         partitions: set[str],
+        destroyed: Mapping[str, str],
     ) -> None:
         self.connection = connection
         self.faults = faults
         self.open_payload = open_payload
         self.partitions = partitions
+        self.destroyed = destroyed
+        """By bucket, the act under which it was destroyed."""
+        self.gone: set[str] = set()
+        """Buckets without partition and without act, named before."""
 
     @classmethod
     async def begin(
-        cls, connection: Connection, faults: Faults, open_payload: OpenPayload
+        cls,
+        connection: Connection,
+        faults: Faults,
+        open_payload: OpenPayload,
+        listed: Mapping[str, str],
     ) -> "PayloadCheck":
-        """Find out which buckets are still there."""
+        """Find out which buckets are still there; `listed` as for `verify`."""
         partitions = {row[0] for row in await connection.fetch(_PARTITIONS)}
-        return cls(connection, faults, open_payload, partitions)
+        destroyed = await check_destroyed(connection, faults, partitions)
+        return cls(connection, faults, open_payload, partitions, {**listed, **destroyed})
 
     async def check(self, frames: StoredFrames) -> None:
         """Check that every payload is there, unless destroyed, and is what came."""
@@ -71,13 +84,35 @@ class PayloadCheck:
         for frame in sorted(expected - {frame for frame, _bucket in frames.kept}):
             what = "there is no row: where its payload is, is lost"
             self.faults.add("kept", f"frame {frame}", what)
-        stored = [place for place in frames.kept if place[1] in self.partitions]
-        self.faults.counts["destroyed"] += len(frames.kept) - len(stored)
+        stored = []
+        for frame, bucket in frames.kept:
+            self._check_move(frames, frame, bucket)
+            is_destroyed = bucket in self.destroyed
+            self.faults.counts["destroyed"] += is_destroyed
+            if is_destroyed:
+                continue
+            if bucket in self.partitions:
+                stored.append((frame, bucket))
+            elif bucket not in self.gone:
+                self.gone.add(bucket)
+                what = "its partition is gone, and no act destroyed it"
+                self.faults.add("payload", f"bucket {bucket}", what)
         for bucket, group in _groups(stored, frames):
             found = dict(map(tuple, await self.connection.fetch(_SEALED, bucket, group)))
             for frame in group:
                 self._check_one(frames, bucket, frame, found.get(frame))
             self.faults.counts["payload"] += len(found)
+
+    def _check_move(self, frames: StoredFrames, frame: int, bucket: str) -> None:
+        """Check that what lies in a hold partition was moved there by a leaf."""
+        name = read_bucket(bucket)
+        if name is None or name.hold is None:
+            return
+        leaves = frames.leaves.get(frame, [])
+        moves = [leaf for leaf in leaves if leaf.facts.get("kind") == LeafKind.MOVED]
+        what = f"no leaf says that it was moved into {bucket}"
+        is_told = any(leaf.facts.get("into") == bucket for leaf in moves)
+        self.faults.expect("kept", f"frame {frame}", what, holds=is_told)
 
     def _check_one(
         self, frames: StoredFrames, bucket: str, frame: int, sealed: bytes | None
@@ -99,7 +134,7 @@ class PayloadCheck:
         except (BbajError, ValueError) as error:
             self.faults.add("payload", key, f"cannot be opened: {error}")
             return
-        if row is not None and bucket.rsplit("-", 2)[0] == row.class_:
+        if row is not None and bucket.split("-", 1)[0] == row.class_:
             self._check_parts(key, row, came)
             came = row.head + came
         what = "its bytes are not those that came: the digest of the whole frame differs"

@@ -61,7 +61,8 @@ SELECT * FROM (
 )
 
 _INTAKES = """
-SELECT stream, epoch, first, last FROM intake WHERE (stream, epoch, last) > ($1, $2, $3)
+SELECT stream, epoch, first, last, chain, digests FROM intake
+WHERE (stream, epoch, last) > ($1, $2, $3)
 ORDER BY stream, epoch, last LIMIT $4
 """
 
@@ -148,11 +149,25 @@ def _check_entry(faults: Faults, row: Any, expected: int, chain: bytes) -> bytes
 
 async def _check_intakes(connection: Connection, faults: Faults) -> None:
     at: tuple[str, int, int] = ("", 0, 0)
+    chain = bytes(32)
     while rows := await connection.fetch(_INTAKES, *at, ROWS_AT_ONCE):
         for row in rows:
-            expected = at[2] + 1 if (row["stream"], row["epoch"]) == at[:2] else 1
+            is_same = (row["stream"], row["epoch"]) == at[:2]
+            expected = at[2] + 1 if is_same else 1
             key = f"{row['stream']} epoch {row['epoch']} number {expected}"
             what = f"intakes were deleted: {row['first']} follows"
             faults.expect("intake", key, what, holds=row["first"] == expected)
-            at = (row["stream"], row["epoch"], row["last"])
+            if row["first"] == expected and row["digests"] is not None:
+                what = "the row was changed: its chain is not that of its digests"
+                linked = _linked(chain if is_same else bytes(32), row["first"], row["digests"])
+                faults.expect("intake", key, what, holds=linked == row["chain"])
+            at, chain = (row["stream"], row["epoch"], row["last"]), row["chain"]
         faults.counts["intake"] += len(rows)
+
+
+def _linked(chain: bytes, first: int, digests: bytes) -> bytes:
+    """Return the chain after entries from number `first` on, with these digests in a row."""
+    for index in range(len(digests) // 32):
+        entry = digests[index * 32 : (index + 1) * 32]
+        chain = sha256(chain + (first + index).to_bytes(8) + entry).digest()
+    return chain

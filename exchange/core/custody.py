@@ -7,7 +7,14 @@ here, in this order: replay, time window, standing, expiry; then the duty that f
 import msgspec
 
 from exchange.core.confirmation import take_closing, take_receipt
-from exchange.core.rules import Finding, Rules, find_end, find_standing_fault, lane_of
+from exchange.core.rules import (
+    Finding,
+    Rules,
+    find_class_fault,
+    find_end,
+    find_standing_fault,
+    lane_of,
+)
 from exchange.core.steps import (
     AnswerAgain,
     Effect,
@@ -23,7 +30,7 @@ from exchange.core.steps import (
     SendReceipt,
     Step,
 )
-from schemas.answers import ANSWERS, CLOSING, PING, Closing, Receipt
+from schemas.answers import ANSWERS, CLOSING, FOR_NODES, Closing, Receipt
 from schemas.errors import FormatError
 from schemas.header import Header
 from schemas.leaves import LeafKind
@@ -91,6 +98,9 @@ def decide_arrival(  # noqa: PLR0911 - one return for each judgement, in their o
         return _relay(arrival.header, rules)
     if arrival.header.type not in rules.types:
         return (Hold("type", arrival.header.certificate),)
+    fault = find_class_fault(arrival.header, rules)
+    if fault is not None:
+        return refuse(arrival.header, fault, arrival.via, proven=True)
     return _receive(arrival, known, rules)
 
 
@@ -181,7 +191,7 @@ def _receive(arrival: Arrival, known: Known, rules: Rules) -> Step:
             return take_receipt(header, arrival.content, known.about, rules)
         case _ if isinstance(arrival.content, Closing):
             return take_closing(header, arrival.content, known.about, known.answered, rules)
-        case _ if header.type == PING:
+        case _ if header.type in FOR_NODES:
             return (Keep(LeafKind.RECEIVED), SendReceipt("accepted", await_closing=True))
         case _:
             return (

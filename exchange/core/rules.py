@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from exchange.core.registry import Registry
-from schemas.answers import ANSWERS
+from schemas.answers import ALWAYS_ALLOWED, ANSWERS
 from schemas.cards import CardFacts
 from schemas.header import Header
 from schemas.limits import Limits
@@ -31,6 +31,8 @@ class Rules(msgspec.Struct, frozen=True):
     systems: Mapping[str, tuple[str, ...]]
     """Local systems by name, each with the types that it receives; the first match takes all."""
     default_system: str = "default"
+    classes: Mapping[str, str] = {}
+    """The retention class of each type that has one of its own; others inherit theirs."""
 
     @property
     def neighbours(self) -> tuple[str, ...]:
@@ -71,6 +73,15 @@ def find_standing_fault(header: Header, rules: Rules) -> Finding | None:
     return None
 
 
+def find_class_fault(header: Header, rules: Rules) -> Finding | None:
+    """Judge at the recipient whether a packet is kept as long as its type says (22.3)."""
+    expected = rules.classes.get(header.type, header.class_)
+    if header.class_ == expected:
+        return None
+    detail = f"{header.type} is of class {expected}, the header says {header.class_}"
+    return Finding(Reason.CLASS_MISMATCH, detail)
+
+
 def find_end(to: str, rules: Rules) -> Finding | None:
     """Return why a node that we answer for takes nothing any more; None where it may yet."""
     card = rules.registry.card(to)
@@ -82,7 +93,7 @@ def find_end(to: str, rules: Rules) -> Finding | None:
 def _find_sender_fault(header: Header, card: CardFacts | None) -> Finding | None:
     if card is None or card.standing != "active":
         return Finding(Reason.SENDER_SUSPENDED, f"{header.from_} is not in active standing")
-    if card.types and header.type not in card.types and header.type not in ANSWERS:
+    if card.types and header.type not in card.types and header.type not in ALWAYS_ALLOWED:
         return Finding(Reason.TYPE_NOT_ALLOWED, f"{header.from_} may not send {header.type}")
     return None
 

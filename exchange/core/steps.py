@@ -15,9 +15,14 @@ from schemas.records import PacketRow
 
 
 class Keep(msgspec.Struct, frozen=True, gc=False):
-    """Store the packet that arrived, with its first leaf."""
+    """Store the packet that arrived, with its first leaf.
+
+    `received` and `detail` are given where it had arrived before and comes back.
+    """
 
     kind: LeafKind
+    received: Instant | None = None
+    detail: str = ""
 
 
 class Mark(msgspec.Struct, frozen=True, gc=False):

@@ -10,8 +10,9 @@ from nodes.clock import now
 from nodes.errors import NotAdmitted
 from nodes.invitations import ReceivedInvitation, read_changed, read_invitation
 from nodes.join_folder import JoinFolder, Settings
-from nodes.joining import WORDS, Joined, Step, join, warn
+from nodes.joining import Joined, Step, join, warn
 from nodes.passphrases import read_passphrase_file
+from nodes.texts import text
 from schemas.codes import Language
 from schemas.invitations import PREFIX, JoinReason
 from schemas.moments import SECOND, Instant
@@ -67,7 +68,7 @@ def speaker(language: Language, *, quiet: bool) -> Callable[[Step], None]:
 
     def say(step: Step) -> None:
         if not quiet:
-            print(f"bbaj: {WORDS[step].in_language(language)}", file=sys.stderr, flush=True)
+            print(f"bbaj: {text(f'joining.{step}', language)}", file=sys.stderr, flush=True)
 
     return say
 

@@ -22,22 +22,22 @@ from nodes.clock import now
 from nodes.config import Config, load_config
 from nodes.errors import ConfigurationFault, JudgementFailed
 from nodes.passphrases import passphrase_of
+from nodes.policies import open_retention
 from nodes.wiring import child_keys, database_url, load_crls, login_of, open_trust, open_vault
 from schemas.addresses import dns_name
-from schemas.codes import RetentionClass
 from schemas.errors import BbajError
 from schemas.limits import Limits
 from schemas.moments import DAY, SECOND, Instant, format_instant, from_datetime
 from schemas.records import Position
+from schemas.retention import buckets_ahead
 from signing.chain import Trusted, TrustStore
 from signing.crl import parse_crl
 from signing.keys import fingerprint, load_certificate, load_journal_signer, load_private_key
 from signing.profiles import Purpose
-from store.faults import Faults
 from store.migrations import SCHEMA_VERSION
 from store.postgres.position import check_database, load_position
 from store.postgres.session import session
-from store.verify_payloads import PayloadCheck
+from store.upkeep import missing_partitions
 
 HEALTH_S = 3.0
 RENEWAL_LATE_US = 7 * DAY
@@ -164,7 +164,6 @@ async def _check_database(config: Config) -> AsyncIterator[Check]:
         async with session(database_url(config), "bbaj check") as connection:
             await check_database(connection)
             position, _ = await load_position(connection)
-            buckets = (await PayloadCheck.begin(connection, Faults(), _open_nothing)).partitions
     except BbajError as error:
         yield _fault("database", error)
         return
@@ -174,7 +173,7 @@ async def _check_database(config: Config) -> AsyncIterator[Check]:
     what = f"answers; schema version {SCHEMA_VERSION}, {position.leaves} leaves"
     yield _ok("database", what)
     yield _check_journal(config, position)
-    yield _check_partitions(buckets, now())
+    yield await _check_partitions(config, now())
     yield _check_clock(config, position.last_leaf_at)
 
 
@@ -194,17 +193,18 @@ def _check_journal(config: Config, position: Position) -> Check:
     return _check("journal", "fault", what)
 
 
-def _open_nothing(bucket: str, digest: bytes, sealed: bytes) -> bytes:
-    raise NotImplementedError
-
-
-def _check_partitions(buckets: set[str], moment: Instant) -> Check:
+async def _check_partitions(config: Config, moment: Instant) -> Check:
+    """See that the buckets stand ready that this month and the next need."""
+    try:
+        policy = open_retention(config)
+    except ConfigurationFault as error:
+        return _fault("retention", error)
+    url = database_url(config)
     for name, at, state in (
         ("this", moment, "fault"),
         ("in 31 days the", moment + 31 * DAY, "warning"),
     ):
-        month = format_instant(at)[:7]
-        missing = [each for each in RetentionClass if f"{each}-{month}" not in buckets]
+        missing = await missing_partitions(url, buckets_ahead(policy, at, 0))
         if missing:
             what = f"{name} month lacks {', '.join(missing)}: run `bbaj store partitions`"
             return _check("partitions", state, what)

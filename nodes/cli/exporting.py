@@ -14,6 +14,7 @@ from nodes.policies import open_algorithms
 from nodes.wiring import open_keys
 from schemas.errors import FormatError
 from schemas.limits import SALT_BYTES
+from schemas.moments import format_instant
 from schemas.records import PacketRow
 from signing.errors import BucketKeyMissingError
 from signing.keys import load_certificate
@@ -34,8 +35,15 @@ async def export(config: Config, packet_id: str, folder: Path) -> EvidenceFile:
             return await _opened(shelf, desk, row)
 
         dossier = await gather(desk, packet, exporter, open_frame, now())
+        gone = await desk.destroyed_of([frame.packet.frame for frame in dossier.frames])
     written = write_evidence(dossier, folder)
-    return _told(dossier, folder, written.files, written.notes)
+    notes = [
+        f"{frame.folder}: its payload was destroyed under act {gone[frame.packet.frame].act} "
+        f"on {format_instant(gone[frame.packet.frame].at)}"
+        for frame in dossier.frames
+        if frame.packet.frame in gone
+    ]
+    return _told(dossier, folder, written.files, [*written.notes, *notes])
 
 
 def _exporter(config: Config) -> Exporter:

@@ -22,7 +22,7 @@ from signing.encryption import (
     write_encryption_key,
 )
 from signing.errors import KeyFileMissingError
-from signing.escrow import open_escrow, seal_escrow
+from signing.escrow import Escrow, open_escrow, seal_escrow
 from signing.keys import load_certificate, write_new_file
 from signing.profiles import Purpose
 
@@ -77,6 +77,11 @@ def restore(config: Config, source: Path, passphrase_file: Path) -> KeysRestored
     opened = open_escrow(raw, read_passphrase_file(passphrase_file))
     if opened.address != config.address:
         raise UsageFault(f"{source} has the keys of {opened.address}, this is {config.address}")
+    return bring_back(config, opened)
+
+
+def bring_back(config: Config, opened: Escrow) -> KeysRestored:
+    """Write the encryption keys of an escrow that are not there. Raises KeyFileError."""
     folder, passphrase = config.keys.folder, passphrase_of(config.keys)
     known = _known(folder, passphrase)
     missing = [key for key in opened.keys if key.id not in known]

@@ -9,17 +9,25 @@ from typer.exceptions import TyperException
 
 from nodes.cli import ca, demo
 from nodes.cli.commands import (
+    archive,
+    backup,
     bench,
     broker,
     child,
+    completeness,
     documents,
     evidence,
+    finding,
+    holds,
     joining,
     journal,
     keys,
     link,
     looking,
     node,
+    printing,
+    rebuilding,
+    retention,
     rights,
     store,
 )
@@ -39,10 +47,15 @@ app = typer.Typer(
 )
 documents.add_to(app)
 app.add_typer(documents.inbox)
+finding.add_to(app)
 looking.add_to(app)
+printing.add_to(app)
 app.add_typer(looking.quarantine)
 app.add_typer(evidence.app)
 app.add_typer(link.app)
+app.add_typer(completeness.app)
+completeness.add_to(app)
+app.add_typer(archive.app)
 joining.add_to(app)
 app.add_typer(joining.app)
 app.add_typer(child.app)
@@ -53,7 +66,11 @@ rights.add_to(app)
 app.add_typer(node.app)
 broker.add_to(app)
 app.add_typer(store.app)
+backup.add_to(app)
+rebuilding.add_to(app)
 app.add_typer(journal.app)
+app.add_typer(retention.app)
+app.add_typer(holds.app)
 app.add_typer(ca.app)
 demo.add_commands(app)
 app.add_typer(bench.app)

@@ -19,6 +19,11 @@ STAGES = {
     "frames": "кадрлар · кадры · frames",
     "streams": "ағындар · потоки · streams",
     "tiles": "тақталар · плитки · tiles",
+    "packets": "пакеттер · пакеты · packets",
+    "dump": "көшіру · копирование · copying",
+    "sums": "бақылау сомалары · контрольные суммы · sums",
+    "rebuild": "қайта құру · восстановление от соседей · rebuilding",
+    "restore": "қалпына келтіру · восстановление · restoring",
 }
 """What the stages of commands are called: Kazakh, Russian, English."""
 

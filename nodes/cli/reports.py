@@ -1,19 +1,18 @@
 """From rows of the record to the shapes that commands print."""
 
-import asyncio
 from collections.abc import Iterable, Sequence
-
-import msgspec
+from enum import StrEnum
+from typing import TypeVar
 
 from nodes.cli.errors import UsageFault
 from nodes.cli.moments import seconds_between
 from nodes.cli.opening import find, reading
+from nodes.cli.retaining import Term, terms_of
 from nodes.cli.shapes import (
     Happening,
     Incident,
     Overdue,
     PacketLine,
-    PacketList,
     Quarantined,
     Story,
 )
@@ -22,70 +21,18 @@ from nodes.cli.tracking import last_word, leaves_in, newest_of
 from nodes.clock import now
 from nodes.config import Config
 from nodes.errors import NotFound
-from schemas.addresses import is_address, is_within
-from schemas.answers import ANSWERS, RECEIPT, decode_receipt
+from schemas.addresses import is_address
+from schemas.answers import RECEIPT, decode_receipt
+from schemas.documents.periods import FORMS, parse_period
 from schemas.errors import FormatError
 from schemas.moments import SECOND, Instant, format_instant, parse_instant
 from schemas.reasons import NEXT_STEP, Reason
-from schemas.records import PacketRow, QuarantineRow, TrackedRow
+from schemas.records import DestroyedRow, PacketRow, QuarantineRow, TrackedRow
 from signing.errors import BucketKeyMissingError
-from store.reading import Filters, ListedPacket, Moment, Reading
+from store.reading import ListedPacket, Moment, Reading
 from store.standing import State
 
-LOOKING_S = 10.0
-"""A list that finds little gives up after so long, and says where to go on."""
-
-
-class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """What a list is narrowed to; addresses stand for their subtrees."""
-
-    from_: str | None = None
-    to: str | None = None
-    type_: str | None = None
-    period: str | None = None
-    section: str | None = None
-    state: State | None = None
-    overdue: bool = False
-    answers: bool = False
-    """Receipts and closings too."""
-    after: int | None = None
-    limit: int = 50
-
-
-async def list_packets(config: Config, query: Query) -> PacketList:
-    """Return packets, newest first."""
-    filters = Filters(
-        under=query.from_ or query.to,
-        type_=query.type_,
-        period=query.period,
-        section=query.section,
-        state=query.state,
-        overdue=query.overdue or None,
-    )
-    found: list[ListedPacket] = []
-    after = query.after
-    until = asyncio.get_running_loop().time() + LOOKING_S
-    async with reading(config) as desk:
-        while asyncio.get_running_loop().time() < until:
-            page = await desk.list_packets(filters, after)
-            for line in page.packets:
-                if _fits(line.packet, query):
-                    found.append(line)
-                if len(found) == query.limit:
-                    after = line.packet.frame
-                    break
-            else:
-                after = page.next_after
-            if after is None or len(found) == query.limit:
-                break
-        return PacketList(packets=await _lines(config, desk, found), next_after=after)
-
-
-def _fits(packet: PacketRow, query: Query) -> bool:
-    if packet.type in ANSWERS and not (query.answers or query.type_):
-        return False
-    from_fits = query.from_ is None or is_within(packet.sender, query.from_)
-    return from_fits and (query.to is None or is_within(packet.recipient, query.to))
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 async def tell_story(config: Config, packet_id: str) -> Story:
@@ -97,7 +44,7 @@ async def tell_story(config: Config, packet_id: str) -> Story:
         happenings = [_happening(moment) for moment in timeline.moments]
         happenings += _told(await desk.tracked([packet_id]))
         return Story(
-            packets=await _lines(config, desk, timeline.packets),
+            packets=await packet_lines(config, desk, timeline.packets),
             happenings=sorted(happenings, key=lambda each: each.at),
             answers=await _lines_of(config, desk, timeline.answers),
             answered=await _lines_of(config, desk, timeline.answered),
@@ -106,18 +53,24 @@ async def tell_story(config: Config, packet_id: str) -> Story:
 
 async def _lines_of(config: Config, desk: Reading, rows: Iterable[PacketRow]) -> list[PacketLine]:
     found = [await find(desk, row.id, sender=row.sender) for row in rows]
-    return await _lines(config, desk, found)
+    return await packet_lines(config, desk, found)
 
 
-async def _lines(config: Config, desk: Reading, found: Sequence[ListedPacket]) -> list[PacketLine]:
+async def packet_lines(
+    config: Config, desk: Reading, found: Sequence[ListedPacket]
+) -> list[PacketLine]:
     """Return lines of a list; of our own packets the addressee says when it received them."""
     here = config.address
     own = [line.packet for line in found if line.packet.sender == here]
     received = await _received_by_addressees(Shelf(config), desk, own)
+    destroyed = await desk.destroyed_of([line.packet.frame for line in found])
+    terms = await terms_of(config, desk, [line.packet for line in found])
     return [
         packet_line(
             line,
             received.get(line.packet.id) if line.packet.sender == here else line.packet.received,
+            destroyed.get(line.packet.frame),
+            terms[line.packet.frame],
         )
         for line in found
     ]
@@ -199,7 +152,27 @@ def state(text: str | None) -> State | None:
         raise UsageFault(f"--state {text}: use one of {known}") from error
 
 
-def packet_line(line: ListedPacket, received: Instant | None) -> PacketLine:
+def choice(option: str, text: str | None, choices: type[Choice]) -> Choice | None:
+    """Return what an option chooses, if anything. Raises UsageFault where there is none such."""
+    if text is None:
+        return None
+    try:
+        return choices(text)
+    except ValueError as error:
+        raise UsageFault(f"{option} {text}: use one of {', '.join(choices)}") from error
+
+
+def period(text: str | None) -> str | None:
+    """Return a period that a list is narrowed to. Raises UsageFault where there is none such."""
+    if text is not None and parse_period(text) is None:
+        forms = ", ".join(FORMS.values())
+        raise UsageFault(f"--period {text}: there is none such: write it like {forms}")
+    return text
+
+
+def packet_line(
+    line: ListedPacket, received: Instant | None, destroyed: DestroyedRow | None, term: Term
+) -> PacketLine:
     """Return a line of a list."""
     packet, standing = line.packet, line.standing
     return PacketLine(
@@ -227,6 +200,13 @@ def packet_line(line: ListedPacket, received: Instant | None) -> PacketLine:
         reason=standing.reason,
         next_step=next_step(standing.reason),
         frame=packet.frame,
+        destroyed=None if destroyed is None else format_instant(destroyed.at),
+        act=None if destroyed is None else destroyed.act,
+        bucket=term.bucket,
+        keep_until=term.ends,
+        basis=term.basis,
+        term_status=term.status,
+        held_by=term.held_by,
     )
 
 

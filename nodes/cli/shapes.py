@@ -4,6 +4,7 @@ Moments are text in UTC with six digits and `Z`, digests lower-case hex, absent 
 are only ever added. Human output shows the same values.
 
     list                 PacketList           show              Story
+    search               FoundList            list, search --export   Exported
     overdue              [Overdue]            incidents         [Incident]
     quarantine list      [Quarantined]        quarantine show   QuarantineEntry
     send ping return resend   Sending         inbox list        [InboxLine]
@@ -13,6 +14,11 @@ are only ever added. Human output shows the same values.
     store verify         StoreCheck           store rebuild     Rebuilding
     journal export-tiles TilesExport
     journal stamps       [StampLine]          journal stamp renew   StampsDone
+    print                Printed (nodes.cli.printouts)
+    retention, hold      in nodes.cli.retaining_shapes and destructions
+    show --content       Printout (nodes.printing.blocks)
+    retention propose list   [ProposalLine]       retention approve show   ProposalLine
+    retention act        ActDone (nodes.cli.destructions)
     exits                [Exit]               an error (on standard error)   Failure
 """
 
@@ -62,13 +68,54 @@ class PacketLine(Shape, frozen=True, kw_only=True):
     reason: str | None
     next_step: str | None
     frame: int
+    from_name: str | None = None
+    """What its sender's card calls it, in a list sorted by that."""
+    destroyed: str | None = None
+    """When its payload was destroyed at the end of its term; head and leaves stay."""
+    act: str | None = None
+    """Id of the act under which it was."""
+    bucket: str | None = None
+    """Where its payload is kept, or was."""
+    keep_until: str | None = None
+    """When the term of its class ends; null: never."""
+    basis: str | None = None
+    """What the term rests on."""
+    term_status: str | None = None
+    """`approved` or `proposed`: only an approved term ever ends."""
+    held_by: list[int] = []
+    """Numbers of the legal holds that it is under."""
 
 
 class PacketList(Shape, frozen=True, kw_only=True):
-    """Packets, newest first; `next_after` goes into `--after` for more, null at the end."""
+    """Packets in order; `next_after` goes into `--after` for more, null at the end."""
 
     packets: list[PacketLine]
-    next_after: int | None
+    next_after: str | None
+
+
+class FoundLine(PacketLine, frozen=True, kw_only=True):
+    """A packet delivered here whose document has what was looked for."""
+
+    title: str | None
+    """The first permitted field of the document, mostly its title."""
+
+
+class FoundList(Shape, frozen=True, kw_only=True):
+    """Documents found; `next_after` as in PacketList."""
+
+    packets: list[FoundLine]
+    next_after: str | None
+    unopened: int
+    """So many that may fit could not be opened: their payload or its key is gone or damaged."""
+    not_indexed: int
+    """So many frames at the end of the record the index has not looked at yet."""
+
+
+class Exported(Shape, frozen=True, kw_only=True):
+    """A list in a file."""
+
+    file: str
+    packets: int
 
 
 class Happening(Shape, frozen=True, kw_only=True):

@@ -9,13 +9,17 @@ import msgspec
 from exchange.sealing import CONTENT_BYTES_MAX, read_payload
 from nodes.cli.errors import WrongUser
 from nodes.config import Config
+from nodes.policies import open_retention
 from nodes.wiring import load_encryption
+from schemas.buckets import is_of_class
 from schemas.documents.contents import Delivered, read_content
 from schemas.frame import cut
 from schemas.moments import Instant, format_instant
 from schemas.records import PacketRow, QuarantineRow
+from schemas.retention import bucket_of
 from signing.at_rest import AtRest
 from signing.encryption import EncryptionKeyring
+from signing.marks import PURPOSE, Marks
 from signing.payload import clear_payload
 from store.reading import Reading
 
@@ -28,6 +32,8 @@ class Kept(msgspec.Struct, frozen=True):
     raw: bytes | None
     absent: str = ""
     """Why there are no bytes."""
+    destroyed: bool = False
+    """They were here once."""
 
 
 class Shelf:
@@ -44,7 +50,7 @@ class Shelf:
     ) -> dict[str, object]:
         """Return bucket and sealed body of a drop, as the daemon opens them. Raises WrongUser."""
         check_user(self._folder)
-        bucket = f"{class_}-{format_instant(now)[:7]}"
+        bucket = bucket_of(open_retention(self._config), class_, None, now)
         sealed = self._at_rest.seal(bucket, f"{system}/{drop_id}".encode(), body)
         return {"bucket": bucket, "sealed": sealed}
 
@@ -52,15 +58,20 @@ class Shelf:
         """Return bytes at rest. Raises BucketKeyMissingError or BucketDamagedError."""
         return self._at_rest.open(bucket, digest, sealed)
 
+    def marks(self) -> dict[str, Marks]:
+        """Return what content is found by in each bucket whose key is here."""
+        buckets = self._at_rest.buckets()
+        return {each: Marks(self._at_rest.derived_key(each, PURPOSE)) for each in buckets}
+
     async def fetch(self, desk: Reading, frame: int) -> Kept:
         """Return a stored frame. Raises BucketKeyMissingError or BucketDamagedError."""
         packet, quarantined, bucket, sealed = await desk.stored_frame(frame)
         if bucket is None or sealed is None:
-            absent = "its payload was destroyed" if bucket else "only its digest was kept"
-            return Kept(packet, quarantined, None, absent)
+            absent = await _why_absent(desk, frame) if bucket else "only its digest was kept"
+            return Kept(packet, quarantined, None, absent, destroyed=bucket is not None)
         digest = packet.frame_sha256 if packet else quarantined.sha256 if quarantined else b""
         opened = self._at_rest.open(bucket, digest, sealed)
-        if packet is not None and bucket.split("-")[0] == packet.class_:
+        if packet is not None and is_of_class(bucket, packet.class_):
             opened = packet.head + opened
         return Kept(packet, quarantined, opened)
 
@@ -88,6 +99,14 @@ class Shelf:
     @cached_property
     def _encryption(self) -> EncryptionKeyring:
         return load_encryption(self._config)
+
+
+async def _why_absent(desk: Reading, frame: int) -> str:
+    """Return under which act a payload was destroyed, or that none tells of it."""
+    done = (await desk.destroyed_of([frame])).get(frame)
+    if done is None:
+        return "its payload is gone, and no act destroyed it: run `bbaj store verify`"
+    return f"its payload was destroyed under act {done.act} on {format_instant(done.at)}"
 
 
 def check_user(folder: Path) -> None:

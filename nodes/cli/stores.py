@@ -1,7 +1,7 @@
 """The node's database: brought up to date, verified, rebuilt."""
 
 import base64
-from collections.abc import Callable
+from contextlib import nullcontext
 
 from exchange.signed_size import SIZE_FILE, SignedSize, SizeFile
 from nodes.cli.cosignatures import judged_cosignatures
@@ -9,19 +9,21 @@ from nodes.cli.opening import reading
 from nodes.cli.progress import progress
 from nodes.cli.scrubs import Scrub
 from nodes.cli.shapes import Rebuilding, Steps, StoreCheck, StoreFaultLine
-from nodes.cli.shelf import Shelf
 from nodes.clock import now
 from nodes.config import Config
 from nodes.cosigned import find_journal_certificate
 from nodes.errors import ConfigurationFault, JudgementFailed
+from nodes.policies import open_retention
 from nodes.upkeep import prepare_database
 from nodes.wiring import database_url, owner_url
-from schemas.codes import RetentionClass
 from schemas.errors import Fatal
 from schemas.moments import format_instant
 from schemas.records import CosignatureRow
+from schemas.retention import buckets_ahead
+from signing.at_rest import AtRest
 from signing.keys import load_certificate
 from signing.notes import origin
+from store.faults import OpenPayload, Progress
 from store.migrate import ensure_partitions
 from store.reading import Reading
 from store.rebuild import rebuild
@@ -36,9 +38,8 @@ async def migrate(config: Config) -> Steps:
 
 async def make_partitions(config: Config, months: int) -> Steps:
     """Make the payload partitions of `months` months from this one on."""
-    classes = [retention.value for retention in RetentionClass]
-    month = format_instant(now())[:7]
-    return Steps(done=await ensure_partitions(_owner_of(config), classes, month, months))
+    ahead = buckets_ahead(open_retention(config), now(), months - 1)
+    return Steps(done=await ensure_partitions(_owner_of(config), ahead))
 
 
 async def rebuild_derived(config: Config) -> Rebuilding:
@@ -52,23 +53,34 @@ async def rebuild_derived(config: Config) -> Rebuilding:
     )
 
 
-async def verify_record(config: Config, *, incremental: bool, anew: bool) -> StoreCheck:
-    """Hash the record again, show how far it is, and check who has signed and cosigned it."""
-    shelf = Shelf(config)
+async def verify_record(
+    config: Config,
+    *,
+    incremental: bool,
+    anew: bool,
+    ring: AtRest | None = None,
+    on_progress: Progress | None = None,
+) -> StoreCheck:
+    """Hash the record again, show how far it is, and check who has signed and cosigned it.
+
+    Payloads open by the node's own keys, unless `ring` has others.
+    """
+    own = ring or AtRest(config.data / "at-rest")
     async with reading(config) as desk:
         scrub = Scrub(config.data, desk.epoch, now(), incremental=incremental, anew=anew)
         size, faults = await _check_checkpoint(config, desk)
         witnessed = await judged_cosignatures(config, desk, scrub.sound_leaves)
         leaves = await desk.leaf_count()
     order = scrub.order(max((at for at in witnessed.roots if at <= scrub.sound_leaves), default=0))
-    with progress() as on_progress:
+    with nullcontext(on_progress) if on_progress else progress() as advance:
         found = await verify(
             database_url(config),
-            _opener(shelf),
-            on_progress,
+            _opener(own.open),
+            advance,
             witnessed.roots,
             order=order,
             keep=scrub.keeper(leaves),
+            listed=own.destroyed(),
         )
     faults += [*_missing_leaves(config, desk, found), *map(_cosignature_line, witnessed.faults)]
     lines = [
@@ -140,11 +152,11 @@ def _missing_leaves(config: Config, desk: Reading, found: Verification) -> list[
     return [StoreFaultLine(table="leaf", key=f"index {found.leaves}", what=what)]
 
 
-def _opener(shelf: Shelf) -> Callable[[str, bytes, bytes], bytes]:
-    def open_payload(bucket: str, digest: bytes, sealed: bytes) -> bytes:
+def _opener(open_payload: OpenPayload) -> OpenPayload:
+    def opening(bucket: str, digest: bytes, sealed: bytes) -> bytes:
         try:
-            return shelf.open_payload(bucket, digest, sealed)
+            return open_payload(bucket, digest, sealed)
         except Fatal as error:
             raise ValueError(str(error)) from error
 
-    return open_payload
+    return opening

@@ -69,7 +69,7 @@ def _packet_table(lines: Iterable[PacketLine]) -> Table:
         table.add_row(
             line.id,
             line.type_ + (f"\n{line.period}" if line.period else ""),
-            line.from_,
+            line.from_ + (f"\n{plain(line.from_name)}" if line.from_name else ""),
             line.to,
             utc_over_local(line.sent),
             utc_over_local(line.received) if line.received else "-",
@@ -86,6 +86,8 @@ def _state_of(line: PacketLine) -> Text:
         text.append(f"\n{line.holder}", "dim")
     if line.reason:
         text.append(f"\n{line.reason}", "red")
+    if line.destroyed:
+        text.append(f"\ndestroyed {line.destroyed[:10]}", "dim")
     return text
 
 
@@ -133,8 +135,19 @@ def _packet_facts(line: PacketLine) -> list[tuple[str, str]]:
         ("holder", line.holder or ""),
         ("reason", line.reason or ""),
         ("next step", line.next_step or ""),
+        ("payload", f"destroyed under act {line.act} on {line.destroyed}" if line.act else ""),
+        ("kept until", "" if line.act else _kept_until(line)),
+        ("legal holds", ", ".join(map(str, line.held_by))),
     ]
     return [pair for pair in pairs if pair[1]]
+
+
+def _kept_until(line: PacketLine) -> str:
+    """Return end, status and basis of the term of a payload that is kept here."""
+    if line.basis is None:
+        return ""
+    end = "for ever" if line.keep_until is None else utc_and_local(line.keep_until)
+    return f"{end}, term {line.term_status}: {plain(line.basis)}"
 
 
 _SHOWN_ELSEWHERE = frozenset({"kind", "at", "id", "type", "from", "to", "sent", "via", "epoch"})

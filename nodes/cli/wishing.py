@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from nodes.cli.errors import UsageFault
 from nodes.cli.inviting import Wish
-from schemas.codes import Language
 
 
 def wish_of(
@@ -41,11 +40,3 @@ def wish_of(
         hours=hours,
         urls=tuple(urls),
     )
-
-
-def language_of(text: str) -> Language:
-    """Return a language of the network. Raises UsageFault."""
-    try:
-        return Language(text)
-    except ValueError as error:
-        raise UsageFault(f"--language {text}: use kk, ru or en") from error

@@ -24,8 +24,8 @@ from nodes.wiring import DEFAULT_SYSTEM, database_url, load_encryption
 from schemas.documents.contents import read_content
 from schemas.documents.registry import find_type
 from schemas.frame import cut
-from schemas.moments import format_instant
 from schemas.records import PendingDrop
+from schemas.retention import DEFAULT, bucket_of
 from signing.at_rest import AtRest
 from store.postgres import Desk
 
@@ -204,7 +204,7 @@ class RecordBox:
         """Seal the body for rest and hand it over, as `bbaj send` does."""
         await self._started.wait()
         at = now()
-        bucket = f"{find_type(type_name).retention}-{format_instant(at)[:7]}"
+        bucket = bucket_of(DEFAULT, find_type(type_name).retention, None, at)
         aad = f"{DEFAULT_SYSTEM}/{drop_id}".encode()
         await self._desk.drop(
             PendingDrop(

@@ -39,6 +39,7 @@ from nodes.demo.messages import (
     Return,
     Send,
 )
+from nodes.demo.printing import print_demo
 from nodes.demo.proving import prove
 
 TELL_EVERY_S = 0.25
@@ -158,9 +159,10 @@ class Ledger:
             if flow.dropped < flow.planned:
                 findings.append(f"{name}: only {flow.dropped} of {flow.planned} were dropped")
         proven, unproven = await prove(self.plan, self.book, _say) if self.plan.proves else ({}, [])
-        findings = [*documents.findings, *stores.findings, *findings, *unproven]
+        printed, unprinted = await print_demo(self.plan) if self.plan.proves else ({}, [])
+        findings = [*documents.findings, *stores.findings, *findings, *unproven, *unprinted]
         summary = self._summary(reports, documents, stores, rogue, command.facts)
-        summary["evidence"] = proven
+        summary["evidence"], summary["print"] = proven, printed
         summary["passed"], summary["findings"] = not findings, findings
         encoded = msgspec.json.format(msgspec.json.encode(summary), indent=2)
         (Path(self.plan.folder) / "summary.json").write_bytes(encoded + b"\n")

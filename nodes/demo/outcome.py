@@ -106,6 +106,7 @@ def show_what_next(folder: Path, console: Console) -> None:
     for line in (
         f"{folder / 'summary.json'}: these figures; {folder / 'ledger.jsonl'}: the ledger's book",
         f"{folder / 'evidence'}: proof of one packet of each flow; each has its VERIFY.md",
+        f"{folder / 'print'}: one packet of each type on paper, in Kazakh, Russian and English",
         "bbaj demo --stay: leaves the network up, to look around in it",
         "bbaj demo-negative: shows that the same judgement fails where it must",
     ):

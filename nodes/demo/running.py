@@ -69,7 +69,7 @@ def prepare_folder(folder: Path) -> None:
     """Make the folder, and take out what an earlier run said."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "summary.json").unlink(missing_ok=True)
-    for name in ("logs", "evidence"):
+    for name in ("logs", "evidence", "print"):
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
@@ -93,7 +93,9 @@ async def _tell_and_judge(network: DemoNetwork, folder: Path, view: View, began:
     async with ledger_process(network, folder, view, places.DISTRICT, proves=True) as ledger:
         story = Story(network, ledger, view)
         settled = await story.tell()
-        view.say("every record is re-hashed, and a packet of each flow proven to strangers")
+        view.say(
+            "every record is re-hashed, a packet of each flow proven, one of each type printed"
+        )
         facts = {
             "settled": settled,
             "joined": len(joined),

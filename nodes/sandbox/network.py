@@ -239,8 +239,11 @@ class PrivateNetwork:
         return "\n".join(lines) + "\n"
 
     def last_lines(self, spec: NodeSpec) -> list[str]:
-        """Return what every node's configuration ends with: systems, time-stamps, limits."""
-        lines = [*self.stamping.get(spec.address, ())]
+        """Return what every node's configuration ends with: time-stamps, upkeep, systems, limits.
+
+        No node tells how it is: what goes over the links is what tests and demos put there.
+        """
+        lines = [*self.stamping.get(spec.address, ()), "", "[upkeep]", "state = false"]
         for system in spec.systems:
             types = ", ".join(f'"{name}"' for name in spec.system_types.get(system, ()))
             lines += [

@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -44,9 +45,10 @@ class DatabaseUrls(msgspec.Struct, frozen=True):
 class PrivatePostgres:
     """One PostgreSQL in one folder; stopped and started again, it has its data."""
 
-    def __init__(self, folder: Path) -> None:
-        """Stand by to run in `folder`."""
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        """Stand by to run in `folder`; `settings` go before those that every one of us has."""
         self.folder = folder
+        self._settings = {**SETTINGS, **(settings or {})}
         [self.port] = kept_ports(folder / "ports", 1)
         self._programs = programs_folder(BINARIES, "initdb")
         self._process: asyncio.subprocess.Process | None = None
@@ -62,7 +64,7 @@ class PrivatePostgres:
         """Make the data folder at first use and wait until connections are taken."""
         if not (self.folder / "data" / "PG_VERSION").exists():
             await self._init()
-        arguments = [f"-c{name}={value}" for name, value in SETTINGS.items()]
+        arguments = [f"-c{name}={value}" for name, value in self._settings.items()]
         socket_folder = f"-cunix_socket_directories={self.folder}"
         self._process = await spawn(
             [

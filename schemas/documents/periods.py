@@ -92,3 +92,17 @@ def _month_end(year: int, month: int) -> date:
     if month == 12:
         return date(year, 12, 31)
     return date(year, month + 1, 1) - timedelta(days=1)
+
+
+def texts_within(text: str) -> list[tuple[str, str]]:
+    """Return the ranges [low, high) of texts, byte by byte, of a period and all periods in it.
+
+    Behind `2026-11` come `2026-11-23` and nothing else that is a period; of a quarter the months.
+    """
+    period = parse_period(text)
+    names = [text]
+    if period is not None and period.kind is PeriodKind.QUARTER:
+        names += [
+            f"{text[:4]}-{month:02}" for month in range(period.first.month, period.last.month + 1)
+        ]
+    return [(name, f"{name}.") for name in names]

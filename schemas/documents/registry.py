@@ -10,11 +10,23 @@ from typing import Any
 
 import msgspec
 
-from schemas.answers import CLOSING, PING, RECEIPT, Closing, Ping, Receipt
+from schemas.answers import (
+    ARCHIVE_ACT,
+    ARCHIVE_COMPLETENESS,
+    ARCHIVE_STATE,
+    CLOSING,
+    PING,
+    RECEIPT,
+    Closing,
+    Ping,
+    Receipt,
+)
 from schemas.codes import ARCHIVE_SECTIONS, Flow, Names, RetentionClass, Section, show
-from schemas.documents import attendance, performance
+from schemas.documents import attendance, completeness, performance, state
+from schemas.documents.act import ArchiveAct
 from schemas.documents.attendance import AttendanceDaily
 from schemas.documents.common import BUILT_IN, CodeLists, Document
+from schemas.documents.completeness import Completeness
 from schemas.documents.faults import DocumentError, Fault, FaultKind
 from schemas.documents.file import CONTAINER_MEDIA_TYPE, FileDocument, FileFacts, decode_file
 from schemas.documents.file import read_facts as read_file_facts
@@ -23,6 +35,7 @@ from schemas.documents.order import AdminOrder
 from schemas.documents.performance import PerformancePeriod
 from schemas.documents.periods import PeriodKind
 from schemas.documents.reading import decode_json
+from schemas.documents.state import ArchiveState
 
 # ruff: noqa: RUF001 - Kazakh and Russian names are the data
 
@@ -62,6 +75,10 @@ class PacketType(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     media_type: str = JSON_MEDIA_TYPE
     struct: type[msgspec.Struct] | None
     """What its JSON decodes to; None: the container of documents.file."""
+    subjects: tuple[str, ...] = ()
+    """Fields with the IIN or BIN of whom a document is about, as paths: see documents.findable."""
+    searchable: tuple[str, ...] = ()
+    """Fields whose words find a document, its title first; never those that name persons."""
 
 
 _ALL_SECTIONS = (*ARCHIVE_SECTIONS, Section.NET)
@@ -83,6 +100,8 @@ _BUILT_IN_TYPES = (
         padded=True,  # its size is the number of absent pupils
         periods=attendance.PERIODS,
         struct=AttendanceDaily,
+        subjects=("organisation.bin", "pupils[].iin"),
+        searchable=("organisation.name",),
     ),
     PacketType(
         name=PERFORMANCE_PERIOD,
@@ -100,6 +119,8 @@ _BUILT_IN_TYPES = (
         padded=True,  # its size is the number of pupils and of marks
         periods=performance.PERIODS,
         struct=PerformancePeriod,
+        subjects=("organisation.bin", "pupils[].iin"),
+        searchable=("organisation.name",),
     ),
     PacketType(
         name=ADMIN_ORDER,
@@ -111,6 +132,8 @@ _BUILT_IN_TYPES = (
         retention=RetentionClass.R10,
         personal=False,
         struct=AdminOrder,
+        subjects=("organisation.bin",),
+        searchable=("texts[].title", "number", "organisation.name"),
     ),
     PacketType(
         name=NOTICE_RETURNED,
@@ -140,6 +163,7 @@ _BUILT_IN_TYPES = (
         periods=tuple(PeriodKind),
         media_type=CONTAINER_MEDIA_TYPE,
         struct=None,
+        searchable=("facts.title",),
     ),
     PacketType(
         name=RECEIPT,
@@ -182,10 +206,57 @@ _BUILT_IN_TYPES = (
         personal=False,
         struct=Ping,
     ),
+    PacketType(
+        name=ARCHIVE_ACT,
+        names=Names(kk="жою актісі", ru="акт об уничтожении", en="destruction act"),
+        purpose="proof of what was destroyed at the end of its term, and by whom",
+        section=Section.NET,
+        sections=(Section.NET,),
+        flow=Flow.OPER,
+        retention=RetentionClass.PERM,
+        personal=False,
+        droppable=False,
+        struct=ArchiveAct,
+    ),
+    PacketType(
+        name=ARCHIVE_COMPLETENESS,
+        names=Names(
+            kk="есептердің толықтығы туралы мәлімет",
+            ru="сведения о полноте отчётов",
+            en="completeness of reports",
+        ),
+        purpose="how many reports came in time, for the bodies above",
+        section=Section.NET,
+        sections=(Section.NET,),
+        flow=Flow.OPER,
+        retention=RetentionClass.R5,
+        personal=False,
+        droppable=False,
+        periods=completeness.PERIODS,
+        struct=Completeness,
+    ),
+    PacketType(
+        name=ARCHIVE_STATE,
+        names=Names(kk="тораптың жай-күйі", ru="состояние узла", en="state of a node"),
+        purpose="analysis of the network's technical state, and recovery after accidents",
+        section=Section.NET,
+        sections=(Section.NET,),
+        flow=Flow.OPER,
+        retention=RetentionClass.R5,
+        personal=False,
+        droppable=False,
+        periods=state.PERIODS,
+        struct=ArchiveState,
+    ),
 )
 
 TYPES: dict[str, PacketType] = {one.name: one for one in _BUILT_IN_TYPES}
 """The types that every node knows, by name."""
+
+
+def own_classes(types: Mapping[str, PacketType] = TYPES) -> dict[str, str]:
+    """Return the retention class of each type that does not inherit it."""
+    return {one.name: one.retention.value for one in types.values() if not one.inherits}
 
 
 def find_type(name: str, types: Mapping[str, PacketType] = TYPES) -> PacketType:
@@ -275,6 +346,7 @@ def _decoder_of(struct: type[msgspec.Struct]) -> "msgspec.json.Decoder[msgspec.S
 
 __all__ = [
     "ADMIN_ORDER",
+    "ARCHIVE_COMPLETENESS",
     "ATTENDANCE_DAILY",
     "DOCUMENT_FILE",
     "FAULTS_MAX",
@@ -292,4 +364,5 @@ __all__ = [
     "export_json_schemas",
     "find_faults",
     "find_type",
+    "own_classes",
 ]

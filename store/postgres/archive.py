@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from schemas.records import Changes, Committed, Position
-from store.errors import LockHeld, OutcomeUnknown, StoreFault
+from store.errors import BucketDestroyed, LockHeld, OutcomeUnknown, StoreFault
 from store.merkle import Tree
+from store.postgres.completeness import Completing
 from store.postgres.desk import DROP_CHANNEL, when_dropped
 from store.postgres.position import check_database, load_position
-from store.postgres.renewing import Renewing
 from store.postgres.session import (
     ERRORS,
     POINT_READS,
@@ -29,6 +29,12 @@ LOCK_POLL_S = 0.1
 LOCK_FREED_S = 2.0
 """A server frees the lock of a session that was cut within this time."""
 
+_BUCKETS = """
+SELECT substr(c.relname, length('payload_') + 1) AS bucket
+FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'payload'::regclass
+"""
+
 _SESSION = {
     **POINT_READS,
     # COMMIT must never be cut short, by whomever: neither yes nor no would be known.
@@ -40,7 +46,7 @@ _SESSION = {
 }
 
 
-class PostgresArchive(Renewing):
+class PostgresArchive(Completing):
     """The record of one node, as its daemon uses it.
 
     `open` takes the lock on the very connection that commits: losing it is losing the right to
@@ -52,6 +58,7 @@ class PostgresArchive(Renewing):
         super().__init__(url)
         self._session: Connection | None = None
         self._tree = Tree()
+        self._buckets: set[str] = set()
         self._warnings: list[str] = []
         self._wake: Callable[[], None] | None = None
 
@@ -69,6 +76,7 @@ class PostgresArchive(Renewing):
                 await _lock(session, wait=wait)
                 await check_database(session)
                 position, tree = await load_position(session)
+                buckets = {row["bucket"] for row in await session.fetch(_BUCKETS)}
                 session.add_log_listener(self._note_warning)
                 if self._wake is not None:
                     await session.add_listener(DROP_CHANNEL, when_dropped(self._wake))
@@ -77,7 +85,7 @@ class PostgresArchive(Renewing):
             session.terminate()
             await super().close()
             raise
-        self._session, self._tree = session, tree
+        self._session, self._tree, self._buckets = session, tree, buckets
         return position
 
     async def close(self) -> None:
@@ -92,13 +100,15 @@ class PostgresArchive(Renewing):
 
         Of the derived tables, `closed` and `judged` rows go first, then `open` and `held` are put.
         Nothing is stored on Retryable (RecordConflict: newer rows are there; PartitionMissing;
-        StoreUnavailable) and on Fatal; OutcomeUnknown leaves it open. This class retries nothing.
+        BucketDestroyed; StoreUnavailable) and on Fatal; OutcomeUnknown leaves it open. This class
+        retries nothing.
         """
         session = self._session
         if session is None:
             raise OutcomeUnknown("the archive is not open: call open() first")
         grown = self._tree.copy()
         async with self._losing(session):
+            await self._make_room(session, {row.bucket for row in changes.payloads})
             await session.execute("BEGIN")
             try:
                 await write(session, changes, grown)
@@ -108,6 +118,13 @@ class PostgresArchive(Renewing):
             await self._commit(session)
         self._tree = grown
         return Committed(grown.size, grown.root())
+
+    async def _make_room(self, session: Connection, buckets: set[str]) -> None:
+        """Make the partitions that are not there yet, of periods long past or far ahead."""
+        for bucket in sorted(buckets - self._buckets):
+            if await session.fetchval("SELECT make_bucket($1)", bucket) is None:
+                raise BucketDestroyed(bucket)
+            self._buckets.add(bucket)
 
     async def _commit(self, session: Connection) -> None:
         """Commit for certain. No timeout here or in the server; a warning means doubt."""

@@ -4,8 +4,15 @@ from collections.abc import Collection, Sequence
 from typing import TypeVar
 
 from schemas.moments import Instant
-from schemas.records import LeafMark, NoteRow, RenewalRow, TimestampRow
-from store.postgres.renewing import Renewing
+from schemas.records import (
+    CertificateRow,
+    IncidentRow,
+    LeafMark,
+    NoteRow,
+    RenewalRow,
+    TimestampRow,
+)
+from store.postgres.completeness import Completing
 from store.postgres.rows import TABLES, read_all
 
 Stamped = TypeVar("Stamped", TimestampRow, RenewalRow)
@@ -58,8 +65,16 @@ WHERE EXISTS (SELECT FROM unnest($1::bigint[]) AS m WHERE learned BETWEEN m - $2
 
 _CHECKPOINTS = "SELECT size, at, note FROM checkpoint WHERE size = ANY ($1::bigint[])"
 
+_CERTIFICATE = "SELECT * FROM certificate WHERE sha256 = $1"
 
-class Dossiers(Renewing):
+_INCIDENTS_ABOUT = """
+SELECT happened, kind, neighbour, detail, frame FROM incident
+WHERE kind = $1 AND happened BETWEEN $2 AND $3 ORDER BY place LIMIT $4
+"""
+INCIDENTS_ABOUT_MAX = 20
+
+
+class Dossiers(Completing):
     """Reads of what vouches for a packet."""
 
     async def binding_leaves(self, digests: Collection[str]) -> list[LeafMark]:
@@ -110,3 +125,16 @@ class Dossiers(Renewing):
         """Return when our checkpoints of these sizes were signed, and their notes."""
         found = await self._rows(_CHECKPOINTS, sizes)
         return {row["size"]: (row["at"], row["note"]) for row in found}
+
+    async def certificate_of(self, sha256: bytes) -> CertificateRow | None:
+        """Return the certificate of a fingerprint."""
+        row = await self._row(_CERTIFICATE, sha256)
+        return read_all(CertificateRow, [row])[0] if row else None
+
+    async def incidents_about(
+        self, kind: str, moment: Instant, within_us: int
+    ) -> list[IncidentRow]:
+        """Return incidents of a kind so near to a moment, oldest first."""
+        since, until = moment - within_us, moment + within_us
+        found = await self._rows(_INCIDENTS_ABOUT, kind, since, until, INCIDENTS_ABOUT_MAX)
+        return read_all(IncidentRow, found)

@@ -6,9 +6,13 @@ from schemas.moments import Instant
 from schemas.records import (
     CosignatureRow,
     EntryRow,
+    IntakeRow,
     LeafMark,
+    NoteRow,
+    OwnGap,
     PacketRow,
     PolicyRow,
+    RebuiltRow,
     RecoveryRow,
     ReturnedRow,
     TimestampRow,
@@ -57,9 +61,18 @@ ORDER BY authority, size DESC, gen_time DESC
 
 _NEWEST_COSIGNED = "SELECT max(size) FROM cosignature WHERE epoch = $1"
 
+_INTAKES_ABOUT = """
+(SELECT * FROM intake WHERE stream = $1 AND epoch = $2 AND last <= $3 ORDER BY last DESC LIMIT 1)
+UNION ALL
+(SELECT * FROM intake WHERE stream = $1 AND epoch = $2 AND last > $3 AND first <= $3
+ ORDER BY last LIMIT 1)
+"""
+
 _INCIDENT_SINCE = """
 SELECT 1 FROM incident WHERE happened >= $3 AND kind = $1 AND neighbour = $2 LIMIT 1
 """
+
+_HAS_SENT = "SELECT 1 FROM packet WHERE sender = $1 AND type = $2 AND period = $3 LIMIT 1"
 
 _LAST_NUMBER = "SELECT max(number) FROM entry WHERE stream = $1 AND epoch = $2"
 
@@ -74,6 +87,47 @@ SELECT * FROM packet
 WHERE sender = $1 AND epoch = $2 AND via = $1 AND received >= $3 AND frame > $4
     AND (type IN ('receipt/1', 'closing/1') OR flow = 'result') = $5
 ORDER BY frame LIMIT $6
+"""
+
+_REBUILT = """
+SELECT DISTINCT ON (stream, epoch) * FROM rebuilt ORDER BY stream, epoch, first DESC
+"""
+
+_REBUILT_SUMS = """
+SELECT COALESCE(sum(kept), 0)::bigint, COALESCE(sum(objects), 0)::bigint,
+    COALESCE(sum(last - first + 1 - kept - objects), 0)::bigint
+FROM rebuilt
+"""
+
+_REBUILT_GAPS = """
+SELECT * FROM rebuilt WHERE gaps <> '[]' AND (stream, epoch, first) > ($1, $2, $3)
+ORDER BY stream, epoch, first LIMIT $4
+"""
+
+# The first note at each number within reach, or else the nearest one beyond it.
+_NOTES_BEYOND = """
+WITH kept AS MATERIALIZED (
+    SELECT * FROM note WHERE stream = $1 AND epoch = $2 AND up_to > $3 AND object IS NOT NULL
+)
+SELECT DISTINCT ON (up_to) stream, epoch, up_to, noted, object,
+    (SELECT max(up_to) FROM kept) AS most
+FROM kept
+WHERE up_to <= greatest($4::bigint, (SELECT min(up_to) FROM kept))
+ORDER BY up_to, noted
+"""
+
+_ENTRY_DIGESTS = """
+SELECT sha256 FROM entry WHERE stream = $1 AND epoch = $2 AND number > $3 AND number <= $4
+ORDER BY number
+"""
+
+# What we had sent of an epoch that is over, number by number: what lies between two that came back.
+_OWN_GAPS = """
+SELECT recipient, epoch, before + 1 AS first, seq - 1 AS last FROM (
+    SELECT recipient, epoch, seq,
+        lag(seq, 1, 0::bigint) OVER (PARTITION BY recipient, epoch ORDER BY seq) AS before
+    FROM packet WHERE sender = $1 AND epoch < $2
+) AS numbered WHERE seq > before + 1 ORDER BY recipient, epoch, seq
 """
 
 _NOTES_OF = "SELECT size, note FROM checkpoint WHERE size = ANY ($1::bigint[])"
@@ -107,10 +161,6 @@ class Notary(Registrar):
         """Return the largest checkpoint shown to us of a journal; None where there is none."""
         found = await self._where(WitnessedRow, "origin = $1 ORDER BY size DESC LIMIT 1", origin)
         return found[0] if found else None
-
-    async def witnessed_of(self, address: str) -> list[WitnessedRow]:
-        """Return every checkpoint shown to us of a node's journals, oldest first."""
-        return await self._where(WitnessedRow, "address = $1 ORDER BY at, size", address)
 
     async def cosignatures(self, epoch: int, size: int) -> list[CosignatureRow]:
         """Return the cosignatures of a checkpoint of ours."""
@@ -170,6 +220,42 @@ class Notary(Registrar):
         """Return from which streams of ours everything has come back, in which epoch."""
         return await self._where(ReturnedRow, "true ORDER BY at")
 
+    async def rebuilt(self) -> list[RebuiltRow]:
+        """Return the newest page of each stream that has come back, or that comes back."""
+        return read_all(RebuiltRow, await self._rows(_REBUILT))
+
+    async def rebuilt_sums(self) -> tuple[int, int, int]:
+        """Return how many packets, other entries and entries that came not all pages have."""
+        row = await self._row(_REBUILT_SUMS)
+        return row[0], row[1], row[2]
+
+    async def rebuilt_gaps(self, behind: tuple[str, int, int], limit: int) -> list[RebuiltRow]:
+        """Return pages in which something is missing, behind one of them."""
+        return read_all(RebuiltRow, await self._rows(_REBUILT_GAPS, *behind, limit))
+
+    async def own_gaps(self, here: str, epoch: int) -> list[OwnGap]:
+        """Return which numbers of our own packets of epochs before `epoch` are not here."""
+        return [OwnGap(*row) for row in await self._rows(_OWN_GAPS, here, epoch)]
+
+    async def notes_beyond(
+        self, stream: str, epoch: int, after: int, reach: int
+    ) -> tuple[list[NoteRow], int]:
+        """Return the custody notes kept of a stream beyond `after`, and how far any of them goes.
+
+        The first one at each number up to `reach`; where none is, the next one beyond.
+        """
+        rows = await self._rows(_NOTES_BEYOND, stream, epoch, after, reach)
+        return read_all(NoteRow, rows), rows[0]["most"] if rows else after
+
+    async def entry_digests(self, stream: str, epoch: int, after: int, up_to: int) -> list[bytes]:
+        """Return the SHA-256 of the entries placed behind `after` and up to `up_to`, in order."""
+        rows = await self._rows(_ENTRY_DIGESTS, stream, epoch, after, up_to)
+        return [row["sha256"] for row in rows]
+
+    async def has_sent(self, sender: str, type_: str, period: str) -> bool:
+        """Say whether a packet of a sender, type and period was ever kept here."""
+        return bool(await self._value(_HAS_SENT, sender, type_, period))
+
     async def has_packets(self) -> bool:
         """Say whether any packet was ever kept here."""
         return bool(await self._value("SELECT EXISTS (SELECT FROM packet)"))
@@ -190,6 +276,10 @@ class Notary(Registrar):
         """
         row = await self._row(_TAKEN, stream, epoch, after)
         return (row["last"] or 0, row["since"])
+
+    async def intakes_about(self, stream: str, epoch: int, number: int) -> list[IntakeRow]:
+        """Return the intake that covers a number, and the last one that ended before or there."""
+        return read_all(IntakeRow, await self._rows(_INTAKES_ABOUT, stream, epoch, number))
 
     async def sealed_by(  # noqa: PLR0917 - what narrows the read
         self, sender: str, epoch: int, lane: str, since: Instant, behind: int, limit: int

@@ -80,6 +80,7 @@ FROM ahead AS a
 LEFT JOIN packet AS p ON p.frame = a.frame
 LEFT JOIN LATERAL (
     SELECT bucket FROM kept WHERE frame = a.frame
+        AND NOT EXISTS (SELECT FROM destroyed AS d WHERE d.bucket = kept.bucket)
     ORDER BY split_part(bucket, '-', 1) = p.class DESC NULLS LAST, bucket DESC LIMIT 1
 ) AS k ON true
 WHERE a.bytes <= $5 OR a.bytes = a.size
@@ -115,7 +116,12 @@ SELECT * FROM quarantine
 WHERE frame = $1 ORDER BY state = 'held' LIMIT 1
 """
 
-_BUCKETS = "SELECT bucket FROM kept WHERE frame = $1 ORDER BY bucket DESC"
+_BUCKETS = """
+SELECT k.bucket, d.bucket IS NOT NULL AS is_destroyed
+FROM kept AS k LEFT JOIN destroyed AS d ON d.bucket = k.bucket
+WHERE k.frame = $1
+ORDER BY d.bucket IS NOT NULL, split_part(k.bucket, '-', 1) <> $2, k.bucket DESC LIMIT 1
+"""
 
 _PENDING = """
 SELECT d.* FROM drop_pending AS d
@@ -260,17 +266,16 @@ class Reader(Access):
     ) -> tuple[PacketRow | None, QuarantineRow | None, str | None, bytes | None]:
         """Return all there is of a frame: packet, quarantine, bucket, sealed payload.
 
-        Bucket without payload: destroyed. Where it was put into two buckets (held, then judged),
-        the packet's own retention class goes first.
+        Bucket without payload: destroyed. Where it was put into two buckets (held, then judged; or
+        moved under a legal hold), one that is not destroyed goes first, then the packet's class.
         """
         packets = read_all(PacketRow, await self._rows(_PACKETS, [frame]))
         packet = packets[0] if packets else None
         quarantined = read_all(QuarantineRow, await self._rows(_QUARANTINED, frame))
-        buckets = [row["bucket"] for row in await self._rows(_BUCKETS, frame)]
-        class_ = packet.class_ if packet else "QRN"
-        buckets.sort(key=lambda bucket: bucket.split("-")[0] != class_)
-        bucket = buckets[0] if buckets else None
-        sealed = (await self._sealed(bucket, [frame])).get(frame) if bucket else None
+        row = await self._row(_BUCKETS, frame, packet.class_ if packet else "QRN")
+        bucket = None if row is None else row["bucket"]
+        is_here = row is not None and not row["is_destroyed"]
+        sealed = (await self._sealed(row["bucket"], [frame])).get(frame) if is_here else None
         return packet, quarantined[0] if quarantined else None, bucket, sealed
 
     async def pending_drops(self, limit: int, ready: Sequence[str] = ()) -> list[PendingDrop]:

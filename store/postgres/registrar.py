@@ -16,6 +16,7 @@ from schemas.records import (
     InstructionRow,
     InvitationRow,
     InvitationUse,
+    IssuedCosignature,
     IssuedHead,
     IssuedRow,
     OwnKey,
@@ -55,6 +56,13 @@ SELECT id, count(*) FROM invitation_use WHERE state = 'refused' GROUP BY id
 """
 
 _HEADS = "SELECT DISTINCT ON (authority) * FROM issued_head ORDER BY authority, size DESC"
+
+_HEAD_FROM = "authority = $1 AND size >= $2 ORDER BY size LIMIT 1"
+
+_COSIGNED_HEADS = """
+SELECT DISTINCT ON (authority, witness) * FROM issued_cosignature
+ORDER BY authority, witness, size DESC
+"""
 
 _ISSUED = """
 SELECT * FROM issued WHERE authority = $1 AND index >= $2 ORDER BY index LIMIT $3
@@ -174,6 +182,15 @@ class Registrar(Desk):
     async def issued_heads(self) -> dict[str, IssuedHead]:
         """Return the newest head of each log that is kept here."""
         return {row["authority"]: IssuedHead(*row) for row in await self._rows(_HEADS)}
+
+    async def issued_head_from(self, authority: str, size: int) -> IssuedHead | None:
+        """Return the first head kept of a log with at least `size` entries; None where none is."""
+        found = await self._where(IssuedHead, _HEAD_FROM, authority, size)
+        return found[0] if found else None
+
+    async def issued_cosigned(self) -> list[IssuedCosignature]:
+        """Return the newest head of each log that each of its witnesses has cosigned."""
+        return read_all(IssuedCosignature, await self._rows(_COSIGNED_HEADS))
 
     async def in_issued(self, certificates: Sequence[bytes]) -> set[bytes]:
         """Return which certificates (SHA-256) stand in a log that is kept here."""

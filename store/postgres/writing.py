@@ -93,6 +93,7 @@ async def _write_record(connection: Connection, changes: Changes) -> None:
         changes.grants,
         changes.issued,
         changes.issued_heads,
+        changes.issued_cosignatures,
         changes.alarms,
         changes.certified,
         changes.revoked,
@@ -105,6 +106,10 @@ async def _write_record(connection: Connection, changes: Changes) -> None:
         changes.epochs,
         changes.tracked,
         changes.returned,
+        changes.rebuilt,
+        changes.legal_holds,
+        changes.lifted_holds,
+        changes.destroyed,
     )
     for rows in tables:
         await _copy(connection, rows)

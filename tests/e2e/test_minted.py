@@ -25,6 +25,10 @@ TOP, OBLAST = "kz", "kz.akmola"
 DISTRICT, SCHOOL = "kz.akmola.burabay", "kz.akmola.burabay.school-7"
 WAY = (TOP, OBLAST, DISTRICT, SCHOOL)
 PATIENCE_S = 60.0
+COVERS_MINTED = """
+SELECT c.witness FROM issued_cosignature AS c JOIN issued AS i ON i.authority = c.authority
+WHERE c.authority = $1 AND i.certificate = $2 AND c.size > i.index ORDER BY c.size LIMIT 1
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -91,3 +95,9 @@ async def test_the_school_finds_a_key_minted_behind_its_back(network, eyes):
     (alarm,) = await eyes[TOP].rows("SELECT * FROM alarm")
     assert (alarm["issuer"], alarm["authority"]) == (SCHOOL, OBLAST)
     assert cut_object(alarm["object"]).body == minted
+
+    async def is_cosigned(watch=eyes[SCHOOL]):
+        return await watch.rows(COVERS_MINTED, OBLAST, hashlib.sha256(minted).digest())
+
+    (covered,) = await eyes[SCHOOL].until(is_cosigned, PATIENCE_S)
+    assert covered["witness"] == TOP

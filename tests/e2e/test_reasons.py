@@ -303,6 +303,12 @@ async def past_its_own_end(country):
     return Bad(rogue, rogue.packet(ROOT, expires=format_instant(now() - HOUR)))
 
 
+@case("class-mismatch", "receipt")
+async def to_be_kept_for_ever(country):
+    rogue = await rogue_of(country)
+    return Bad(rogue, rogue.packet(RELAY, class_="PERM"))
+
+
 def signer_under(root: Issuer, subtree: str, address: str) -> tuple[PacketSigner, list[bytes]]:
     """Return a packet signer under a new authority of a root, and both certificates."""
     authority_key = ec.generate_private_key(ec.SECP256R1())

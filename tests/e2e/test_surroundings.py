@@ -166,8 +166,8 @@ async def test_a_full_database_disk_is_waited_out(country, migrated):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("class_", ["R1", "PERM"], ids=["size of the journal", "new at-rest key"])
-async def test_a_full_data_folder_is_waited_out(country, migrated, class_):
+@pytest.mark.parametrize("period", [None, "2024-01"], ids=["journal's size", "new at-rest key"])
+async def test_a_full_data_folder_is_waited_out(country, migrated, period):
     """With no room beside the database nothing is lost: the node says so, and goes on later."""
     rogue = await country.rogue()
     data = config_of(country).parent / "data"
@@ -179,7 +179,7 @@ async def test_a_full_data_folder_is_waited_out(country, migrated, class_):
             await rogue.send(first, bad)
             await rogue.receipt_on(first)
             filler = fill(disk)
-            frame = rogue.packet(SPARE, class_=class_)
+            frame = rogue.packet(SPARE, period=period)
             await rogue.send(frame)
             said = await running.until_said("No space left on device")
             filler.unlink()

@@ -30,6 +30,7 @@ from schemas.limits import PAYLOAD_BYTES_MAX, SALT_BYTES, Limits
 from schemas.moments import format_instant
 from schemas.objects import CustodyNote, CutObject, Refusal, StreamPosition, Void, cut_object
 from schemas.reasons import Reason
+from schemas.retention import DEFAULT, RetentionPolicy
 from signing.at_rest import AtRest
 from signing.authenticate import Accepted, Held, Refused
 from signing.encryption import EncryptionKeyring, HybridKey, public_bytes
@@ -141,9 +142,9 @@ def test_equal_contents_do_not_show(school):
 
 
 def test_our_own_payload_is_kept_encrypted(school):
-    """At rest the payload is under the key of its class and month, and bound to its frame."""
+    """At rest the payload is under the key of class and school year, and bound to its frame."""
     sealed = seal(school)
-    assert sealed.bucket == "R5-2026-11"
+    assert sealed.bucket == "R5-2027-08"
     assert b"absent" not in sealed.sealed
     assert (
         school.open_rest(sealed.bucket, sealed.frame_sha256, sealed.sealed) == sealed.frame.payload
@@ -334,10 +335,12 @@ def test_a_frame_whose_certificate_has_not_come_is_held(network, gates):
     assert opened.entries[0].verdict.missing == "certificate"
 
 
-def test_a_class_from_a_newer_list_is_held(school, district):
+def test_a_class_from_a_newer_list_is_held(gates, district):
     """A retention class that we cannot name has no partition yet: its frame waits."""
     assert "Z9" not in {retention.value for retention in RetentionClass}
-    entry = district.judge(seal(school, class_="Z9").frame.raw, SCHOOL, NOW)
+    newer = gates(SCHOOL)
+    newer.retention = RetentionPolicy(2, {**DEFAULT.classes, "Z9": DEFAULT.classes["R1"]})
+    entry = district.judge(seal(newer, class_="Z9").frame.raw, SCHOOL, NOW)
     assert isinstance(entry.verdict, Held)
     assert entry.verdict.missing == "class"
 

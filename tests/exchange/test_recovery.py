@@ -87,9 +87,10 @@ class Pair:
         """Wait until the parent has kept the child's newest checkpoint, of all that counts."""
 
         async def witnessed():
-            rows = await self.parent.archive.witnessed_of(HERE)
+            rows = await self.parent.archive.witnessed_newest()
             size, _, _ = await self.child.archive.last_checkpoint() or (0, 0, "")
-            return covers(self.child, size) and any(row.size == size for row in rows)
+            held = (row.size for row in rows if row.address == HERE)
+            return covers(self.child, size) and size in held
 
         await until(witnessed)
 
@@ -231,8 +232,7 @@ async def test_the_parent_approves_what_was_asked_for_only(story):
 async def test_the_epoch_leaf_names_the_gap(story):
     """The leaf says what was left, and what the parent had witnessed last."""
     (leaf,) = [leaf for leaf in story.leaves if leaf["kind"] == "epoch"]
-    rows = await story.pair.parent.archive.witnessed_of(HERE)
-    last = max((row for row in rows if row.origin == origin(HERE, 1)), key=lambda row: row.size)
+    last = await story.pair.parent.archive.witnessed_last(origin(HERE, 1))
     card = story.pair.child.service.state.registry.card(HERE)
     assert leaf["origin"] == origin(HERE, 2)
     assert (leaf["after-origin"], int(leaf["after-size"])) == (last.origin, last.size)
@@ -242,8 +242,8 @@ async def test_the_epoch_leaf_names_the_gap(story):
 
 async def test_the_parent_witnesses_the_new_epoch(story):
     """Checkpoints of the new epoch are kept under an origin of their own, beside the old ones."""
-    rows = await story.pair.parent.archive.witnessed_of(HERE)
-    assert {row.origin for row in rows} == {origin(HERE, 1), origin(HERE, 2)}
+    rows = await story.pair.parent.archive.witnessed_newest()
+    assert {row.origin for row in rows if row.address == HERE} == {origin(HERE, 1), origin(HERE, 2)}
 
 
 async def test_a_lost_packet_comes_back_and_ends_confirmed(story):
@@ -451,9 +451,9 @@ class Republic:
 
         async def witnessed():
             size, _, _ = await root.archive.last_checkpoint() or (0, 0, "")
-            held = [await self.nodes[each].archive.witnessed_of(TOP) for each in (EAST, WEST)]
+            held = [await self.nodes[each].archive.witnessed_newest() for each in (EAST, WEST)]
             return covers(root, size) and all(
-                any(row.size == size for row in rows) for rows in held
+                size in (row.size for row in rows if row.address == TOP) for rows in held
             )
 
         await until(witnessed)

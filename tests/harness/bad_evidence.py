@@ -26,14 +26,22 @@ from nodes.evidence.write import make_files
 from nodes.sandbox.timestamp_authority import TimestampAuthority
 from schemas.addresses import dns_name
 from schemas.frame import join_head
-from schemas.moments import DAY, HOUR, Instant
+from schemas.moments import DAY, HOUR, SECOND, Instant
 from schemas.objects import cut_object
 from signing.algorithms import DEFAULT, AlgorithmPolicy
 from signing.authority import Revoked, issue_crl
 from signing.certificates import parse_certificate
 from signing.cms import detached_cms
 from signing.keys import JournalSigner
-from signing.notes import KeyType, checkpoint_of, cosigned_bytes, key_id, origin, sign_checkpoint
+from signing.notes import (
+    KeyType,
+    checkpoint_of,
+    cosignature_line,
+    cosigned_bytes,
+    key_id,
+    origin,
+    sign_checkpoint,
+)
 from signing.second_log import SUFFIX, SecondHead, sign_second_head
 from store.merkle import RENEWED, hashes_of, inclusion_spans, leaf_hash, root_of
 
@@ -297,6 +305,19 @@ def a_stamp_renewed_too_late(case: Case, keys: Path) -> Case:
     return msgspec.structs.replace(case_of_plain(exchange), now=NOW + 30 * DAY)
 
 
+@lie("stamp", words="before the cosignature of burabay.akmola.kz.bbaj.internal in what it stamps")
+def a_stamp_older_than_what_it_seals(_: Case, keys: Path) -> Case:
+    """Have a checkpoint stamped by an authority whose clock is an hour behind its witness's."""
+    exchange = Exchange(keys).complete()
+    exchange.now = NOW + 2 * HOUR
+    made = exchange.checkpoint(cosigned=True)
+    late = TimestampAuthority(keys / "late", "late", since=NOW - DAY)
+    exchange.now -= HOUR
+    behind = exchange.stamp(made.note, made.size, late)
+    exchange.checkpoints[-1] = msgspec.structs.replace(made, stamps=[behind])
+    return case_of_plain(exchange)
+
+
 # --------------------------------------------------------------------- words of others
 
 
@@ -335,6 +356,30 @@ def an_issuing_proof_of_another_certificate(case: Case, _: Path) -> Case:
         for name in ("receipt/issued.der", "receipt/issued.proof")
     }
     return case.sealed(case.files | taken)
+
+
+@lie("issued", words="does not hold")
+def a_false_cosignature_of_the_public_log(case: Case, _: Path) -> Case:
+    """Put a line over another head under that of the log, by a witness whose key is here."""
+    witness = case.exchange.network.nodes[DISTRICT].witness
+    true = case.exchange.log_line()
+    false = cosignature_line(
+        "log\n1\n" + "A" * 43 + "=\n", dns_name(DISTRICT), NOW // SECOND, witness
+    )
+    proof = case.files["issued.proof"].decode()
+    assert true in proof
+    changed = proof.replace(true, false).encode()
+    return case.sealed(case.files | {"issued.proof": changed})
+
+
+@lie("issued", words="more than one line of the key")
+def a_log_head_with_two_lines_of_its_key(case: Case, _: Path) -> Case:
+    """Put a second line of the log's own key behind the first, over nothing."""
+    proof = case.files["issued.proof"].decode()
+    own = next(line for line in proof.splitlines() if line.startswith("— ") and "/issuing" in line)
+    other = own[:-8] + "AAAAAAA="
+    changed = proof.replace(own, f"{own}\n{other}").encode()
+    return case.sealed(case.files | {"issued.proof": changed})
 
 
 # --------------------------------------------------------------------- algorithms
@@ -423,6 +468,12 @@ def hash_renewed(keys: Path, *, at: Instant = NOW + HOUR) -> Case:
 def revoked_since(keys: Path) -> Case:
     """Return evidence whose signer's key came into other hands after it was exported."""
     return case_of(_revoked(make_exchange(keys), NOW + 4 * HOUR))
+
+
+def revoked_since_and_unproven(keys: Path) -> Case:
+    """Return the same of an exchange that neither a witness nor a time-stamp has seen."""
+    exchange = make_exchange(keys, stamped=False, cosigned=False)
+    return case_of(_revoked(exchange, NOW + 4 * HOUR))
 
 
 def _revoked(exchange: Exchange, moment: Instant) -> Exchange:

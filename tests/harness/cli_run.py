@@ -8,7 +8,9 @@ from typing import TypeVar
 
 import msgspec
 
-CODE = "import sys; sys.path[:0] = [{!r}]; from nodes.cli.main import main; main()"
+CODE = "import sys; sys.path[:0] = [{!r}]; {}from nodes.cli.main import main; main()"
+LOGIN = "import nodes.rights; nodes.rights.login_name = lambda: {!r}; "
+"""Lets a command be another person's, as the system's audit would say."""
 ROOT = Path(__file__).resolve().parents[2]
 
 Shape = TypeVar("Shape")
@@ -37,23 +39,24 @@ async def bbaj(
     config: Path | None = None,
     given: bytes = b"",
     variables: dict[str, str] | None = None,
+    login: str | None = None,
 ) -> Done:
     """Run one command to its end."""
     options = [] if config is None else ["--config", str(config)]
-    process = await start_bbaj(*words, *options, variables=variables)
+    process = await start_bbaj(*words, *options, variables=variables, login=login)
     out, err = await process.communicate(given)
     assert process.returncode is not None
     return Done(process.returncode, out, err.decode())
 
 
 async def start_bbaj(
-    *words: str, variables: dict[str, str] | None = None
+    *words: str, variables: dict[str, str] | None = None, login: str | None = None
 ) -> asyncio.subprocess.Process:
     """Start one command."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
-        CODE.format(str(ROOT)),
+        CODE.format(str(ROOT), "" if login is None else LOGIN.format(login)),
         *words,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

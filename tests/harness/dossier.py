@@ -247,13 +247,24 @@ class Exchange:
         chain = list(facts.certificates)
         return Stamp(note, token, authority.name, facts.gen_time, chain, facts.root)
 
+    def log_head(self) -> str:
+        """Return the head of the oblast's log, in which every certificate stands."""
+        entries = self.network.certificates
+        root = root_of([leaf_hash(entry) for entry in entries])
+        journal = self.network.nodes[OBLAST].journal
+        return sign_checkpoint(log_origin(OBLAST), len(entries), root, journal)
+
+    def log_line(self, witness: str = DISTRICT) -> str:
+        """Return a witness's line under that head; that of the district is in the evidence."""
+        cosigner = Cosigner(witness, self.network.nodes[witness].witness)
+        return cosigner.certified_line(checkpoint_of(self.log_head()).text, NOW // SECOND)
+
     def issuing(self) -> Mapping[str, IssuingProof]:
-        """Return that every certificate stands in the oblast's log."""
-        node = self.network.nodes[OBLAST]
+        """Return that every certificate stands in the oblast's log, under its cosigned head."""
         entries = self.network.certificates
         hashes = [leaf_hash(entry) for entry in entries]
-        note = sign_checkpoint(log_origin(OBLAST), len(entries), root_of(hashes), node.journal)
-        certificate = node.journal.certificate
+        note = self.log_head() + self.log_line()
+        certificate = self.network.nodes[OBLAST].journal.certificate
         return {
             fingerprint(entry): IssuingProof(index, _proof(index, hashes), note, certificate, NOW)
             for index, entry in enumerate(entries)

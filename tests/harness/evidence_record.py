@@ -12,13 +12,14 @@ from nodes.evidence.draft import pem
 from nodes.evidence.gather import Exporter, Opened
 from nodes.policies import root_policy_name
 from nodes.sandbox.timestamp_authority import TimestampAuthority
-from schemas.issued import log_origin
+from schemas.issued import CrlEntry, log_origin
 from schemas.objects import NO_CHAIN
 from schemas.records import (
     CertificateRow,
     Changes,
     CrlRow,
     EntryRow,
+    IssuedCosignature,
     IssuedHead,
     IssuedRow,
     LeafRow,
@@ -30,8 +31,7 @@ from schemas.records import (
     TrackedRow,
 )
 from signing.algorithms import DEFAULT, POLICY_NAME, AlgorithmPolicy, encode_policy
-from signing.keys import fingerprint
-from signing.notes import origin, sign_checkpoint
+from signing.notes import checkpoint_of, origin, sign_checkpoint
 from signing.second_log import SecondHead, sign_second_head
 from store.merkle import RENEWED, leaf_hash, root_of
 from store.postgres import PostgresArchive
@@ -73,6 +73,7 @@ async def keep(
         policies=_policies(exchange),
         issued=_issued(exchange),
         issued_heads=[_issued_head(exchange)],
+        issued_cosignatures=[_issued_cosignature(exchange)],
         tracked=[_tracked(exchange)],
     )
     await archive.commit(changes)
@@ -172,18 +173,26 @@ def _policies(exchange: Exchange) -> list[PolicyRow]:
 
 
 def _issued(exchange: Exchange) -> list[IssuedRow]:
-    return [
-        IssuedRow(OBLAST, index, der, _sha256(der))
-        for index, der in enumerate(exchange.network.certificates)
-    ]
+    """Return the oblast's log: what is cosigned, and one entry that is not yet."""
+    ders = exchange.network.certificates
+    rows = [IssuedRow(OBLAST, index, der, _sha256(der)) for index, der in enumerate(ders)]
+    return [*rows, IssuedRow(OBLAST, len(rows), CrlEntry(1, bytes(32), 0).text, None)]
 
 
 def _issued_head(exchange: Exchange) -> IssuedHead:
-    entries = exchange.network.certificates
     journal = exchange.network.nodes[OBLAST].journal
+    entries = [row.entry for row in _issued(exchange)]
     root = root_of([leaf_hash(entry) for entry in entries])
     note = sign_checkpoint(log_origin(OBLAST), len(entries), root, journal)
-    return IssuedHead(OBLAST, len(entries), note, exchange.now, fingerprint(journal.certificate))
+    return IssuedHead(OBLAST, len(entries), note, exchange.now, journal.fingerprint)
+
+
+def _issued_cosignature(exchange: Exchange) -> IssuedCosignature:
+    note = exchange.log_head() + exchange.log_line()
+    nodes = exchange.network.nodes
+    journal, certificate = nodes[OBLAST].journal.fingerprint, nodes[DISTRICT].witness.fingerprint
+    size = checkpoint_of(note).size
+    return IssuedCosignature(OBLAST, size, DISTRICT, exchange.now, note, journal, certificate)
 
 
 def _tracked(exchange: Exchange) -> TrackedRow:

@@ -38,6 +38,8 @@ class Case(msgspec.Struct, frozen=True):
     exchange: Exchange
     now: Instant = LATER
     policy: AlgorithmPolicy = DEFAULT
+    stamp_roots: tuple[bytes, ...] = ()
+    """DER; none: those in the folder count."""
 
     def judge(self, files: Files | None = None) -> Verdict:
         """Return the verdict about the folder, or about other files in its place."""
@@ -46,6 +48,7 @@ class Case(msgspec.Struct, frozen=True):
             policy=self.policy,
             now=self.now,
             limits=Limits(),
+            stamp_roots=self.stamp_roots,
         )
         return verify(Folder(self.files if files is None else files, {}), terms)
 

@@ -76,7 +76,7 @@ class Machine:
         """Give the node the quick limits of tests."""
         lines = [f"{name} = {value}" for name, value in QUICK.items()]
         with self.path.open("a", encoding="utf-8") as file:
-            file.write("\n[limits]\n" + "\n".join(lines) + "\n")
+            file.write("\n[upkeep]\nstate = false\n\n[limits]\n" + "\n".join(lines) + "\n")
 
     def rogue(self) -> Rogue:
         """Return who speaks by hand with the keys that this machine got; its daemon is down."""

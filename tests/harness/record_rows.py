@@ -105,6 +105,8 @@ class Scribe:
         re: str | None = None,
         payload_bytes: int = 1000,
         period: str | None = None,
+        section: str = "S01",
+        flow: str = "info",
     ) -> PacketRow:
         """Store a packet and its payload, without a leaf."""
         self.frame += 1
@@ -130,9 +132,9 @@ class Scribe:
             epoch=1,
             seq=seq,
             period=period,
-            section="S01",
+            section=section,
             class_=class_,
-            flow="info",
+            flow=flow,
             re=re,
             certificate=CERTIFICATE,
             payload=facts,
@@ -147,9 +149,9 @@ class Scribe:
             epoch=1,
             seq=seq,
             type=type_,
-            section="S01",
+            section=section,
             class_=class_,
-            flow="info",
+            flow=flow,
             period=period,
             re=re,
             sent=sent,
@@ -285,7 +287,7 @@ class Scribe:
             last += 1
             chain = sha256(chain + last.to_bytes(8) + digest).digest()
         self.taken[stream] = (last, chain)
-        row = IntakeRow(stream, 1, first, last, chain, self.now)
+        row = IntakeRow(stream, 1, first, last, chain, self.now, b"".join(digests))
         self.changes.intakes.append(row)
         return row
 

@@ -20,20 +20,22 @@ from exchange.jobs import Introduced, Signed, Swept
 from exchange.links import Link
 from exchange.service import Service
 from exchange.signed_size import SIZE_FILE
+from exchange.undertaking import Undertaker
 from harness.cards import make_cards
 from harness.memory_link import MemoryLink
 from harness.pki import Network
+from harness.places import passing_place
 from nodes import samples
 from nodes.clock import now
 from nodes.keyring import KeyFolder
 from nodes.sandbox.postgres import PrivatePostgres
 from schemas.addresses import parent_of
-from schemas.codes import RetentionClass
-from schemas.documents.registry import TYPES
+from schemas.documents.registry import TYPES, own_classes
 from schemas.leaves import read_leaf
 from schemas.limits import Limits
-from schemas.moments import SECOND, Instant, format_instant
+from schemas.moments import SECOND, Instant
 from schemas.records import Changes, OwnKey, Trail
+from schemas.retention import DEFAULT, buckets_ahead
 from signing.at_rest import AtRest
 from signing.authority import Issuer
 from signing.cosigner import Cosigner
@@ -92,6 +94,7 @@ class Node:
         """Whether it signs checkpoints of its journal, and so shows them."""
         self.mldsa: mldsa.MLDSA44PrivateKey | None = None
         """What it cosigns with beside its witness key."""
+        self.retention = DEFAULT
         self._network = network
         self._folder = folder
         self.service: Service
@@ -117,6 +120,7 @@ class Node:
             registry=Registry(self.address),
             issuer=None if self.authority is None else IssuerGate(self.authority, journal),
             cosigner=Cosigner(self.address, witness, self.mldsa),
+            retention=self.retention,
         )
         rules = Rules(
             here=self.address,
@@ -124,6 +128,7 @@ class Node:
             limits=QUICK,
             types=frozenset(TYPES),
             systems={},
+            classes=own_classes(),
         )
         self.service = Service(
             gate=gate,
@@ -166,7 +171,9 @@ class Node:
                     first=self.first,
                 )
             )
-            runs = [self.service.run(), self._sweep()]
+            undertaker = Undertaker(gate, self.archive, self.eyes)
+            self.service.parts.acts.on_done = undertaker.wake
+            runs = [self.service.run(), self._sweep(), undertaker.run()]
             for link, end in ends.items():
                 run = link.run_child if end.is_parent else link.run_parent
                 runs.append(run(end.handle, lambda _state: None))
@@ -257,7 +264,8 @@ class Node:
 @asynccontextmanager
 async def private_server() -> AsyncIterator[PrivatePostgres]:
     """Run a PostgreSQL of our own in a folder that its user can reach."""
-    with tempfile.TemporaryDirectory(prefix="bbaj-", ignore_cleanup_errors=True) as name:
+    place = passing_place()
+    with tempfile.TemporaryDirectory("", "bbaj-", place, ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o711)
         server = PrivatePostgres(Path(name) / "postgres")
         await server.start()
@@ -278,10 +286,9 @@ async def new_record(
     urls = await server.create_database(name)
     role = urlsplit(urls.daemon_url).username or ""
     await migrate(urls.owner_url, role, address)
-    classes = [retention.value for retention in RetentionClass]
-    await ensure_partitions(urls.owner_url, classes, format_instant(now())[:7], 2)
+    await ensure_partitions(urls.owner_url, buckets_ahead(DEFAULT, now(), 1))
     for moment in moments:
-        await ensure_partitions(urls.owner_url, classes, format_instant(moment)[:7], 1)
+        await ensure_partitions(urls.owner_url, buckets_ahead(DEFAULT, moment, 0))
     return kind(urls.daemon_url)
 
 

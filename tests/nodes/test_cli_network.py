@@ -13,17 +13,23 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.cli_run import Done, bbaj, start_bbaj
 from harness.network import private_network
+from harness.printouts import pdf_text
 from harness.tile_audit import audit
 from nodes import samples
-from nodes.cli import inboxes, opening
+from nodes.cli import inboxes, lists, opening, searching
 from nodes.cli.journal_shapes import JournalStory
+from nodes.cli.printouts import Printed
+from nodes.cli.recovering import HeldNote
 from nodes.cli.shapes import (
     EvidenceFile,
+    Exported,
     Failure,
+    FoundList,
     InboxLine,
     LinkStanding,
     NodeCheck,
@@ -41,10 +47,12 @@ from nodes.cli.shapes import (
     Topology,
 )
 from nodes.clock import now
+from nodes.cosigned import ed25519_key
 from nodes.sandbox.network import NodeSpec, PrivateNetwork
 from nodes.sandbox.processes import free_ports
 from schemas.addresses import dns_name
-from signing.notes import checkpoint_of, open_note
+from signing.keys import load_certificate
+from signing.notes import KeyType, VerifierKey, checkpoint_of, open_note
 
 TOP, BELOW, NOWHERE = "kz", "kz.akmola", "kz.nowhere"
 TYPE = "attendance.daily/1"
@@ -298,6 +306,52 @@ async def test_list_goes_on_behind_a_page(below):
     assert len(set(ids)) == 4
 
 
+async def test_list_sorts_by_organisation(top, delivered):
+    """Sorted by organisation, each sender's packets stand together; pages go on where one ends."""
+    config = opening.load(top.path)
+    query = lists.Query(sort=lists.Sort.ORGANISATION, type_=TYPE, limit=1000)
+    whole = await lists.list_packets(config, query)
+    found, after = [], None
+    while len(found) < len(whole.packets):
+        one = msgspec.structs.replace(query, limit=1, after=after)
+        page = await lists.list_packets(config, one)
+        found, after = found + page.packets, page.next_after
+    assert found == whole.packets
+    assert after is None or after.startswith(f"{BELOW}/")
+
+
+async def test_list_writes_itself_to_a_file(below, delivered, tmp_path):
+    """A list goes to a file whole, as lines of JSON."""
+    file = tmp_path / "list.jsonl"
+    done = (await below("list", "--export", str(file), "--json")).shape(Exported)
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert done.packets == len(lines)
+    assert delivered in {line["id"] for line in lines}
+
+
+async def test_search_finds_a_document_by_whom_it_is_about(top, below, tmp_path):
+    """The recipient finds a delivered document by a pupil's number, and says so nowhere."""
+    body = samples.tiny(next(_numbers))
+    number = json.loads(body)["pupils"][0]["iin"]
+    words = ("send", "-", "--type", TYPE, "--to", TOP, "--json", "--wait=30")
+    sent = (await below(*words, given=body)).shape(Sending)
+    asked = searching.Asked(subject=number)
+    async with asyncio.timeout(30):
+        found = await searching.search(opening.load(top.path), asked, lists.Query())
+        while not found.packets:  # the index follows delivery by itself
+            found = await searching.search(opening.load(top.path), asked, lists.Query())
+    assert [line.id for line in found.packets] == [sent.packet]
+    done = await top("search", "--subject-file", "-", "--json", given=number.encode())
+    assert done.shape(FoundList).packets == found.packets
+    assert number not in done.out.decode() + done.err
+    here = await searching.search(opening.load(below.path), asked, lists.Query())
+    assert here.packets == []
+    exported = await searching.export_search(
+        opening.load(top.path), asked, lists.Query(), tmp_path / "found.csv"
+    )
+    assert exported.packets == 1
+
+
 async def test_list_for_people_shows_utc_and_zone(below, delivered):
     """The table shows moments in UTC and in the local zone with its offset."""
     out = (await below("list", "--limit", "1000")).out.decode()
@@ -334,6 +388,46 @@ async def test_show_of_nothing_is_not_found(below):
     assert len(done.err.splitlines()) == 1
 
 
+async def test_a_packet_is_printed_with_its_document(below, delivered, tmp_path):
+    """Both ends print what they may read: content, receipt, closing, and who vouches for it."""
+    file = tmp_path / "packet.pdf"
+    words = ("print", delivered, "-o", str(file), "--lang", "ru", "--json")
+    printed = (await below(*words)).shape(Printed)
+    assert (printed.id, printed.language, printed.size) == (delivered, "ru", file.stat().st_size)
+    assert file.stat().st_mode & 0o777 == 0o600
+    text = pdf_text(file)
+    for said in (delivered, "квитанция", "принят", "присутствовал", "1А", "CN="):
+        assert said in text
+    assert (await below(*words)).code == 71
+
+
+async def test_a_document_is_shown_on_the_terminal(top, delivered):
+    """`show --content` has the document itself, in Kazakh where nobody says otherwise."""
+    shown = await bbaj("show", delivered, "--content", config=top.path)
+    assert shown.code == 0, shown.err
+    assert "Күнделікті сабаққа қатысу" in shown.out.decode()
+    assert "қатысты" in shown.out.decode()
+
+
+async def test_a_refused_frame_is_printed_as_such(top, below, tmp_path):
+    """The node that refused a frame prints why, and that it is no document."""
+    sent = (await below.send_to_nobody()).read(Sending)
+    file = tmp_path / "frame.html"
+    done = await top("print", sent.packet, "-o", str(file), "--lang", "en")
+    assert done.code == 0, done.err
+    page = file.read_text(encoding="utf-8")
+    assert "Quarantined frame" in page
+    assert "recipient-unknown: there is no such recipient" in page
+
+
+async def test_print_wants_a_name_that_it_can_write(top, delivered, tmp_path):
+    """Neither another kind of file, nor an unknown language, nor an unknown packet is guessed."""
+    assert (await top("print", delivered, "-o", str(tmp_path / "a.doc"))).code == 64
+    assert (await top("print", delivered, "-o", str(tmp_path / "a.pdf"), "--lang", "de")).code == 64
+    assert (await top("print", "nothing", "-o", str(tmp_path / "a.pdf"))).code == 66
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_quarantine_keeps_the_exact_bytes(top, below, tmp_path):
     """A refused frame is listed with what to do, and written out byte for byte."""
     sent = (await below.send_to_nobody()).read(Sending)
@@ -365,15 +459,20 @@ async def test_incidents_are_listed(top):
 # ------------------------------------------------------------------ the journal
 
 
+async def until_witnessed(desk: Desk) -> JournalStory:
+    """Return a node's journal once its uplink has cosigned all that counts, and shown its own."""
+    async with asyncio.timeout(WITNESSED_S):
+        while True:
+            story = (await desk("journal", "show", "--json")).shape(JournalStory)
+            if story.neighbours and story.waits_s is None and story.size:
+                return story
+            await asyncio.sleep(0.5)
+
+
 async def test_the_journal_is_shown_with_who_vouches_for_it(below, delivered):
     """Epoch, checkpoint, the uplink's cosignature, and the uplink's own journal as it is held."""
     assert delivered
-    async with asyncio.timeout(WITNESSED_S):
-        while True:
-            story = (await below("journal", "show", "--json")).shape(JournalStory)
-            if story.neighbours and story.waits_s is None and story.size:
-                break
-            await asyncio.sleep(0.5)
+    story = await until_witnessed(below)
     assert (story.epoch, story.witnesses_needed) == (1, 1)
     assert story.origin == f"{dns_name(BELOW)}/1"
     assert [(row.witness, row.size) for row in story.witnesses] == [(TOP, story.witnessed)]
@@ -382,6 +481,34 @@ async def test_the_journal_is_shown_with_who_vouches_for_it(below, delivered):
     drawn = (await below("journal", "show")).out.decode()
     for text in (story.origin, "cosigned by", "neighbour's journal"):
         assert text in drawn
+
+
+async def test_the_checkpoint_held_of_a_neighbour_is_printed_cosigned(top, below, delivered):
+    """What the uplink has witnessed, signed by the child, with the uplink's own cosignature."""
+    assert delivered
+    await until_witnessed(below)
+    held = (await top("journal", "note", BELOW, "--json")).shape(HeldNote)
+    child, uplink = opening.load(below.path).keys.folder, opening.load(top.path).keys.folder
+    keys = [
+        VerifierKey(name, type_, ed25519_key(load_certificate(path)) or b"")
+        for name, type_, path in (
+            (f"{dns_name(BELOW)}/1", KeyType.ED25519, child / "journal.pem"),
+            (dns_name(TOP), KeyType.COSIGNATURE_V1, uplink / "witness.pem"),
+        )
+    ]
+    opened = open_note(held.note, keys)
+    assert [each.name for each in opened.signatures] == [key.name for key in keys]
+    assert (held.address, held.size) == (BELOW, checkpoint_of(held.note).size)
+    printed = (await top("journal", "note", BELOW, "--size", str(held.size))).out.decode()
+    assert checkpoint_of(printed) == checkpoint_of(held.note)
+
+
+@pytest.mark.parametrize("words", [(BELOW, "--size", "999999999"), (NOWHERE,)])
+async def test_a_checkpoint_that_nobody_showed_is_declined(top, words):
+    """A size that was never shown, and a node that is no neighbour: named, with nothing printed."""
+    done = await top("journal", "note", *words)
+    assert (done.code, done.out) == (80, b"")
+    assert f"{words[0]} has shown us no such checkpoint of its journal" in done.err
 
 
 # ------------------------------------------------------------------ inbox

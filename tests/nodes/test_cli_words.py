@@ -332,7 +332,7 @@ def test_the_daemon_opens_what_a_command_has_sealed(tmp_path):
     (tmp_path / "at-rest").symlink_to(tmp_path / SCHOOL)
     (tmp_path / SCHOOL).mkdir(exist_ok=True)
     row = Shelf(config).seal_body("command", "d-1", "R5", moment, b"body")
-    assert row["bucket"] == gate.bucket("R5", moment)
+    assert row["bucket"] == gate.bucket("R5", None, moment)
     assert gate.open_rest(row["bucket"], b"command/d-1", row["sealed"]) == b"body"
 
 

@@ -19,6 +19,7 @@ from nodes.policies import root_policy_name
 from nodes.sandbox.processes import free_ports
 from nodes.sandbox.timestamp_authority import TimestampAuthority
 from nodes.stamping import RETRY_FIRST_US, UNCOSIGNED_US, Stamping, lacks_outside
+from schemas import retention
 from schemas.addresses import dns_name
 from schemas.codes import Tier
 from schemas.leaves import LeafKind, read_leaf
@@ -399,6 +400,29 @@ async def test_an_answer_that_does_not_count_is_an_incident_and_is_not_kept(scen
     assert scene.node.eyes.incidents == ["timestamp_refused"] * len(FORGERS)
 
 
+class Behind(TimestampAuthority):
+    """Its clock is behind ours by less than makes it wrong, and by more than clocks may differ."""
+
+    def answer(self, query):
+        self.clock_at = clock.now() - 30 * MINUTE
+        return super().answer(query)
+
+
+async def test_a_token_older_than_a_cosignature_it_seals_is_not_kept(scene, new_node):
+    """Nobody can have stamped what a witness had not signed yet: one of the two clocks is wrong."""
+    child = await new_node(DISTRICT)
+    scene.node, parent = child, scene.node
+    child.signs, child.clock, parent.clock = True, scene.moved, scene.moved
+    behind = Behind(scene.folder / "behind", "behind", since=clock.now() - DAY)
+    line = new_link(DISTRICT)
+    with behind.serving():
+        scene.name_place(behind)
+        async with parent.live(line), scene.live(line):
+            await scene.until(1, scene.failures)
+            assert await scene.archive.timestamps(0) == []
+    assert f"before the cosignature of {dns_name(OBLAST)}" in scene.watch.failures["behind"][0]
+
+
 async def test_an_operator_s_wish_is_fulfilled_now(scene):
     """It names the authorities that answered and those that did not; a stranger's name, none."""
     scene.authority("national")
@@ -463,23 +487,23 @@ def test_policy_asks_the_republic_for_an_authority_from_outside(tmp_path):
 
 
 async def test_each_version_of_each_policy_is_kept_and_is_a_leaf(scene):
-    """The table of algorithms and the roots of authorities: once each, again when they change."""
+    """Tables and the roots of authorities: once each, and again when they change."""
     national = scene.authority("national")
     async with scene.live():
         announcer = Announcer(scene.config(), scene.archive)
-        names = [POLICY_NAME, root_policy_name("national")]
+        names = [POLICY_NAME, retention.POLICY_NAME, root_policy_name("national")]
         assert await announcer.announce(clock.now()) == names
         assert await announcer.announce(clock.now()) == []
-        rows = await scene.until(2, scene.archive.policies)
+        rows = await scene.until(3, scene.archive.policies)
         again = Announcer(scene.config(), scene.archive)  # after a restart
         assert await again.announce(clock.now()) == []
         scene.algorithms = scene.folder / "table.json"
         scene.algorithms.write_bytes(encode_policy(ending(clock.now())))
         changed = Announcer(scene.config(), scene.archive)
         assert await changed.announce(clock.now()) == [POLICY_NAME]
-        rows = await scene.until(3, scene.archive.policies)
+        rows = await scene.until(4, scene.archive.policies)
         leaves = await scene.leaves(LeafKind.POLICY)
-    assert {row.content for row in rows if row.name == names[1]} == {
+    assert {row.content for row in rows if row.name == names[-1]} == {
         national.root_path.read_bytes()
     }
     told = [(leaf["name"], leaf["sha256"]) for leaf in leaves.values()]

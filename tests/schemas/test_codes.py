@@ -7,14 +7,13 @@ from schemas.codes import (
     ATTENDANCE_MARKS,
     CODE_LISTS,
     FLOW_NAMES,
-    RETENTION,
+    RETENTION_NAMES,
     SECTION_NAMES,
     TIER_NAMES,
     VERSIONS,
     AttendanceMark,
     Code,
     CodeList,
-    CountsFrom,
     Flow,
     Language,
     Names,
@@ -32,7 +31,7 @@ ALL_NAMES = [
     *TIER_NAMES.values(),
     *SECTION_NAMES.values(),
     *FLOW_NAMES.values(),
-    *(retention.names for retention in RETENTION.values()),
+    *RETENTION_NAMES.values(),
     *(code.names for one in CODE_LISTS.values() for code in one.codes.values()),
 ]
 
@@ -60,7 +59,7 @@ def test_there_are_15_archive_sections():
         (TIER_NAMES, Tier),
         (SECTION_NAMES, Section),
         (FLOW_NAMES, Flow),
-        (RETENTION, RetentionClass),
+        (RETENTION_NAMES, RetentionClass),
         (ATTENDANCE_MARKS.codes, AttendanceMark),
     ],
 )
@@ -86,25 +85,6 @@ def test_names_do_not_mix_scripts(names):
 def test_misprint_of_section_2_is_not_copied():
     """Section 2 is written right, unlike in the printed Rules."""
     assert SECTION_NAMES[Section.S02].kk == "инклюзивті білім беру"
-
-
-@pytest.mark.parametrize(
-    ("retention", "years"),
-    [("R1", 1), ("R5", 5), ("R10", 10), ("R50", 50), ("PERM", None), ("QRN", 1)],
-)
-def test_retention_terms(retention, years):
-    """Each class has its term in years; permanent has none."""
-    assert RETENTION[RetentionClass(retention)].years == years
-
-
-def test_r5_counts_from_the_end_of_the_school_year():
-    """Registers are kept five years after the school year, not after their arrival."""
-    assert RETENTION[RetentionClass.R5].counts_from == CountsFrom.SCHOOL_YEAR_END
-
-
-def test_no_retention_term_is_approved_yet():
-    """Every term says that its basis is to be approved."""
-    assert {one.basis for one in RETENTION.values()} == {"default, basis to be approved"}
 
 
 def test_a_bare_absence_does_not_exist():

@@ -8,9 +8,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from schemas.addresses import dns_name
 from schemas.issued import is_certificate, log_origin, read_crl_entry
 from schemas.limits import Limits
-from schemas.moments import parse_instant
+from schemas.moments import SECOND, parse_instant
 from schemas.objects import Issued, unpack_pieces
 from signing.authenticate import check_object
 from signing.authority import address_of_request, public_key_of_request, purpose_of_request
@@ -100,6 +101,24 @@ def test_the_head_is_signed_by_the_journal_key(trust):
     header = checked(issued, trust).header
     assert isinstance(header, Issued)
     assert header.journal == hashlib.sha256(der).hexdigest()
+
+
+def test_a_cosigned_head_comes_with_its_lines(trust):
+    """The witness's line opens beside that of the authority's node, by the certificate named."""
+    (cosigned,) = (one for one in ISSUING["good"] if one["name"] == "issued-cosigned")
+    header = checked(cosigned, trust).header
+    assert isinstance(header, Issued)
+    assert (header.first, header.last, header.size) == (2, 2, 2)
+    der = bytes.fromhex(TRUST["nodes"][DISTRICT]["witness"]["certificate"])
+    assert header.witnesses == (hashlib.sha256(der).hexdigest(),)
+    (note,), _ = unpack_pieces(bytes.fromhex(cosigned["body"]))
+    assert note.decode().startswith(LOG["head"])
+    key = x509.load_der_x509_certificate(der).public_key()
+    assert isinstance(key, ed25519.Ed25519PublicKey)
+    name = dns_name(DISTRICT)
+    witness = VerifierKey(name, KeyType.COSIGNATURE_V1, key.public_bytes_raw())
+    (found,) = open_note(note.decode(), [witness]).signatures
+    assert (found.name, found.time) == (name, NOW // SECOND)
 
 
 def test_the_genesis_file_is_the_roots():

@@ -38,6 +38,8 @@ from schemas.objects import (
     unpack_pieces,
 )
 from schemas.reasons import Reason
+from schemas.rebuilding import Rebuild, Rebuilt
+from schemas.reconciling import Mark, Reconcile, Reconciled
 from schemas.statements import (
     Alarm,
     Card,
@@ -53,6 +55,7 @@ from schemas.statements import (
 )
 from schemas.witnessing import Checkpoint, Cosigned, Proven, Recover, Returned
 
+MARK = Mark(SCHOOL, "bulk", 1, 2, "ab" * 32, 3)
 STAMP: dict[str, Any] = {
     "from_": SCHOOL,
     "to": DISTRICT,
@@ -138,6 +141,10 @@ EXAMPLES: dict[Kind, AnyObject] = {
     Kind.RETURNED: Returned(**STAMP, lane="bulk", of_epoch=1, last=2, behind=2, body=BODY),
     Kind.TRACK: Track(**STAMP, sender=SCHOOL, packet_epoch=1, packet=PACKET_ID),
     Kind.TRACKED: Tracked(**STAMP, sender=SCHOOL, packet_epoch=1, packet=PACKET_ID, body=BODY),
+    Kind.REBUILD: Rebuild(**STAMP, lane="fast", of_epoch=1, after=0),
+    Kind.REBUILT: Rebuilt(**STAMP, lane="fast", of_epoch=1, after=0, through=2, last=2, body=BODY),
+    Kind.RECONCILE: Reconcile(**STAMP, nonce="0f" * 16, marks=(MARK,)),
+    Kind.RECONCILED: Reconciled(**STAMP, answers="0f" * 16, marks=(MARK,)),
 }
 ALIKE = {Kind.CRL, Kind.CARD, Kind.KEYS, Kind.CARD_LIST}
 """Kinds with a body and no field of their own; of a certificate object its one may be left out."""

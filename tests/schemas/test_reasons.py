@@ -13,7 +13,7 @@ CLOSED_LIST = [
     "certificate-untrusted", "key-expired", "key-revoked", "sig-invalid", "digest-mismatch",
     "replay", "outside-time-window", "sender-suspended", "recipient-unknown", "recipient-moved",
     "type-not-allowed", "contract-expired", "busy", "sender-unknown", "standing-unknown",
-    "expired", "encryption-required", "decrypt-failed", "parts-mismatch",
+    "expired", "class-mismatch", "encryption-required", "decrypt-failed", "parts-mismatch",
 ]  # fmt: skip
 
 

@@ -563,6 +563,8 @@ def examples():
     tracking = load("tracking.json")
     found |= {("text", f"{one['name']}.header"): one["header"] + "\n" for one in tracking["good"]}
     found["text", "tracked.proof"] = tracking["proof"]
+    compared = [*load("reconciling.json")["good"], *load("rebuilding.json")["good"]]
+    found |= {("text", f"{one['name']}.header"): one["header"] + "\n" for one in compared}
     recovery = load("recovery.json")
     found |= {("text", f"{one['name']}.header"): one["header"] + "\n" for one in recovery["good"]}
     found["text", "epoch-leaf"] = recovery["leaf"]

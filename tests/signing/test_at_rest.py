@@ -5,10 +5,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from signing.at_rest import OVERHEAD_BYTES, AtRest
-from signing.errors import BucketDamagedError, BucketKeyMissingError
+from signing.at_rest import OVERHEAD_BYTES, AtRest, read_destroyed
+from signing.errors import BucketDamagedError, BucketDestroyedError, BucketKeyMissingError
 
 BUCKET = "R5-2026-11"
+ACT = ("01a2", "2026-11-23T03:32:06.000000Z")
 
 
 @pytest.fixture
@@ -119,18 +120,54 @@ def test_two_daemons_use_one_key(folder):
 def test_destroyed_key_opens_nothing(at_rest):
     """After its key is destroyed, nothing of a bucket opens, in memory or on disk."""
     sealed = at_rest.seal(BUCKET, b"", b"payload")
-    at_rest.destroy(BUCKET)
+    assert at_rest.destroy(BUCKET, *ACT)
     assert at_rest.buckets() == []
-    with pytest.raises(BucketKeyMissingError):
+    with pytest.raises(BucketDestroyedError, match="under act 01a2 on 2026"):
         at_rest.open(BUCKET, b"", sealed)
 
 
-def test_destroying_twice_is_no_error(at_rest):
-    """Destroying is repeated after a crash without harm."""
+def test_destroying_twice_is_no_error(at_rest, folder):
+    """Destroying is repeated after a crash without harm, and listed once."""
     at_rest.ensure(BUCKET)
-    at_rest.destroy(BUCKET)
-    at_rest.destroy(BUCKET)
+    assert [at_rest.destroy(BUCKET, *ACT) for _ in range(2)] == [True, False]
     assert at_rest.buckets() == []
+    assert (folder / "destroyed").read_text() == f"{BUCKET} {' '.join(ACT)}\n"
+
+
+def test_a_copy_of_a_destroyed_key_counts_no_more(at_rest, folder):
+    """A key file that a backup has brought back opens nothing, and goes when that is repeated."""
+    sealed = at_rest.seal(BUCKET, b"", b"payload")
+    copy = at_rest.key_file(BUCKET).read_bytes()
+    at_rest.destroy(BUCKET, *ACT)
+    at_rest.key_file(BUCKET).write_bytes(copy)
+    with pytest.raises(BucketDestroyedError):
+        AtRest(folder).open(BUCKET, b"", sealed)
+    assert at_rest.destroy(BUCKET, *ACT)
+    assert not at_rest.key_file(BUCKET).exists()
+
+
+def test_a_list_of_destroyed_keys_that_cannot_be_read(at_rest, folder):
+    """Without knowing what was destroyed no key is used or made."""
+    (folder / "destroyed").mkdir(parents=True)
+    with pytest.raises(BucketKeyMissingError, match="of destroyed keys cannot be read"):
+        at_rest.seal(BUCKET, b"", b"payload")
+
+
+def test_no_key_is_made_for_a_destroyed_bucket(at_rest):
+    """Sealing under the name of a bucket that was destroyed makes no new key."""
+    at_rest.destroy(BUCKET, *ACT)
+    with pytest.raises(BucketDestroyedError):
+        at_rest.seal(BUCKET, b"", b"payload")
+
+
+def test_cut_off_while_listing_it_is_listed_again(at_rest, folder):
+    """A line that a crash has cut off names nothing, and the whole one takes its place."""
+    for bucket in (BUCKET, f"{BUCKET}-2"):
+        at_rest.ensure(bucket)
+    (folder / "destroyed").write_text(f"R1-2020-01 {' '.join(ACT)}\n{BUCKET}")
+    assert set(read_destroyed(folder)) == {"R1-2020-01"}
+    at_rest.destroy(f"{BUCKET}-2", *ACT)
+    assert set(read_destroyed(folder)) == {"R1-2020-01", f"{BUCKET}-2"}
 
 
 def test_buckets_are_listed(at_rest):

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from harness.pki import NOW, SCHOOL
 from signing.encryption import EncryptionKeyring, HybridKey, wrap
 from signing.errors import KeyFileDamagedError, KeyFileError, KeyPassphraseError
-from signing.escrow import MAGIC, EscrowHeader, open_escrow, seal_escrow
+from signing.escrow import MAGIC, open_escrow, seal_escrow
+from signing.sealed_file import SealedHeader
 
 PASSPHRASE = b"correct horse"
 OLD, NEWEST = HybridKey.generate(), HybridKey.generate()
@@ -30,7 +31,7 @@ def test_all_keys_come_back():
 def test_the_header_is_for_everybody_and_shows_no_key():
     """Whose keys they are stands in clear; no half of a key does."""
     line = SEALED.removeprefix(MAGIC).partition(b"\n")[0]
-    assert msgspec.json.decode(line, type=EscrowHeader).address == SCHOOL
+    assert msgspec.json.decode(line, type=SealedHeader).address == SCHOOL
     for key in (OLD, NEWEST):
         for half in (key.mlkem.private_bytes_raw(), key.x25519.private_bytes_raw()):
             assert half not in SEALED

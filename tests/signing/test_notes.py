@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from harness.pki import NOW, SCHOOL
 from schemas.errors import FormatError
-from schemas.moments import SECOND
+from schemas.moments import DAY, MINUTE, SECOND
 from schemas.reasons import Reason
 from signing.notes import (
     Checkpoint,
     KeyType,
     NoteSignature,
+    check_order,
     cosign,
     key_id,
     open_note,
@@ -23,6 +24,7 @@ from signing.notes import (
     read_vkey,
     sign_checkpoint,
     vkey,
+    with_lines_of,
 )
 
 VECTORS = Path(__file__).resolve().parents[3] / "shared/vectors"
@@ -182,6 +184,32 @@ def test_cosignature_covers_its_time(network, note, key):
     lines[-2] = f"{name} {base64.b64encode(raw).decode()}"
     with pytest.raises(FormatError, match="does not hold"):
         open_note("\n".join(lines), [key, witness_key(network)])
+
+
+def test_lines_of_strangers_are_left_out(network, note, key):
+    """Of each key named one line stays, the first, in the order of the keys."""
+    witness = network.nodes["kz.akmola.burabay"].witness
+    stranger = network.nodes[SCHOOL].witness
+    cosigned = cosign(note, WITNESS, NOW // SECOND, witness)
+    full = cosign(cosigned, "kz.bbaj.internal", NOW // SECOND, stranger)
+    twice = cosign(full, WITNESS, NOW // SECOND + 1, witness)
+    keys = [read_vkey(key), read_vkey(witness_key(network))]
+    assert with_lines_of(twice, keys) == cosigned
+    assert with_lines_of(twice, keys[:1]) == note
+
+
+@pytest.mark.parametrize(("late_us", "is_refused"), [(0, False), (-1, True)])
+def test_a_time_stamp_is_not_older_than_what_it_seals(network, note, late_us, is_refused):
+    """Its time may lie before that of a cosignature by what clocks may differ, and no more."""
+    witness = network.nodes["kz.akmola.burabay"].witness
+    cosigned = cosign(note, WITNESS, NOW // SECOND, witness)
+    moment = NOW - NOW % SECOND - 10 * MINUTE + late_us
+    check_order(note, moment - DAY, 10 * MINUTE)
+    if not is_refused:
+        check_order(cosigned, moment, 10 * MINUTE)
+        return
+    with pytest.raises(FormatError, match=f"before the cosignature of {WITNESS} in what it stamps"):
+        check_order(cosigned, moment, 10 * MINUTE)
 
 
 BAD_NOTES = {

@@ -5,13 +5,15 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from harness.places import passing_place
 from harness.record_rows import CLASSES, HERE, MONTH, Scribe, unsigned_note
 from schemas.leaves import LeafKind
 from store.migrate import ensure_partitions, migrate
@@ -59,7 +61,7 @@ class LongRecord:
 def server() -> Iterator[Server]:
     if not BIN.is_dir():
         pytest.skip("postgresql-15 is not installed")
-    directory = tempfile.mkdtemp(prefix="bbaj-store-", dir="/tmp")
+    directory = tempfile.mkdtemp(prefix="bbaj-store-", dir=passing_place())
     user = "nobody" if os.getuid() == 0 else None
     if user:
         shutil.chown(directory, user)
@@ -88,7 +90,7 @@ async def template(server: Server) -> str:
     await connection.close()
     owner = server.url("owner", "template_record")
     await migrate(owner, "daemon", HERE)
-    await ensure_partitions(owner, CLASSES, MONTH, 1)
+    await ensure_partitions(owner, [f"{class_}-{MONTH}" for class_ in CLASSES])
     return "template_record"
 
 
@@ -98,6 +100,13 @@ async def empty_database(server: Server, template: str) -> AsyncIterator[Record]
     assert template  # which has made the roles
     async with OwnDatabase(server, "template1") as record:
         yield record
+
+
+@pytest.fixture(scope="session")
+def new_database(server: Server, template: str) -> Callable[[], "OwnDatabase"]:
+    """Return what lends databases without any schema, as many as a test asks for."""
+    assert template  # which has made the roles
+    return partial(OwnDatabase, server, "template1")
 
 
 @pytest.fixture(scope="session")

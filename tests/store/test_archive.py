@@ -16,6 +16,7 @@ from schemas.records import (
     StreamTail,
 )
 from store.errors import (
+    BucketDestroyed,
     LockHeld,
     OutcomeUnknown,
     PartitionMissing,
@@ -148,15 +149,42 @@ async def test_number_can_be_used_once(archive, scribe):
         await archive.commit(scribe.renew())
 
 
-async def test_missing_partition_is_named(archive, superuser, scribe):
-    """Without a partition nothing is stored, and the error says which and what to do."""
+async def test_a_missing_partition_is_made(archive, superuser, scribe):
+    """A late report's bucket needs no operator, and no right of the daemon to make tables."""
     row = scribe.send()
     changes = scribe.renew()
-    changes.payloads = [PayloadRow(row.frame, "R5-2031-01", b"sealed")]
-    with pytest.raises(PartitionMissing, match=r"R5-2031-01.*bbaj store partitions") as caught:
+    changes.payloads = [PayloadRow(row.frame, "R5-2019-08", b"sealed")]
+    await archive.commit(changes)
+    assert (await archive.stored_frame(row.frame))[2:] == ("R5-2019-08", b"sealed")
+    assert await count(superuser, '"payload_R5-2019-08"') == 1
+
+
+async def test_a_destroyed_bucket_takes_nothing(archive, superuser, scribe):
+    """Whatever was loaded before: its partition never comes back."""
+    await superuser.execute(
+        "INSERT INTO destroyed VALUES ('R5-2019-08', 1, 'act', 'proposal', 1, 1, $1)", bytes(32)
+    )
+    row = scribe.send()
+    changes = scribe.renew()
+    changes.payloads = [PayloadRow(row.frame, "R5-2019-08", b"sealed")]
+    with pytest.raises(BucketDestroyed, match="R5-2019-08"):
         await archive.commit(changes)
-    assert caught.value.bucket == "R5-2031-01"
     assert await count(superuser, "packet") == 0
+
+
+async def test_a_partition_taken_away_is_named(archive, superuser, scribe):
+    """Then nothing is stored; with the record opened anew it is made again."""
+    row = scribe.send()
+    changes = scribe.renew()
+    changes.payloads = [PayloadRow(row.frame, "R5-2026-11", b"sealed")]
+    await superuser.execute('DROP TABLE "payload_R5-2026-11", "finding_R5-2026-11"')
+    with pytest.raises(PartitionMissing, match=r"R5-2026-11") as caught:
+        await archive.commit(changes)
+    assert caught.value.bucket == "R5-2026-11"
+    assert await count(superuser, "packet") == 0
+    await archive.open()
+    await archive.commit(changes)
+    assert await count(superuser, "packet") == 1
 
 
 async def test_bad_value_is_a_fault(archive, scribe):

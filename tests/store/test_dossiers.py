@@ -2,6 +2,7 @@
 
 from contextlib import asynccontextmanager
 
+import asyncpg
 import msgspec
 import pytest
 
@@ -12,10 +13,12 @@ from harness.forging import Case, failing
 from harness.pki import NOW
 from nodes.evidence.draft import pem
 from nodes.evidence.gather import gather
+from nodes.evidence.issuing import issuing_proofs
 from nodes.evidence.write import make_files
 from nodes.sandbox.timestamp_authority import TimestampAuthority
 from schemas.moments import DAY, HOUR
 from signing.algorithms import DEFAULT, AlgorithmPolicy
+from signing.keys import fingerprint
 from store.postgres import PostgresArchive
 from store.reading import Filters, Reading
 
@@ -54,6 +57,12 @@ async def test_all_of_it_is_found(gathered, exchange):
     assert {leaf.kind for leaf in gathered.records} == {
         "certificate", "crl", "custody", "epoch", "policy", "timestamp",
     }  # fmt: skip
+
+
+async def test_issuing_is_proven_under_the_head_that_is_cosigned(gathered, exchange):
+    """A newer head that nobody has cosigned is not taken where the entry stands under one."""
+    heads = {each.note for each in gathered.trust.issued.values()}
+    assert heads == {exchange.log_head() + exchange.log_line()}
 
 
 async def test_it_holds(gathered, exchange):
@@ -107,6 +116,19 @@ async def test_without_logs_there_are_no_proofs_of_issuing(gathered):
     trust = msgspec.structs.replace(gathered.trust, issued={})
     _, notes = make_files(msgspec.structs.replace(gathered, trust=trust))
     assert "packet: the log of the authority is not at hand, or lacks this certificate" in notes
+
+
+async def test_a_damaged_copy_of_a_log_proves_nothing(record, exchange):
+    """A proof that does not lead to the head would spoil evidence that holds without it."""
+    async with opened(record) as archive:
+        await keep(archive, exchange)
+    connection = await asyncpg.connect(record.superuser)
+    await connection.execute("SET session_replication_role = replica")
+    await connection.execute("UPDATE issued SET entry = entry || '\\x00' WHERE index = 0")
+    await connection.close()
+    ders = {fingerprint(der): der for der in exchange.network.certificates}
+    async with Reading(record.daemon) as desk:
+        assert await issuing_proofs(desk, list(ders), ders) == {}
 
 
 async def gathered_later(record, exchange, policy=DEFAULT, renewals=()):

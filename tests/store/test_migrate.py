@@ -2,7 +2,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from harness.record_rows import CLASSES, HERE, MONTH
+from harness.record_rows import HERE, MONTH
 from store.errors import StoreMisfit, StoreUnavailable
 from store.migrate import ensure_partitions, migrate, partition_of
 from store.migrations import all_migrations
@@ -68,22 +68,22 @@ async def test_columns_are_fields(shared_record, row_type: type[msgspec.Struct])
 
 
 async def test_partitions_are_made_once(record):
-    """Partitions are made for the months asked for, and only where they are missing."""
-    made = await ensure_partitions(record.owner, CLASSES, MONTH, 3)
-    assert made == [f"{class_}-{month}" for month in ("2026-12", "2027-01") for class_ in CLASSES]
-    assert await ensure_partitions(record.owner, CLASSES, MONTH, 3) == []
+    """Only where they are missing."""
+    buckets = [f"R5-{MONTH}", "R5-2027-08", "R10-2026-12-2", "R10-2026-12-2-h1"]
+    assert await ensure_partitions(record.owner, buckets) == buckets[1:]
+    assert await ensure_partitions(record.owner, buckets) == []
 
 
 async def test_partitions_are_made_beside_a_reader(record, superuser):
     """Making a partition waits for nobody who reads payloads, nor do they for it."""
     async with superuser.transaction():
         await superuser.fetch("SELECT * FROM payload")
-        assert await ensure_partitions(record.owner, ["R5"], "2027-05", 1) == ["R5-2027-05"]
+        assert await ensure_partitions(record.owner, ["R5-2027-05"]) == ["R5-2027-05"]
 
 
 async def test_partition_has_every_trigger(record, superuser):
     """A new partition is as insert-only as the table."""
-    await ensure_partitions(record.owner, ["R5"], "2027-06", 1)
+    await ensure_partitions(record.owner, ["R5-2027-06"])
     found = await superuser.fetch(
         "SELECT tgname FROM pg_trigger WHERE tgrelid = $1::regclass ORDER BY tgname",
         f'"{partition_of("R5-2027-06")}"',
@@ -91,11 +91,24 @@ async def test_partition_has_every_trigger(record, superuser):
     assert [row["tgname"] for row in found] == ["insert_only", "never_truncated"]
 
 
-@pytest.mark.parametrize(("class_", "month"), [("r5", MONTH), ("R5'", MONTH), ("R5", "2026-13")])
-async def test_partition_names_are_checked(record, class_, month):
-    """What is no retention class or month never reaches the database."""
-    with pytest.raises(StoreMisfit):
-        await ensure_partitions(record.owner, [class_], month, 1)
+@pytest.mark.parametrize("bucket", ["r5-2026-11", "R5'-2026-11", "R5-2026-13", "R5-2026-11-1"])
+async def test_partition_names_are_checked(record, bucket):
+    """What is no bucket never reaches the database."""
+    with pytest.raises(StoreMisfit, match="no bucket's name"):
+        await ensure_partitions(record.owner, [bucket])
+
+
+async def test_the_server_checks_them_too(record):
+    """The daemon's role may make buckets, and nothing but buckets."""
+    daemon = await asyncpg.connect(record.daemon)
+    for name in ("x (); DROP TABLE packet", "R5-2026-13", "R5-2026-11-h", ""):
+        with pytest.raises(asyncpg.InvalidParameterValueError):
+            await daemon.fetchval("SELECT make_bucket($1)", name)
+    await daemon.close()
+    stranger = await asyncpg.connect(record.daemon.replace("daemon", "stranger"))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await stranger.fetchval("SELECT make_bucket('R5-2027-07')")
+    await stranger.close()
 
 
 async def test_unreachable_server_is_retryable(tmp_path):

@@ -1,6 +1,6 @@
 import pytest
 
-from harness.record_rows import HERE, START, outcome, pending_drop
+from harness.record_rows import HERE, MONTH, START, outcome, pending_drop
 from schemas.leaves import LeafKind
 from schemas.moments import HOUR
 from schemas.records import OpenRow
@@ -59,3 +59,16 @@ async def test_rebuild_removes_decided_drops(archive, record, superuser, scribe)
     await archive.close()
     assert (await rebuild(record.owner, NOW)).drops_removed == 1
     assert await superuser.fetchval("SELECT array_agg(drop_id) FROM drop_pending") == ["d-2"]
+
+
+async def test_the_index_over_content_is_emptied(archive, record, superuser, scribe):
+    """What finds documents is forgotten whole, and its cursor stands before the first frame."""
+    row = scribe.receive()
+    await archive.commit(scribe.renew())
+    await archive.close()
+    bucket = f"R5-{MONTH}"
+    await superuser.execute("INSERT INTO finding VALUES ($1, $2, '{1}', '{2}')", row.frame, bucket)
+    await superuser.execute("UPDATE finding_cursor SET frame = $1, leaf = 1", row.frame)
+    await rebuild(record.owner, scribe.now)
+    assert await superuser.fetchval("SELECT count(*) FROM finding") == 0
+    assert tuple(await superuser.fetchrow("SELECT frame, leaf FROM finding_cursor")) == (0, -1)

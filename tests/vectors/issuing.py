@@ -8,12 +8,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from schemas import wire
 from schemas.issued import CrlEntry, log_origin
+from schemas.moments import SECOND
 from schemas.object_header import Body
 from schemas.objects import AnyObject, Issued, pack_pieces
 from schemas.statements import Alarm, Grant, Request, Revocation
 from signing.authority import make_request
+from signing.cosigner import Cosigner
 from signing.genesis import make_genesis, sign_genesis
-from signing.notes import sign_checkpoint
+from signing.notes import checkpoint_of, sign_checkpoint
 from signing.profiles import Purpose
 from signing.seal import sign_object
 from store.merkle import leaf_hash, root_of
@@ -28,8 +30,8 @@ def issuing(network: FixedNetwork) -> dict[str, Any]:
     crl = network.crls[1]
     revoked = len(x509.load_der_x509_crl(crl))
     number = x509.load_der_x509_crl(crl).extensions.get_extension_for_class(x509.CRLNumber)
-    line = CrlEntry(number.value.crl_number, hashlib.sha256(crl).digest(), revoked)
-    entries = [school.packet.certificate, line.text]
+    listed = CrlEntry(number.value.crl_number, hashlib.sha256(crl).digest(), revoked)
+    entries = [school.packet.certificate, listed.text]
     root = root_of([leaf_hash(entry) for entry in entries])
     head = sign_checkpoint(log_origin(OBLAST), len(entries), root, oblast.journal)
     asked = pack_pieces([_request(school.packet_key), _request(school.journal_key)])
@@ -44,6 +46,10 @@ def issuing(network: FixedNetwork) -> dict[str, Any]:
     )  # fmt: skip
     answer = {"subject": SCHOOL, "request": hashlib.sha256(renew).hexdigest()}
     issued = pack_pieces([head.encode(), *entries])
+    # There is no node above the oblast here: the district's witness key stands for that of one.
+    witness = network.nodes[DISTRICT].witness
+    line = Cosigner(DISTRICT, witness).certified_line(checkpoint_of(head).text, NOW // SECOND)
+    cosigned = pack_pieces([(head + line).encode()])
     good = {
         "request-renew": renew,
         "request-revoke": revoke,
@@ -59,6 +65,11 @@ def issuing(network: FixedNetwork) -> dict[str, Any]:
             network, Issued, issued, from_=OBLAST, to=DISTRICT, number=NOW + 44, authority=OBLAST,
             journal=oblast.journal.fingerprint, first=0, last=2, size=2,
         ),
+        "issued-cosigned": _signed(
+            network, Issued, cosigned, from_=OBLAST, to=DISTRICT, number=NOW + 46,
+            authority=OBLAST, journal=oblast.journal.fingerprint, first=2, last=2, size=2,
+            witnesses=(witness.fingerprint,),
+        ),
         "alarm": _signed(
             network, Alarm, school.packet.certificate, from_=SCHOOL, to=OBLAST, number=NOW + 45,
             what="certificate-unasked", detail="for a key that is not ours",
@@ -73,7 +84,7 @@ def issuing(network: FixedNetwork) -> dict[str, Any]:
         "log": {
             "authority": OBLAST,
             "entries": [entry.hex() for entry in entries],
-            "crl_entry": line.text.decode(),
+            "crl_entry": listed.text.decode(),
             "crl": crl.hex(),
             "root": root.hex(),
             "head": head,

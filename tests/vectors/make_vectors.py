@@ -68,6 +68,8 @@ from vectors.fixed_keys import (
     describe,
 )
 from vectors.issuing import issuing
+from vectors.rebuilding import rebuilding
+from vectors.reconciling import reconciling
 from vectors.recovery import recovery
 from vectors.tracking import tracking
 from vectors.witnessing import witnessing
@@ -756,6 +758,8 @@ def make_files() -> dict[str, str]:
         "recovery.json": recovery(
             network, bytes.fromhex(frames[0]["frame"]), card_named(cards(network), "card-epochs")
         ),
+        "rebuilding.json": rebuilding(network, bytes.fromhex(frames[0]["frame"])),
+        "reconciling.json": reconciling(network),
         "tracking.json": tracking(network, frames[0]),
         "streams.json": streams(),
         "payloads.json": payloads(),

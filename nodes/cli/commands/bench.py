@@ -13,6 +13,8 @@ app = typer.Typer(
     name="bench", help="Measure this machine, with private services.", no_args_is_help=True
 )
 
+LONG_PACKETS = 5_000_000
+
 PayloadBytes = Annotated[int, typer.Option(min=16, max=1_000_000, help="Of each packet.")]
 
 
@@ -105,3 +107,21 @@ def journal(
     with output.working(f"{leaves} leaves"):
         measured = asyncio.run(run_journal(leaves=leaves))
     output.show(json, measured, lambda: tables.figures(measured))
+
+
+@app.command()
+def archive(
+    packets: Annotated[int, typer.Option(min=2000, help="Of 2 KB each.")] = 1_000_000,
+    long: Annotated[bool, typer.Option("--long", help="5 million packets.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Time a full archive: storing, lists, a print, a destruction; weigh it on its disk."""
+    from nodes.bench.archive import run_archive
+    from nodes.cli import archive_figures, output
+    from nodes.cli.progress import progress
+
+    with progress() as on_progress:
+        measured = asyncio.run(
+            run_archive(packets=LONG_PACKETS if long else packets, on_progress=on_progress)
+        )
+    output.show(json, measured, lambda: archive_figures.drawn(measured))

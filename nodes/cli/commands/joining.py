@@ -143,13 +143,16 @@ def join(
     http_port: Annotated[
         int, typer.Option(min=0, max=65535, help="For metrics and health.")
     ] = 9464,
-    language: Annotated[str, typer.Option(metavar="kk|ru|en", help="Of the steps shown.")] = "en",
+    language: Annotated[
+        str | None,
+        typer.Option(metavar="kk|ru|en", help="Of the steps; else as BBAJ_LANG or the locale say."),
+    ] = None,
     wait: Wait = JOIN_WAIT_S,
     json: JsonOption = False,
 ) -> None:
     """Make this machine a node by an invitation; safe to repeat until it has joined."""
     from nodes.cli import admitting, invitation_tables, output
-    from nodes.cli.wishing import language_of
+    from nodes.cli.speaking import language_of
     from nodes.join_folder import Settings
 
     settings = Settings(
@@ -166,7 +169,7 @@ def join(
             settings,
             root_sha256=admitting.root_of(root, root_sha256),
             wait_s=wait,
-            say=admitting.speaker(language_of(language), quiet=json),
+            say=admitting.speaker(language_of(language, "--language"), quiet=json),
         )
     )
     output.show(json, done, lambda: invitation_tables.joined(done))

@@ -85,7 +85,10 @@ def note(
     from nodes.cli.opening import load
 
     held = recovering.note(load(config), address, size, wait)
-    output.show(json, held, lambda: [held.note.rstrip()])
+    if json:
+        output.show(json, held, list)
+    else:  # a terminal's width must not break its lines
+        output.write_bytes(held.note.rstrip("\n").encode() + b"\n")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`bbaj list`, `show`, `overdue`, `incidents`, `quarantine`, `track`: what became of packets."""
+"""`bbaj show`, `overdue`, `incidents`, `quarantine`, `track`: what became of packets."""
 
 # ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is quick
 
@@ -8,73 +8,53 @@ from typing import Annotated
 
 import typer
 
+from nodes.cli.commands.finding import FromOption, ToOption
+from nodes.cli.commands.printing import LangOption
 from nodes.cli.options import ConfigOption, JsonOption, LimitOption, PacketArgument
 
 quarantine = typer.Typer(
     name="quarantine", help="Frames that were refused, or are held.", no_args_is_help=True
 )
 
-ToOption = Annotated[
-    str | None,
-    typer.Option("--to", metavar="ADDRESS", help="Sent to this address, or any below it."),
-]
-FromOption = Annotated[
-    str | None,
-    typer.Option("--from", metavar="ADDRESS", help="Sent by this address, or any below it."),
-]
-TypeOption = Annotated[str | None, typer.Option("--type", help="A packet type.")]
-
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands that stand alone."""
-    app.command("list")(list_)
     app.command("show")(show)
     app.command("overdue")(overdue)
     app.command("incidents")(incidents)
     app.command("track")(track)
 
 
-def list_(
-    to: ToOption = None,
-    from_: FromOption = None,
-    type_: TypeOption = None,
-    state: Annotated[str | None, typer.Option(help="Like delivered, refused, in-custody.")] = None,
-    period: Annotated[str | None, typer.Option(help="The period reported on.")] = None,
-    section: Annotated[str | None, typer.Option(help="S01 to S15, or net.")] = None,
-    late: Annotated[bool, typer.Option("--overdue", help="Only what is overdue.")] = False,
-    every: Annotated[bool, typer.Option("--all", help="Receipts and closings too.")] = False,
-    after: Annotated[int | None, typer.Option(help="Go on behind this place.")] = None,
-    limit: LimitOption = 50,
+def show(
+    packet: PacketArgument,
+    content: Annotated[
+        bool,
+        typer.Option("--content", help="The document in it instead; needs the right to print."),
+    ] = False,
+    lang: LangOption = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List packets sent, received and relayed here, newest first."""
+    """Show everything about a packet, in order of time, or the document in it."""
     from nodes.cli import output, reports, tables
     from nodes.cli.opening import load
 
-    query = reports.Query(
-        from_=reports.address(from_),
-        to=reports.address(to),
-        type_=type_,
-        period=period,
-        section=section,
-        state=reports.state(state),
-        overdue=late,
-        answers=every,
-        after=after,
-        limit=limit,
-    )
-    page = asyncio.run(reports.list_packets(load(config), query))
-    output.show(json, page, lambda: tables.packets(page))
-
-
-def show(packet: PacketArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Show everything about a packet, in order of time."""
-    from nodes.cli import output, reports, tables
-    from nodes.cli.opening import load
-
+    if content:
+        _show_content(packet, lang, config, json)
+        return
     story = asyncio.run(reports.tell_story(load(config), packet))
     output.show(json, story, lambda: tables.story(story))
+
+
+def _show_content(packet: str, lang: str | None, config: Path | None, json: bool) -> None:
+    from nodes.cli import output, printouts
+    from nodes.cli.guarding import admit
+    from nodes.cli.opening import load
+    from nodes.cli.speaking import language_of
+
+    asyncio.run(admit("print", config))
+    sheet = asyncio.run(printouts.content(load(config), packet, language_of(lang)))
+    output.show(json, sheet, lambda: printouts.drawn(sheet))
 
 
 def overdue(

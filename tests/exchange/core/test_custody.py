@@ -36,6 +36,7 @@ from harness.drafts import (
     trail_of,
 )
 from schemas.answers import CLOSING, PING, RECEIPT, PacketName, Receipt
+from schemas.documents.registry import own_classes
 from schemas.errors import FormatError
 from schemas.leaves import LeafKind
 from schemas.limits import Limits
@@ -127,6 +128,26 @@ def test_a_type_from_a_newer_list_is_held():
     arrival = arrive(type="vaccination.status/1")
     assert decide(arrival, at=RECIPIENT) == (Hold("type", arrival.header.certificate),)
     assert decide(arrival)[0] == Keep(LeafKind.RELAYED)
+
+
+def test_a_class_that_is_not_that_of_the_type_is_refused_at_the_recipient():
+    """The type's policy says how long a packet is kept; a relay leaves that to the recipient."""
+    classes = {"attendance.daily/1": "R5"}
+    arrival = arrive(class_="R1")
+    step = decide(arrival, at=rules(OBLAST, classes=classes))
+    assert reason_of(step) is Reason.CLASS_MISMATCH
+    said = [effect.detail for effect in step if isinstance(effect, SendReceipt)]
+    assert said == ["attendance.daily/1 is of class R5, the header says R1"]
+    assert decide(arrive(class_="R5"), at=rules(OBLAST, classes=classes))[0] == Keep(
+        LeafKind.RECEIVED
+    )
+    assert decide(arrival, at=rules(classes=classes))[0] == Keep(LeafKind.RELAYED)
+
+
+def test_what_answers_has_the_class_of_what_it_answers():
+    """Types that inherit their class are not judged by it."""
+    assert not {RECEIPT, CLOSING} & own_classes().keys()
+    assert own_classes()["performance.period/1"] == "R50"
 
 
 def test_an_answer_to_what_may_come_back_is_held():

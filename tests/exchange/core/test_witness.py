@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.core.witness import Head, Request, judge
+from exchange.core.witness import (
+    Head,
+    Request,
+    can_be_witnessed,
+    is_log_witness,
+    is_unwitnessed,
+    judge,
+)
+from harness.cards import card_of, registry_of
+from schemas.moments import HOUR
 
 ONE, OTHER, EMPTY = bytes([1]) * 32, bytes([2]) * 32, bytes(32)
 NOTHING, HELD = Head(0, EMPTY), Head(10, ONE)
@@ -104,3 +113,70 @@ def test_only_a_signed_extension_is_ever_kept(held, old, size, facts):
     if verdict.forked:
         assert known
         assert signed
+
+
+# ------------------------------------------------------------------ logs of what authorities issue
+
+TOP, OBLAST, DISTRICT, OTHER = "kz", "kz.akmola", "kz.akmola.burabay", "kz.abai"
+LIMIT_US = 72 * HOUR
+
+
+def country(*addresses, moved=None):
+    moved = moved or {}
+    return registry_of(addresses[0], *(card_of(each, uplink=moved.get(each)) for each in addresses))
+
+
+@pytest.mark.parametrize(
+    ("witness", "authority", "expected"),
+    [
+        (TOP, OBLAST, True),
+        (OTHER, OBLAST, False),
+        (DISTRICT, OBLAST, False),
+        (OBLAST, OBLAST, False),
+        (OBLAST, TOP, True),
+        (OTHER, TOP, True),
+        (DISTRICT, TOP, False),
+        (TOP, TOP, False),
+    ],
+)
+def test_the_node_above_witnesses_a_log_and_those_below_the_roots(witness, authority, expected):
+    """As with journals; an oblast that this node has no card of counts by its name."""
+    registry = country(TOP, OBLAST, DISTRICT)
+    assert is_log_witness(registry, witness, authority) is expected
+
+
+def test_who_has_moved_is_witnessed_where_it_hangs():
+    """An authority's node that hangs elsewhere is witnessed there, and by its parent no more."""
+    registry = country(TOP, OBLAST, OTHER, moved={OBLAST: OTHER})
+    assert is_log_witness(registry, OTHER, OBLAST)
+    assert not is_log_witness(registry, TOP, OBLAST)
+    assert not is_log_witness(registry, OBLAST, TOP)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "authority", "expected"),
+    [
+        ((TOP,), TOP, False),
+        ((TOP, OBLAST, OTHER), TOP, False),
+        ((TOP, OBLAST, DISTRICT), TOP, True),
+        ((TOP, OBLAST), OBLAST, True),
+    ],
+)
+def test_only_who_has_children_can_be_a_witness(addresses, authority, expected):
+    """A lone republic, and one whose oblasts have nobody below, has nobody to wait for."""
+    assert can_be_witnessed(country(*addresses), authority) is expected
+
+
+@pytest.mark.parametrize(
+    ("since", "up_since", "now", "expected"),
+    [
+        (0, 0, LIMIT_US, False),
+        (0, 0, LIMIT_US + 1, True),
+        (0, HOUR, LIMIT_US + 1, False),
+        (HOUR, 0, LIMIT_US + 1, False),
+        (0, None, 9 * LIMIT_US, False),
+    ],
+)
+def test_a_cosignature_is_missed_while_it_could_come(since, up_since, now, expected):
+    """The hold limit runs from when both the entries and the line were there."""
+    assert is_unwitnessed(since, up_since, now, LIMIT_US) is expected
