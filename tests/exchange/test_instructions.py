@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from exchange.instructions import OWN_FAULT, Declined, Done, Instructions
+from exchange.instructions import OWN_FAULT, Declined, Done
 from harness.pki import make_network
 from harness.service_node import Node, new_record
 from nodes.clock import now
@@ -28,6 +28,11 @@ def row(number, what):
     return InstructionRow(f"{number:02}", now(), "op-1", what, b"{}")
 
 
+def handle(service, **handlers):
+    """Let these handle instructions, also for a sweep that is under way already."""
+    service.parts.instructions._handlers = handlers
+
+
 async def test_what_is_under_way_is_asked_again_and_holds_up_nobody(node):
     """A handler that answers None is asked at each sweep; others are carried out meanwhile."""
     asked = []
@@ -40,7 +45,7 @@ async def test_what_is_under_way_is_asked_again_and_holds_up_nobody(node):
         return Done(detail="quick")
 
     async with node.live() as service:
-        service.parts.instructions = Instructions(service.state, {"slow": slow, "quick": quick})
+        handle(service, slow=slow, quick=quick)
         for each in (row(1, "slow"), row(2, "quick")):
             await node.archive.instruct(each)
         outcomes = [await outcome(node, id_) for id_ in ("02", "01")]
@@ -62,7 +67,7 @@ async def test_a_handler_that_fails_is_declined_and_the_others_go_on(node):
         return Declined("no")
 
     async with node.live() as service:
-        service.parts.instructions = Instructions(service.state, {"broken": broken, "sound": sound})
+        handle(service, broken=broken, sound=sound)
         for each in (row(1, "broken"), row(2, "sound")):
             await node.archive.instruct(each)
         failed, sound_one = [await outcome(node, id_) for id_ in ("01", "02")]
