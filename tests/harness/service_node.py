@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 from cryptography.hazmat.primitives.asymmetric import mldsa
 
@@ -28,7 +29,7 @@ from harness.places import passing_place
 from nodes import samples
 from nodes.clock import now
 from nodes.keyring import KeyFolder
-from nodes.sandbox.postgres import PrivatePostgres
+from nodes.sandbox.postgres import DatabaseUrls, PrivatePostgres
 from schemas.addresses import parent_of
 from schemas.documents.registry import TYPES, own_classes
 from schemas.leaves import read_leaf
@@ -282,14 +283,39 @@ async def new_record(
     kind: type[PostgresArchive] = PostgresArchive,
     moments: Sequence[Instant] = (),
 ) -> PostgresArchive:
-    """Make an empty record for a node, with room for now, the next month and `moments`."""
-    urls = await server.create_database(name)
+    """Make an empty record for a node, with room for now, the next month and `moments`.
+
+    It is a copy of the first one of that address: the schema is made once.
+    """
+    templates = _templates.setdefault(server, {})
+    if address not in templates:
+        templates[address] = asyncio.ensure_future(_make_template(server, address))
+    template = await asyncio.shield(templates[address])
+    source = urlsplit(template.owner_url)
+    made = f'CREATE DATABASE "{name}" TEMPLATE "{source.path[1:]}" OWNER "{source.username}"'
+    await server._psql(made)
+    for moment in moments:
+        await ensure_partitions(_url(template.owner_url, name), buckets_ahead(DEFAULT, moment, 0))
+    return kind(_url(template.daemon_url, name))
+
+
+_templates: WeakKeyDictionary[PrivatePostgres, dict[str, asyncio.Future[DatabaseUrls]]] = (
+    WeakKeyDictionary()
+)
+
+
+async def _make_template(server: PrivatePostgres, address: str) -> DatabaseUrls:
+    """Make an empty record that nobody will be connected to."""
+    urls = await server.create_database(f"empty_{address}")
     role = urlsplit(urls.daemon_url).username or ""
     await migrate(urls.owner_url, role, address)
     await ensure_partitions(urls.owner_url, buckets_ahead(DEFAULT, now(), 1))
-    for moment in moments:
-        await ensure_partitions(urls.owner_url, buckets_ahead(DEFAULT, moment, 0))
-    return kind(urls.daemon_url)
+    return urls
+
+
+def _url(url: str, database: str) -> str:
+    """Return a URL with another database in it."""
+    return f"{url.rpartition('/')[0]}/{database}"
 
 
 def new_link(child: str) -> MemoryLink:
