@@ -84,18 +84,24 @@ def _frames(last: int) -> Iterator[int]:
 
 @contextlib.asynccontextmanager
 async def _reader(desk: Reading, frames: Iterator[int]) -> AsyncIterator[list[float]]:
-    """Have somebody open packets; the list fills with the milliseconds that each one took."""
+    """Have somebody open packets; the list fills with the milliseconds that each one took.
+
+    The first one has been read when the block begins.
+    """
     took: list[float] = []
+    is_reading = asyncio.Event()
 
     async def read_on() -> None:
         for frame in frames:
             began = perf_counter()
             await desk.stored_frame(frame)
             took.append((perf_counter() - began) * 1e3)
+            is_reading.set()
 
     async with asyncio.TaskGroup() as group:
         reading = group.create_task(read_on())
         try:
+            await is_reading.wait()
             yield took
         finally:
             reading.cancel()

@@ -228,7 +228,12 @@ def _judged_at_another_moment(case):
 
 
 @pytest.mark.parametrize(
-    "change", [_without_a_chain, _with_a_leaf_beyond, _judged_at_another_moment]
+    "change",
+    [
+        _without_a_chain,
+        pytest.param(_with_a_leaf_beyond, marks=pytest.mark.slow),
+        pytest.param(_judged_at_another_moment, marks=pytest.mark.slow),
+    ],
 )
 def test_what_is_not_looked_at_does_not_hold(case, tmp_path, change):
     """A key without its chain, a leaf under no checkpoint, a moment that nobody has proven."""

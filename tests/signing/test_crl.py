@@ -172,6 +172,7 @@ def long_list(network):
     return issue_crl(network.authorities[OBLAST], revoked, 10_000, NOW)
 
 
+@pytest.mark.slow
 def test_a_long_list_loads_and_is_looked_up_in_time(network, long_list):
     """8,000 entries load in 20 ms and are looked up in 2 us of CPU; the best of several tries."""
     loads = []

@@ -147,7 +147,16 @@ async def test_a_removed_tile_without_a_head_is_named_by_those_behind_it(renewed
     assert await renewed.faults() == ["renewed_tile level 1 index 0: the row was deleted"]
 
 
-@pytest.mark.parametrize(("level", "index"), [(1, 2), (1, -1), (2, 0), (9, 0), (32767, 7)])
+@pytest.mark.parametrize(
+    ("level", "index"),
+    [
+        (1, 2),
+        *(
+            pytest.param(*place, marks=pytest.mark.slow)
+            for place in [(1, -1), (2, 0), (9, 0), (32767, 7)]
+        ),
+    ],
+)
 async def test_an_added_tile_is_named(renewed, level, index):
     """A row that the journal has no leaves for is named, by every run."""
     await renewed.superuser.execute(
