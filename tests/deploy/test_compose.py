@@ -16,6 +16,8 @@ from nodes.config import load_config
 from nodes.sandbox.postgres import PrivatePostgres
 from schemas.addresses import label_of, parent_of
 
+pytestmark = pytest.mark.slow
+
 TOP = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((TOP / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]

@@ -21,6 +21,8 @@ from signing.authority import der_of, issue_node, load_issuer
 from signing.keys import load_certificate
 from signing.profiles import Purpose
 
+pytestmark = pytest.mark.slow
+
 TOP, OBLAST = "kz", "kz.akmola"
 DISTRICT, SCHOOL = "kz.akmola.burabay", "kz.akmola.burabay.school-7"
 WAY = (TOP, OBLAST, DISTRICT, SCHOOL)

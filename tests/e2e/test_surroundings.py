@@ -15,6 +15,8 @@ from harness.local_user import LocalUser
 from nodes.sandbox.network import database_name
 from nodes.sandbox.processes import free_ports, give
 
+pytestmark = pytest.mark.slow
+
 SENDER, RELAY, SPARE = "kz.zhambyl.taraz", "kz.zhambyl", "kz.zhambyl.spare"
 PAYLOAD_BYTES = 300_000
 MIB = 1024 * 1024

@@ -26,6 +26,8 @@ from schemas.witnessing import Cosigned
 from signing.cosigner import Cosigner
 from signing.notes import Checkpoint, KeyType, checkpoint_of, open_note, sign_checkpoint, vkey
 
+pytestmark = pytest.mark.slow
+
 TOP = "kz"
 WAY = (TOP, OBLAST, DISTRICT)
 PATIENCE_S = 60.0

@@ -722,7 +722,10 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("what", DAMAGES)
+@pytest.mark.parametrize(
+    "what",
+    ["an entry", *(pytest.param(each, marks=pytest.mark.slow) for each in [*DAMAGES][1:])],
+)
 async def test_an_authority_with_a_damaged_log_signs_nothing_and_goes_on(country, server, what):
     """No certificate, no list, no head: the incident says so; frames pass as before."""
     async with country.running():

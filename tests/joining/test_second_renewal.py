@@ -15,6 +15,8 @@ from signing.keys import key_digest
 from signing.profiles import Purpose
 from signing.seal import sign_object
 
+pytestmark = pytest.mark.slow
+
 NOTHING = body_of(pack_pieces([]))
 REPUBLIC, DISTRICT = "kz", "kz.zhambyl.taraz"
 

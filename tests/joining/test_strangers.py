@@ -12,6 +12,8 @@ from harness.joining import hears_strangers, is_stranger_told
 from schemas.addresses import dns_name
 from schemas.cards import enrolment_address
 
+pytestmark = pytest.mark.slow
+
 DISTRICT = "kz.zhambyl.taraz"
 SEEN_WITHIN_S = 10.0
 
