@@ -6,18 +6,14 @@ for every reader; key and partition follow (exchange/undertaking.py), however of
 
 from collections.abc import Callable
 
-from exchange.answering import draft_payload
 from exchange.batch import Batch
-from exchange.identity import new_packet_id
 from exchange.state import NodeState
 from schemas import wire
 from schemas.answers import ARCHIVE_ACT
 from schemas.buckets import hold_bucket, read_bucket
-from schemas.codes import RetentionClass
 from schemas.documents.act import ArchiveAct, decode_act
-from schemas.documents.registry import JSON_MEDIA_TYPE, TYPES
+from schemas.documents.registry import TYPES
 from schemas.errors import FormatError
-from schemas.header import Header
 from schemas.leaves import LeafKind
 from schemas.moments import Instant, parse_instant
 from schemas.records import DestroyedRow, KeptApart, PacketRow, PayloadRow
@@ -90,25 +86,8 @@ class Acts:
 
     async def send(self, act: ArchiveAct, addressee: str, batch: Batch) -> PacketRow:
         """Seal the act as a packet, and destroy with its commit what it says."""
-        answering = self._state.effects.answering
-        kind = TYPES[ARCHIVE_ACT]
-        assert kind.section is not None, "the type has one section"
-        draft = Header(
-            id=new_packet_id(batch.now),
-            type=ARCHIVE_ACT,
-            from_=self._state.rules.here,
-            to=addressee,
-            sent=batch.at,
-            epoch=batch.epoch,
-            seq=await answering.next_seq(addressee, batch),
-            section=kind.section,
-            class_=RetentionClass.PERM,
-            flow=kind.flow.value,
-            certificate=self._state.gate.fingerprint,
-            payload=draft_payload(JSON_MEDIA_TYPE),
-        )
-        packet = answering.send_packet(draft, wire.encode(act), batch)
-        answering.await_receipt(packet, batch)
+        answering, kind = self._state.effects.answering, TYPES[ARCHIVE_ACT]
+        packet = await answering.send_document(kind, addressee, wire.encode(act), batch)
         self._keep(packet.id, act, batch)
         return packet
 

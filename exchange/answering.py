@@ -14,6 +14,7 @@ from exchange.identity import new_packet_id
 from exchange.ports import Archive
 from schemas.answers import CLOSING, RECEIPT, Closing, PacketName, Receipt
 from schemas.codes import RetentionClass
+from schemas.documents.registry import JSON_MEDIA_TYPE, PacketType
 from schemas.header import Header, PayloadFacts, decode_header
 from schemas.leaves import LeafKind
 from schemas.moments import format_instant
@@ -22,8 +23,6 @@ from schemas.reasons import Reason
 from schemas.records import IncidentRow, OpenRow, PacketRow, PayloadRow
 from schemas.retention import CLASSES
 from schemas.wire import printable
-
-JSON = "application/json"
 
 
 class Answering:
@@ -111,9 +110,33 @@ class Answering:
             flow=answered.flow,
             re=answered.id,
             certificate=self._gate.fingerprint,
-            payload=draft_payload(JSON),
+            payload=draft_payload(JSON_MEDIA_TYPE),
         )
         return self.send_packet(draft, msgspec.json.encode(content), batch)
+
+    async def send_document(
+        self, kind: PacketType, to: str, content: bytes, batch: Batch, period: str | None = None
+    ) -> PacketRow:
+        """Seal a document that the node itself makes, of a type with one section."""
+        assert kind.section is not None, "the type has one section"
+        draft = Header(
+            id=new_packet_id(batch.now),
+            type=kind.name,
+            from_=self._rules.here,
+            to=to,
+            sent=batch.at,
+            epoch=batch.epoch,
+            seq=await self.next_seq(to, batch),
+            period=period,
+            section=kind.section,
+            class_=kind.retention,
+            flow=kind.flow.value,
+            certificate=self._gate.fingerprint,
+            payload=draft_payload(kind.media_type),
+        )
+        packet = self.send_packet(draft, content, batch)
+        self.await_receipt(packet, batch)
+        return packet
 
     async def next_seq(self, recipient: str, batch: Batch) -> int:
         """Give out the next packet number towards a recipient, loading its tail at first use."""

@@ -5,20 +5,16 @@ The instruction is named by what is counted: the same again is no second packet.
 
 import msgspec
 
-from exchange.answering import draft_payload
 from exchange.batch import Batch
-from exchange.identity import new_packet_id
 from exchange.instructions import Declined, Done
 from exchange.state import NodeState
 from schemas.answers import ARCHIVE_COMPLETENESS
 from schemas.documents.completeness import Completeness
 from schemas.documents.registry import (
-    JSON_MEDIA_TYPE,
     DocumentError,
     check_document,
     find_type,
 )
-from schemas.header import Header
 from schemas.moments import Instant
 from schemas.records import InstructionRow
 from schemas.wire import encode
@@ -45,7 +41,7 @@ class Counting:
         parent = self._state.registry.uplink
         if parent is None:
             return Declined("the root has nobody above it to report to")
-        if not self._state.greeted.is_set() or self._state.doubt(batch.now) is not None:
+        if not self._state.may_seal(batch.now):
             return None
         kind = find_type(ARCHIVE_COMPLETENESS)
         content = encode(counts)
@@ -53,23 +49,6 @@ class Counting:
             check_document(ARCHIVE_COMPLETENESS, content)
         except DocumentError as error:
             return Declined(f"{error.field}: {error.problem}")
-        assert kind.section is not None, "the type has one section"
         answering = self._state.effects.answering
-        draft = Header(
-            id=new_packet_id(batch.now),
-            type=ARCHIVE_COMPLETENESS,
-            from_=self._state.rules.here,
-            to=parent,
-            sent=batch.at,
-            epoch=batch.epoch,
-            seq=await answering.next_seq(parent, batch),
-            period=counts.period,
-            section=kind.section,
-            class_=kind.retention,
-            flow=kind.flow.value,
-            certificate=self._state.gate.fingerprint,
-            payload=draft_payload(JSON_MEDIA_TYPE),
-        )
-        packet = answering.send_packet(draft, content, batch)
-        answering.await_receipt(packet, batch)
+        packet = await answering.send_document(kind, parent, content, batch, counts.period)
         return Done({"packet": packet.id}, detail=f"{counts.reports} {counts.period}")

@@ -115,7 +115,7 @@ class Destroying:
         one commit. None: moves are under way, the batch itself changes the bucket, or the node may
         not seal now (7.4).
         """
-        if self._state.doubt(batch.now) is not None or not self._state.greeted.is_set():
+        if not self._state.may_seal(batch.now):
             return None
         wish = msgspec.json.decode(row.content, type=Approve)
         proposal = await self._find(wish)

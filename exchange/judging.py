@@ -239,7 +239,7 @@ class Judging:
         At most HELD_A_GROUP in one batch: the rest have their turn in the next. None before the
         first greeting: a verdict is answered, and until then nothing is sealed (clause 7.4).
         """
-        if not self._state.greeted.is_set() or self._state.doubt(batch.now) is not None:
+        if not self._state.may_seal(batch.now):
             return
         arrived, self._state.arrived = self._state.arrived, set()
         due = []

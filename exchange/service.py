@@ -167,7 +167,7 @@ class Service:
 
     def may_seal(self) -> bool:
         """Say whether the node may seal: it was greeted, neither clock nor key are in doubt."""
-        return self.state.greeted.is_set() and self.state.doubt(self.clock()) is None
+        return self.state.may_seal(self.clock())
 
     def may_sign(self) -> bool:
         """Say whether checkpoints may be signed: a witness holds none that the record has lost.

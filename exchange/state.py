@@ -73,6 +73,10 @@ class NodeState(msgspec.Struct):
             return "clock"
         return "own-key" if self.gate.has_ended(now) else None
 
+    def may_seal(self, now: Instant) -> bool:
+        """Say whether the node may seal: it was greeted, and nothing is in doubt (clause 7.4)."""
+        return self.greeted.is_set() and self.doubt(now) is None
+
     @property
     def is_root(self) -> bool:
         """Say whether this node has no parent."""

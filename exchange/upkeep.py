@@ -9,15 +9,12 @@ from typing import assert_never
 
 import msgspec
 
-from exchange.answering import draft_payload
 from exchange.batch import Batch
 from exchange.drops import Outcome
-from exchange.identity import new_packet_id
 from exchange.state import NodeState
 from schemas.answers import ARCHIVE_STATE
-from schemas.documents.registry import JSON_MEDIA_TYPE, TYPES
+from schemas.documents.registry import TYPES
 from schemas.documents.state import ArchiveState
-from schemas.header import Header
 
 DISK_SHORT = "disk_short"
 PARTITIONS_SHORT = "partitions_short"
@@ -65,26 +62,10 @@ class Tending:
     async def _tell(self, document: ArchiveState, batch: Batch) -> None:
         """Seal the state of a day and place it on its way up; the root tells nobody."""
         parent, here = self._state.registry.uplink, self._state.rules.here
-        if parent is None or self._state.doubt(batch.now) is not None:
+        if parent is None or not self._state.may_seal(batch.now):
             return
         if await self._state.archive.has_sent(here, ARCHIVE_STATE, document.period):
             return
-        kind, answering = TYPES[ARCHIVE_STATE], self._state.effects.answering
-        assert kind.section is not None, "the type has one section"
-        header = Header(
-            id=new_packet_id(batch.now),
-            type=ARCHIVE_STATE,
-            from_=here,
-            to=parent,
-            sent=batch.at,
-            epoch=batch.epoch,
-            seq=await answering.next_seq(parent, batch),
-            period=document.period,
-            section=kind.section,
-            class_=kind.retention,
-            flow=kind.flow.value,
-            certificate=self._state.gate.fingerprint,
-            payload=draft_payload(JSON_MEDIA_TYPE),
-        )
-        packet = answering.send_packet(header, msgspec.json.encode(document), batch)
-        answering.await_receipt(packet, batch)
+        answering, content = self._state.effects.answering, msgspec.json.encode(document)
+        kind = TYPES[ARCHIVE_STATE]
+        await answering.send_document(kind, parent, content, batch, document.period)
