@@ -84,7 +84,6 @@ class LocalSystem:
         self._archive = archive
         self._clock = clock
         self._desk: Desk | None = None
-        self._maybe_sent = {self.inbox.stream: 0, self.status.stream: 0}
 
     def attach(self, desk: Desk) -> None:
         """Name what takes drops."""

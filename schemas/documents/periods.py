@@ -21,7 +21,6 @@ _PERIOD = re.compile(
     r"(?P<year>[0-9]{4})(?:-(?:Q(?P<quarter>[1-4])|(?P<month>[0-9]{2})(?:-(?P<day>[0-9]{2}))?))?",
     re.ASCII,
 )
-_SCHOOL_YEAR_LAST_MONTH = 8
 
 
 class PeriodKind(StrEnum):
@@ -48,12 +47,6 @@ class Period(msgspec.Struct, frozen=True, gc=False):
     kind: PeriodKind
     first: date
     last: date
-
-    @property
-    def school_year_end(self) -> date:
-        """The last day of the school year in which the period ends: 31 August."""
-        later = self.last.month > _SCHOOL_YEAR_LAST_MONTH
-        return date(self.last.year + later, _SCHOOL_YEAR_LAST_MONTH, 31)
 
 
 def parse_period(text: str) -> Period | None:

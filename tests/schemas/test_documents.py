@@ -464,15 +464,6 @@ def test_other_kind_of_period_is_told_with_an_example():
     )
 
 
-@pytest.mark.parametrize(
-    ("text", "end"),
-    [("2026-11-23", date(2027, 8, 31)), ("2027-08-31", date(2027, 8, 31)), ("2027-Q3", None)],
-)
-def test_school_year_ends_on_31_august(text, end):
-    """Terms that count from the school year find its end; September begins the next."""
-    assert parse_period(text).school_year_end == (end or date(2028, 8, 31))
-
-
 # ---- files
 
 FACTS = FileFacts(
