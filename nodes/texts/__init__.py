@@ -1,9 +1,10 @@
-"""Texts for people in Kazakh, Russian and English: one file a language, the same keys in each.
+"""Texts for people in Kazakh, Russian and English: a folder a language, the same keys in each.
 
     text("print.page", Language.KK, page=1, pages=2)
 
-A key is the dotted path of a text in its file. Texts do not bend with what is filled in, so no
-language needs plurals: they say "pupils: 12". A key that is not there is a fault of ours.
+A key is the dotted path of a text in its file; which of a language's files it stands in does not
+matter. Names in {} become facts. Texts do not bend with what is filled in, so no language needs
+plurals: they say "pupils: 12". A key that is not there is a fault of ours.
 """
 
 import tomllib
@@ -22,9 +23,10 @@ def text(key: str, language: Language, **facts: object) -> str:
 
 @cache
 def catalogue(language: Language) -> Mapping[str, str]:
-    """Return every text of a language by its key, as it stands in the file."""
-    path = Path(__file__).with_name(f"{language}.toml")
-    return dict(_flat(tomllib.loads(path.read_text(encoding="utf-8")), ""))
+    """Return every text of a language by its key, as it stands in the files."""
+    files = sorted(Path(__file__).with_name(language.value).glob("*.toml"))
+    trees = (tomllib.loads(path.read_text(encoding="utf-8")) for path in files)
+    return {key: said for tree in trees for key, said in _flat(tree, "")}
 
 
 def below(prefix: str, language: Language) -> Mapping[str, str]:
