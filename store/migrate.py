@@ -23,8 +23,8 @@ DERIVED = (
 )
 """The tables whose rows change."""
 
-READ_ONLY = ("schema_version",)
-"""The table that only the owner writes."""
+READ_ONLY = ("schema_version", "dictionary")
+"""The tables that only the owner writes."""
 
 _VERSIONS = """
 CREATE TABLE IF NOT EXISTS schema_version (

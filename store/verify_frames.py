@@ -11,6 +11,7 @@ from schemas.leaves import LeafKind, read_leaf
 from schemas.records import PacketRow, QuarantineRow
 from store.faults import Faults, Reached
 from store.merkle import Span
+from store.packing import unpack
 from store.postgres.rows import read_all
 from store.postgres.session import Connection
 from store.scope import FRAMES_AT_ONCE
@@ -83,7 +84,7 @@ async def _load(connection: Connection, first: int, end: int) -> StoredFrames:
         quarantine.setdefault(row.frame, []).append(row)
     leaves: dict[int, list[StoredLeaf]] = {}
     for frame, index, record in await connection.fetch(_LEAVES, first, end):
-        leaves.setdefault(frame, []).append(StoredLeaf(index, _facts(record)))
+        leaves.setdefault(frame, []).append(StoredLeaf(index, _facts(unpack(record))))
     outcomes = await connection.fetch(_OUTCOMES, first, end)
     return StoredFrames(
         packets={row.frame: row for row in read_all(PacketRow, await rows_of("packet"))},

@@ -1,8 +1,8 @@
 """Verification of the journal: leaves -> tiles -> roots of the checkpoints, and the second log."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from schemas.records import LeafMark
 from store.differences import Differences
 from store.errors import StoreFault
 from store.faults import Faults, Reached
@@ -20,6 +20,7 @@ from store.merkle import (
     tiles_of,
 )
 from store.postgres.position import load_tiles, load_tree
+from store.postgres.rows import read_marks
 from store.postgres.session import Connection
 from store.scope import LEAVES_AT_ONCE
 from store.verify_named import check_present
@@ -113,7 +114,7 @@ class _Journal:
     async def check(self, first: int, end: int) -> None:
         """Check leaves `first` to `end`, and the tiles and checkpoints that end among them."""
         found = await self.connection.fetch(_LEAVES, first, end)
-        rows = {row["index"]: row for row in found}
+        rows = {leaf.index: leaf for leaf in read_marks(found)}
         hashes = await self._check_rows(rows, first, end)
         roots = await self._roots(first + 1, end)
         tiles: list[Tile] = []
@@ -123,7 +124,7 @@ class _Journal:
                 self._expect_root(name, size, holds=root == self.tree.root())
         for tile in tiles:
             await self._check_tile(tile)
-        records = [rows[at]["record"] if at in rows else None for at in range(first, end)]
+        records = [rows[at].record if at in rows else None for at in range(first, end)]
         await self.second.check(first, records)
 
     async def lead_up(self, leaves: int) -> None:
@@ -154,22 +155,21 @@ class _Journal:
         if holds:
             self.sound = self.tree.size
 
-    async def _check_rows(self, found: Mapping[int, Any], first: int, end: int) -> list[bytes]:
+    async def _check_rows(self, found: Mapping[int, LeafMark], first: int, end: int) -> list[bytes]:
         """Check the rows of leaves, and those that they name; return their hashes."""
         hashes = []
         for index in range(first, end):
-            row = found.get(index)
-            if row is None:
+            leaf = found.get(index)
+            if leaf is None:
                 self.faults.add("leaf", f"index {index}", "the row was deleted")
                 hashes.append(await self._from_tile(index))
                 continue
             what = "its column kind is not that of the record"
-            is_so = row["record"].split(b"\n", 2)[1:2] == [b"kind " + row["kind"].encode()]
+            is_so = leaf.record.split(b"\n", 2)[1:2] == [b"kind " + leaf.kind.encode()]
             self.faults.expect("leaf", f"index {index}", what, holds=is_so)
-            hashes.append(leaf_hash(row["record"]))
+            hashes.append(leaf_hash(leaf.record))
         self.faults.counts["leaf"] += len(found)
-        rows = ((row["index"], row["kind"], row["record"]) for row in found.values())
-        await check_present(self.connection, self.faults, rows)
+        await check_present(self.connection, self.faults, found.values())
         return hashes
 
     async def _from_tile(self, index: int) -> bytes:

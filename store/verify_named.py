@@ -6,6 +6,7 @@ from hashlib import sha256, sha512
 
 from schemas.errors import FormatError
 from schemas.leaves import LeafKind, read_leaf
+from schemas.records import LeafMark
 from store.faults import Faults
 from store.postgres.session import Connection
 from store.scope import joined, shares_of
@@ -75,18 +76,16 @@ async def _check_table(
         faults.counts[table] += len(rows)
 
 
-async def check_present(
-    connection: Connection, faults: Faults, leaves: Iterable[tuple[int, str, bytes]]
-) -> None:
-    """Check that the rows are there which leaves (index, kind, record) name."""
+async def check_present(connection: Connection, faults: Faults, leaves: Iterable[LeafMark]) -> None:
+    """Check that the rows are there which leaves name."""
     named: defaultdict[str, dict[bytes, str]] = defaultdict(dict)
-    for index, kind, record in leaves:
-        table = TABLES_OF_LEAVES.get(kind)
+    for leaf in leaves:
+        table = TABLES_OF_LEAVES.get(leaf.kind)
         if table is None:
             continue
-        digest = _digest_of(record)
+        digest = _digest_of(leaf.record)
         if digest is not None:
-            named[table][digest] = f"the row was deleted: leaf {index} ({kind}) names it"
+            named[table][digest] = f"the row was deleted: leaf {leaf.index} ({leaf.kind}) names it"
     for table, digests in named.items():
         for row in await connection.fetch(_ABSENT.format(table=table), list(digests)):
             faults.add(table, f"sha256 {row[0].hex()}", digests[row[0]])

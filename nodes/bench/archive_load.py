@@ -2,7 +2,8 @@
 
 Each packet comes with all that it leaves behind for good: head, payload, leaves, places in streams,
 intakes with their digests, custody notes, and what documents are found by. What is open for a while
-and then goes is left out. Digests, signatures and sealed bytes are filler of their real sizes.
+and then goes is left out. Heads and leaves are as a node makes them, but that digests, signatures
+and sealed bytes are random: nothing compresses better than in earnest.
 """
 
 import os
@@ -19,6 +20,8 @@ import msgspec
 from exchange.batch import Batch, Tails, packet_name, stream_to
 from nodes.bench.archive_rows import HERE, Country, packet_rows
 from schemas.answers import ANSWERS, RECEIPT
+from schemas.frame import join_head, signed_bytes
+from schemas.header import Header, PayloadFacts
 from schemas.leaves import LeafKind
 from schemas.moments import format_instant
 from schemas.objects import Lane
@@ -32,8 +35,8 @@ GROUP_PACKETS = 200
 """As a busy sequencer groups them."""
 BULK_PACKETS = 25 * GROUP_PACKETS
 """Of one commit where nobody looks at the clock."""
-ANSWER_HEAD_BYTES, DOCUMENT_HEAD_BYTES = 720, 800
-"""Of heads between a school and the republic, as they are sealed; documents are encrypted."""
+SIGNATURE_BYTES = 71
+"""Of most ECDSA signatures on P-256, in DER."""
 NOTE_BYTES = 600
 """Of a custody note."""
 SYSTEM = "sis"
@@ -113,8 +116,9 @@ class Loader:
         """Add a packet; return the stream that it was placed in, where it was."""
         frame = batch.next_frame()
         assert frame == row.frame, "packets are numbered from 1 without a gap"
-        head = row.head[: ANSWER_HEAD_BYTES if row.type in ANSWERS else DOCUMENT_HEAD_BYTES]
-        row = msgspec.structs.replace(row, head=head, size=self.frame_bytes)
+        head = _head(row, self.frame_bytes)
+        digest = sha256(head).digest()
+        row = msgspec.structs.replace(row, head=head, head_sha256=digest, size=self.frame_bytes)
         bucket = bucket_of(DEFAULT, row.class_, row.period, row.received)
         sealed = os.urandom(self.frame_bytes - len(head) + OVERHEAD_BYTES)
         batch.changes.packets.append(row)
@@ -151,7 +155,7 @@ class Loader:
         )
 
     def _finding(self, row: PacketRow, bucket: str) -> FindingRow:
-        persons = (self.frame_bytes - DOCUMENT_HEAD_BYTES) // CONTENT_BYTES_A_SUBJECT
+        persons = (self.frame_bytes - len(row.head)) // CONTENT_BYTES_A_SUBJECT
         subjects = {
             _mark(f"{row.sender} {(row.frame + number) % SUBJECTS_A_SCHOOL}")
             for number in range(persons)
@@ -171,8 +175,42 @@ def _facts(row: PacketRow) -> dict[str, str]:
         "size": str(row.size),
         "head_sha512": sha512(row.head).hexdigest(),
         "frame_sha256": row.frame_sha256.hex(),
-        "certificate": row.head_sha256.hex(),
+        "certificate": _certificate(row),
     }
+
+
+def _head(row: PacketRow, frame_bytes: int) -> bytes:
+    """Return a head that says what the row says, of a frame of so many bytes."""
+    is_encrypted = row.type not in ANSWERS
+    facts = PayloadFacts(
+        sha256=os.urandom(32).hex(),
+        sha512=os.urandom(64).hex(),
+        size=frame_bytes,
+        media_type=row.media_type,
+        coding="salt+pad+hpke" if is_encrypted else "salt",
+        clear_sha256=os.urandom(32).hex() if is_encrypted else None,
+    )
+    header = Header(
+        id=row.id,
+        type=row.type,
+        from_=row.sender,
+        to=row.recipient,
+        sent=format_instant(row.sent),
+        epoch=row.epoch,
+        seq=row.seq,
+        period=row.period,
+        section=row.section,
+        class_=row.class_,
+        flow=row.flow,
+        re=row.re,
+        certificate=_certificate(row),
+        payload=facts,
+    )
+    return join_head(signed_bytes(header), os.urandom(SIGNATURE_BYTES))
+
+
+def _certificate(row: PacketRow) -> str:
+    return sha256(row.sender.encode()).hexdigest()
 
 
 def _add_note(stream: str, batch: Batch) -> None:

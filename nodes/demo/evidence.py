@@ -23,6 +23,7 @@ from signing.at_rest import AtRest
 from signing.certificates import named_address, parse_certificate, purpose_of
 from signing.notes import KeyType, VerifierKey, open_note, origin, read_checkpoint
 from signing.profiles import Purpose
+from store.packing import unpack
 from store.postgres.session import Connection, session
 from store.verify import verify
 
@@ -93,7 +94,7 @@ async def _read_leaves(connection: Connection, found: StoreReport) -> None:
     kinds = [*FIRST_KINDS, LeafKind.RELEASED, LeafKind.CONFIRMED]
     released: Counter[str] = Counter()
     for row in await connection.fetch(_LEAVES, kinds):
-        leaf = read_leaf(row["record"])
+        leaf = read_leaf(unpack(row["record"]))
         if leaf["type"] in ANSWERS:
             continue
         at = parse_instant(leaf["at"])

@@ -13,7 +13,7 @@ from schemas.records import (
     TimestampRow,
 )
 from store.postgres.completeness import Completing
-from store.postgres.rows import TABLES, read_all
+from store.postgres.rows import TABLES, read_all, read_marks
 
 Stamped = TypeVar("Stamped", TimestampRow, RenewalRow)
 
@@ -79,13 +79,13 @@ class Dossiers(Completing):
 
     async def binding_leaves(self, digests: Collection[str]) -> list[LeafMark]:
         """Return the leaves that name these (SHA-256 in hex), and those that begin an epoch."""
-        return [LeafMark(*row) for row in await self._rows(_BINDING, list(digests))]
+        return read_marks(await self._rows(_BINDING, list(digests)))
 
     async def custody_leaf(self, after: int, note_sha256: str) -> LeafMark | None:
         """Return the leaf of a custody note that came later than leaf `after`."""
         wanted = f"\nnote-sha256 {note_sha256}\n".encode()
         found = await self._rows(_CUSTODY, after, wanted)
-        return LeafMark(*found[0]) if found else None
+        return read_marks(found)[0] if found else None
 
     async def notes_over(self, frame: int, kind: int) -> list[tuple[int, NoteRow]]:
         """Return each place of a frame with the first custody note (`kind`) that covers it."""

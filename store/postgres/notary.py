@@ -19,8 +19,9 @@ from schemas.records import (
     TrackedRow,
     WitnessedRow,
 )
+from store.packing import unpack
 from store.postgres.registrar import Registrar
-from store.postgres.rows import read_all
+from store.postgres.rows import read_all, read_marks
 
 # The newest row of each name by as many steps of an index as there are names: a journal is shown
 # thousands of times a day, and there are few journals.
@@ -294,15 +295,16 @@ class Notary(Registrar):
 
     async def leaf_records(self, first: int, end: int) -> list[bytes]:
         """Return the leaves from `first` up to, not with, `end`; those that are not there lack."""
-        return [row["record"] for row in await self._rows(_LEAF_RECORDS, first, end)]
+        return [unpack(row["record"]) for row in await self._rows(_LEAF_RECORDS, first, end)]
 
     async def leaves_at(self, indexes: Sequence[int]) -> dict[int, bytes]:
         """Return the records of leaves by index; what is not there is left out."""
-        return {row["index"]: row["record"] for row in await self._rows(_LEAVES_AT, list(indexes))}
+        rows = await self._rows(_LEAVES_AT, list(indexes))
+        return {row["index"]: unpack(row["record"]) for row in rows}
 
     async def leaves_about(self, sender: str, packet: str) -> list[LeafMark]:
         """Return our leaves about a sender's frames of one id, oldest first."""
-        return [LeafMark(*row) for row in await self._rows(_LEAVES_ABOUT, packet, sender)]
+        return read_marks(await self._rows(_LEAVES_ABOUT, packet, sender))
 
     async def tracked(self, packets: Sequence[str]) -> list[TrackedRow]:
         """Return what nodes have told us of packets, by their ids, oldest first."""

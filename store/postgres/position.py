@@ -9,6 +9,7 @@ from schemas.records import Position, StreamTail
 from store.errors import StoreFault, StoreMisfit
 from store.merkle import TILE_WIDTH, Span, Tree, cut_tile, edge_tiles, leaf_hash, root_of
 from store.migrations import SCHEMA_VERSION
+from store.packing import unpack
 from store.postgres.session import Connection
 
 _IDENTITY = "SELECT address, epoch FROM identity ORDER BY epoch DESC LIMIT 1"
@@ -118,7 +119,7 @@ async def load_position(connection: Connection) -> tuple[Position, Tree]:
         outgoing=outgoing,
         cursors=dict.fromkeys(outgoing, 0) | {row["stream"]: row["up_to"] for row in notes},
         incoming=_tails(await connection.fetch(INCOMING)),
-        last_leaf_at=_leaf_at(last["record"]) if last else 0,
+        last_leaf_at=_leaf_at(unpack(last["record"])) if last else 0,
     )
     return position, await load_tree(connection, leaves)
 
@@ -158,7 +159,8 @@ async def load_tiles(
 
 
 async def _leaf_hashes(connection: Connection, span: Span) -> list[bytes]:
-    hashes = [leaf_hash(row["record"]) for row in await connection.fetch(_LEAVES, *span)]
+    found = await connection.fetch(_LEAVES, *span)
+    hashes = [leaf_hash(unpack(row["record"])) for row in found]
     _expect_all(0, span, hashes)
     return hashes
 

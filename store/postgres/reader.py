@@ -18,9 +18,10 @@ from schemas.records import (
     Trail,
 )
 from store.merkle import Span, Tree, consistency_spans, hashes_of, inclusion_spans, tiles_of
+from store.packing import unpack
 from store.postgres.access import Access
 from store.postgres.position import EdgeRoots, load_tiles, load_tree
-from store.postgres.rows import read_all
+from store.postgres.rows import read_all, read_marks
 
 Name = tuple[str, int, str]
 """A packet's name: sender, epoch, id."""
@@ -183,7 +184,7 @@ class Reader(Access):
         marks: dict[int, list[LeafMark]] = {row.frame: [] for row in rows}
         if rows:
             for frame, *mark in await self._rows(_MARKS, list(marks)):
-                marks[frame].append(LeafMark(*mark))
+                marks[frame] += read_marks([mark])
         return {row.frame: Trail(row, tuple(marks[row.frame])) for row in rows}
 
     async def numbers_known(self, numbers: Sequence[Number]) -> dict[Number, bytes]:
@@ -221,7 +222,12 @@ class Reader(Access):
         sealed: dict[int, bytes] = {}
         for bucket, frames in by_bucket.items():
             sealed |= await self._sealed(bucket, frames)
-        return [StoredEntry(*(*row, sealed.get(row["frame"]))) for row in found]
+        entries = []
+        for row in found:
+            head, payload = row["head"], sealed.get(row["frame"])
+            head = None if head is None else unpack(head)
+            entries.append(StoredEntry(*row[:6], head, row["bucket"], payload))
+        return entries
 
     async def _sealed(self, bucket: str, frames: Sequence[int]) -> dict[int, bytes]:
         query = _SEALED.format(bucket.replace("'", "''"))

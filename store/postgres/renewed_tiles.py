@@ -14,6 +14,7 @@ from store.merkle import (
     root_of,
     tiles_of,
 )
+from store.packing import unpack
 
 _LEAVES = "SELECT record FROM leaf WHERE index >= $1 AND index < $2 ORDER BY index"
 _TILE = "SELECT hashes FROM renewed_tile WHERE level = $1 AND index = $2"
@@ -54,7 +55,7 @@ class RenewedTiles:
                 f"journal: {len(found)} of the {end - first} leaves from {first} on are there: "
                 "run `bbaj store verify`"
             )
-        return [RENEWED.leaf(row[0]) for row in found]
+        return [RENEWED.leaf(unpack(row[0])) for row in found]
 
     async def _tile(self, level: int, index: int, size: int) -> bytes:
         first = index * TILE_WIDTH

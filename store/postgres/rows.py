@@ -1,7 +1,8 @@
 """Between the rows of schemas.records and the columns of the tables: names and order.
 
 A table's columns begin with the fields of its row, in order (a test compares them); so `SELECT *`
-may be cut to a row, and a column added later changes nothing here.
+may be cut to a row, and a column added later changes nothing here. Heads and most leaves lie packed
+(store.packing).
 """
 
 from collections.abc import Iterable
@@ -35,6 +36,7 @@ from schemas.records import (
     IssuedCosignature,
     IssuedHead,
     IssuedRow,
+    LeafMark,
     LeafRow,
     LegalHold,
     LinkMark,
@@ -58,6 +60,7 @@ from schemas.records import (
     TrackedRow,
     WitnessedRow,
 )
+from store.packing import PACKED_LEAVES, pack, unpack
 
 AnyRow = TypeVar("AnyRow", bound=msgspec.Struct)
 
@@ -117,7 +120,27 @@ def columns(row_type: type[msgspec.Struct]) -> tuple[str, ...]:
     return tuple(name.rstrip("_") for name in row_type.__struct_fields__)
 
 
+_HEAD = PacketRow.__struct_fields__.index("head")
+
+
+def values_of(row: msgspec.Struct) -> tuple[Any, ...]:
+    """Return a row as its table takes it."""
+    match row:
+        case PacketRow():
+            row = msgspec.structs.replace(row, head=pack(row.head))
+        case LeafRow() if row.kind in PACKED_LEAVES:
+            row = msgspec.structs.replace(row, record=pack(row.record))
+    return msgspec.structs.astuple(row)
+
+
 def read_all(row_type: type[AnyRow], found: Iterable[Any]) -> list[AnyRow]:
     """Return rows of a type from records that begin with its columns, in order."""
     width = len(row_type.__struct_fields__)
+    if row_type is PacketRow:
+        found = ((*each[:_HEAD], unpack(each[_HEAD]), *each[_HEAD + 1 :]) for each in found)
     return [row_type(*record[:width]) for record in found]
+
+
+def read_marks(found: Iterable[Any]) -> list[LeafMark]:
+    """Return leaves from records of index, kind and record."""
+    return [LeafMark(index, kind, unpack(record)) for index, kind, record in found]

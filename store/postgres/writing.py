@@ -10,7 +10,7 @@ import msgspec
 
 from schemas.records import Changes, HeldRow, LeafRow, OpenRow
 from store.merkle import Tile, Tree, leaf_hash
-from store.postgres.rows import TABLES, columns
+from store.postgres.rows import TABLES, columns, values_of
 from store.postgres.session import Connection
 
 _FORGET_DROPS = """
@@ -165,7 +165,7 @@ async def _copy(connection: Connection, rows: Sequence[msgspec.Struct]) -> None:
         row_type = type(rows[0])
         await connection.copy_records_to_table(
             TABLES[row_type],
-            records=map(msgspec.structs.astuple, rows),
+            records=map(values_of, rows),
             columns=columns(row_type),
         )
 

@@ -58,18 +58,9 @@ async def archive():
     return {each.name: each.reached for each in measured.verdicts}
 
 
-DISK = {"disk_factor_2kb", "disk_factor_10kb"}
-
-
 async def test_archive(archive):
-    """A million packets are stored, found, printed and destroyed in time."""
-    assert {name for name in archive.keys() - DISK if not archive[name]} == set()
-
-
-@pytest.mark.xfail(reason="heads and leaves take more than the goal leaves for them")
-async def test_archive_on_disk(archive):
-    """A million packets take at most 2.0 times their frames' bytes at 2 KB, 1.3 times at 10 KB."""
-    assert all(archive[name] for name in DISK)
+    """A million packets are stored within their room, found, printed and destroyed in time."""
+    assert {name for name in archive if not archive[name]} == set()
 
 
 async def test_cycle():

@@ -6,6 +6,7 @@ import pytest
 from harness.rogue import JSON
 from nodes import samples
 from schemas.identifiers import artificial_iin
+from store.packing import unpack
 
 NEWEST = "SELECT sealed FROM payload ORDER BY frame DESC LIMIT 50"
 ROOT, RELAY, SENDER, RECIPIENT = "kz", "kz.zhambyl", "kz.zhambyl.taraz", "kz.zhambyl.shu"
@@ -86,7 +87,7 @@ async def test_headers_and_journal_hold_nobody(country, personal):
     for address in (ROOT, RELAY, SENDER, RECIPIENT):
         rows = await country.at[address].rows("SELECT head AS raw FROM packet")
         rows += await country.at[address].rows("SELECT record AS raw FROM leaf")
-        kept += [row["raw"].decode("latin-1") for row in rows]
+        kept += [unpack(row["raw"]).decode("latin-1") for row in rows]
     assert found_in("".join(kept), personal) == set()
 
 

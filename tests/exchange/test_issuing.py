@@ -35,6 +35,7 @@ from signing.notes import read_checkpoint, sign_checkpoint
 from signing.profiles import Purpose
 from signing.seal import sign_object
 from store.merkle import leaf_hash, root_of
+from store.packing import unpack
 
 TOP = "kz"
 WAY = (TOP, OBLAST, DISTRICT, SCHOOL)
@@ -102,7 +103,7 @@ class Country:
 
     async def leaves(self, address):
         rows = await self[address].archive._rows("SELECT record FROM leaf ORDER BY index")
-        return [read_leaf(row["record"]) for row in rows]
+        return [read_leaf(unpack(row["record"])) for row in rows]
 
     def crl(self, address):
         """Return the oblast's list as a running node has it."""

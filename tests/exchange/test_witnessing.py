@@ -42,6 +42,7 @@ from signing.proofs import (
 )
 from signing.seal import sign_object
 from store.merkle import consistency_proof, leaf_hash, root_of
+from store.packing import unpack
 
 TOP, OTHER = "kz", "kz.abai"
 TREE = (TOP, OBLAST, OTHER, DISTRICT)
@@ -115,7 +116,7 @@ class Country:
 
     async def leaves(self, address, kind):
         rows = await self[address].archive._rows("SELECT record FROM leaf ORDER BY index")
-        leaves = [read_leaf(row["record"]) for row in rows]
+        leaves = [read_leaf(unpack(row["record"])) for row in rows]
         return [leaf for leaf in leaves if leaf["kind"] == kind]
 
     async def until_cosigned(self, address, *witnesses):
@@ -620,7 +621,7 @@ async def test_leaves_about_others_are_told_to_nobody(country):
             asker.ask(index)
         await until(lambda: _any(heard[len(leaves) - 1 :]))
         for index, row in enumerate(leaves):
-            leaf = read_leaf(row["record"])
+            leaf = read_leaf(unpack(row["record"]))
             concerned = DISTRICT in {leaf.get("from"), leaf.get("to")}
             told = concerned and leaf["kind"] in {"received", "relayed", "refused"}
             assert bool(heard[index].body) == told, leaf

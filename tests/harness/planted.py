@@ -2,7 +2,8 @@
 
 What is searched: every cell of every table of its database, what is encrypted at rest there opened
 with the node's own keys, its log, its metrics, and every file of its broker. Whatever looks like a
-frame is cut, opened with the node's own encryption keys where they fit, and inflated.
+frame is cut, opened with the node's own encryption keys where they fit, and inflated; what is
+packed is unpacked.
 """
 
 import base64
@@ -18,6 +19,7 @@ from schemas.frame import Frame, cut
 from signing.at_rest import AtRest
 from signing.encryption import EncryptionKeyring
 from signing.payload import clear_payload
+from store.packing import unpack
 
 FRAME = b"BBAJ\x01\x01"
 INFLATED_MAX = 1024 * 1024
@@ -127,7 +129,7 @@ async def database_of(watch: Watch) -> dict[str, bytes]:
             cells += [cell for row in await connection.fetch(query) for cell in row]
         for row in await connection.fetch(_AT_REST):
             opened = at_rest.open(row["bucket"], row["digest"], row["sealed"])
-            sealed.append((row["head"] or b"") + opened)
+            sealed.append(unpack(row["head"] or b"") + opened)
         for row in await connection.fetch(_DROPS):
             aad = f"{row['system']}/{row['drop_id']}".encode()
             sealed.append(at_rest.open(row["bucket"], aad, row["sealed"]))
@@ -141,7 +143,7 @@ async def database_of(watch: Watch) -> dict[str, bytes]:
 
 def _views(cell: object, keys: EncryptionKeyring) -> Iterable[bytes]:
     if isinstance(cell, bytes):
-        return unwrapped(cell, keys)
+        return unwrapped(unpack(cell), keys)
     return [str(cell).encode()]
 
 

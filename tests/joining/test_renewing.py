@@ -18,6 +18,7 @@ from signing.certificates import life_of_der
 from signing.keys import fingerprint
 from signing.notes import open_note, vkey
 from signing.profiles import Purpose
+from store.packing import unpack
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +68,7 @@ async def ping(network) -> str:
 async def signer_of(watch: Watch, packet: str) -> str:
     """Return the certificate that a packet was sealed with, as it came."""
     (row,) = await watch.rows("SELECT head FROM packet WHERE id = $1", packet)
-    head = bytes(row["head"])
+    head = unpack(row["head"])
     return decode_header(head[8 : 8 + int.from_bytes(head[6:8])]).certificate
 
 

@@ -11,6 +11,7 @@ import pytest
 from harness.record_rows import HERE, MONTH, PARENT, unseal, unsigned_note
 from schemas.leaves import LeafKind
 from schemas.records import CertificateRow, CrlRow, PacketRow
+from store.packing import pack
 from store.verify import Verification, verify
 
 BULK = f"{PARENT}/bulk"
@@ -144,23 +145,40 @@ async def test_a_partition_that_is_gone_without_an_act(evidence):
     ]
 
 
-async def test_edited_head(evidence):
-    """One changed byte of a head is found against its digest and its leaf."""
-    await evidence.tamper(
-        "UPDATE packet SET head = set_byte(head, 300, 65) WHERE frame = $1", evidence.sent.frame
-    )
+def edited(head):
+    """Return a head with one other byte."""
+    return head[:300] + b"A" + head[301:]
+
+
+@pytest.mark.parametrize("stored", [pack, bytes])
+async def test_edited_head(evidence, stored):
+    """One changed byte of a head, packed or plain, is found against its digest and its leaf."""
+    head = stored(edited(evidence.sent.head))
+    await evidence.tamper("UPDATE packet SET head = $2 WHERE frame = $1", evidence.sent.frame, head)
     found = await evidence.faults()
     name = f"packet frame {evidence.sent.frame} packet {evidence.sent.id} of {HERE}"
     assert found[0] == f"{name}: its head is not that of head_sha256"
     assert f"{name}: its head-sha256 is not that of leaf 0" in found
 
 
+@pytest.mark.parametrize("byte", [0, 5, 40, 200])
+async def test_damaged_packed_head(evidence, byte):
+    """A changed byte of what is packed is found as any other change."""
+    await evidence.tamper(
+        "UPDATE packet SET head = set_byte(head, $2, get_byte(head, $2) # 255) WHERE frame = $1",
+        evidence.sent.frame,
+        byte,
+    )
+    assert "its head is not that of head_sha256" in await evidence.first_fault()
+
+
 async def test_edited_head_with_its_digest(evidence):
     """Changing the digest along with the head does not help: the leaf has it."""
+    head = edited(evidence.sent.head)
     await evidence.tamper(
-        "UPDATE packet SET head = set_byte(head, 300, 65), "
-        "head_sha256 = sha256(set_byte(head, 300, 65)) WHERE frame = $1",
+        "UPDATE packet SET head = $2, head_sha256 = sha256($2) WHERE frame = $1",
         evidence.sent.frame,
+        head,
     )
     assert "its head-sha256 is not that of leaf 0" in await evidence.first_fault()
 
