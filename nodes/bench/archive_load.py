@@ -13,7 +13,7 @@ from hashlib import sha256, sha512
 from itertools import islice
 from time import perf_counter
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import msgspec
 
@@ -21,7 +21,7 @@ from exchange.batch import Batch, Tails, packet_name, stream_to
 from nodes.bench.archive_rows import HERE, Country, packet_rows
 from schemas.answers import ANSWERS, RECEIPT
 from schemas.frame import join_head, signed_bytes
-from schemas.header import Header, PayloadFacts
+from schemas.header import FlowCode, Header, PayloadFacts
 from schemas.leaves import LeafKind
 from schemas.moments import format_instant
 from schemas.objects import Lane
@@ -201,7 +201,7 @@ def _head(row: PacketRow, frame_bytes: int) -> bytes:
         period=row.period,
         section=row.section,
         class_=row.class_,
-        flow=row.flow,
+        flow=cast("FlowCode", row.flow),
         re=row.re,
         certificate=_certificate(row),
         payload=facts,

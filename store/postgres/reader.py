@@ -224,9 +224,9 @@ class Reader(Access):
             sealed |= await self._sealed(bucket, frames)
         entries = []
         for row in found:
-            head, payload = row["head"], sealed.get(row["frame"])
-            head = None if head is None else unpack(head)
-            entries.append(StoredEntry(*row[:6], head, row["bucket"], payload))
+            head = None if row["head"] is None else unpack(row["head"])
+            rest = {"head": head, "bucket": row["bucket"], "sealed": sealed.get(row["frame"])}
+            entries.append(StoredEntry(*row[:6], **rest))
         return entries
 
     async def _sealed(self, bucket: str, frames: Sequence[int]) -> dict[int, bytes]:
