@@ -2,7 +2,8 @@
 
 Ours where an authority is on line here, and those that the node follows: of every authority above
 it and below. Entries count once the head over all of them has held; whoever brought them. A head
-that does not fit is evidence against the authority, and both are kept.
+that does not fit is evidence against the authority, and both are kept; entries that do not fit may
+be its bringer's, and are looked at from the first on.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,7 +30,7 @@ from signing.authority import authority_address
 from signing.certificates import parse_certificate
 from signing.notes import Checkpoint, checkpoint_of, open_note, read_checkpoint, with_lines_of
 from signing.profiles import Purpose
-from store.merkle import EMPTY_ROOT, Tree, leaf_hash
+from store.merkle import EMPTY_ROOT, Tree, leaf_hash, root_of
 
 PAGE_ENTRIES = 256
 """So many entries are brought at once; whoever lacks more asks on."""
@@ -149,11 +150,10 @@ class IssuedLogs:
         if header.authority == self._own and batch.epoch == 1:
             self._on_fork(header.authority, _note_of(log), head, batch)
             return None
-        have = log.tree.size + len(log.partial)
-        if header.first > have:
-            self._ask(header.authority, have, link, batch)
-        elif header.last > have and len(log.partial) < PARTIAL_ENTRIES_MAX:
-            log.partial = [*log.partial, *entries[have - header.first :]]
+        if header.first > log.reached:
+            self._ask(header.authority, log.reached, link, batch)
+        elif header.last > log.reached and len(log.partial) < PARTIAL_ENTRIES_MAX:
+            log.partial = [*log.partial, *entries[log.reached - header.first :]]
             if header.last < checkpoint.size:
                 self._ask(header.authority, header.last, link, batch)
             elif await self._complete(header, log, checkpoint, head, link, batch):
@@ -170,13 +170,19 @@ class IssuedLogs:
         batch: Batch,
     ) -> bool:
         """Let entries count whose head is at hand: the whole tree must give its root."""
-        entries = log.partial[: checkpoint.size - log.tree.size]
-        log.partial = []
-        tree = log.tree.copy()
-        tree.extend(map(leaf_hash, entries))
+        entries = log.partial[: checkpoint.size - log.begin]
+        hashes = [*map(leaf_hash, entries)]
+        is_whole, log.partial, log.doubted = log.doubted, [], False
+        tree = Tree() if is_whole else log.tree.copy()
+        tree.extend(hashes)
         if tree.root() != checkpoint.root:
-            self._on_fork(header.authority, _note_of(log), head, batch)
+            self._doubt(header.authority, log, head, link, batch, again=is_whole)
             return False
+        if is_whole:
+            if root_of(hashes[: log.tree.size]) != log.tree.root():
+                self._on_fork(header.authority, _note_of(log), head, batch)
+                return False
+            entries = entries[log.tree.size :]
         self._grow(header.authority, log, entries, batch)
         if header.authority == self._own:
             self.on_regained(entries, batch)
@@ -184,6 +190,22 @@ class IssuedLogs:
         self._take_head(header.authority, log, head, header.journal, batch)
         await self._on_entries(header.authority, entries, batch)
         return True
+
+    def _doubt(
+        self, authority: str, log: Log, head: str, link: Link, batch: Batch, *, again: bool
+    ) -> None:
+        """Find out who is wrong where entries do not give their head's root.
+
+        The whole log does, if the authority has signed another one; if not, who brought it is.
+        """
+        if link.neighbour == authority:
+            self._on_fork(authority, _note_of(log), head, batch)
+        elif again:
+            detail = f"entries of the log of {authority} that do not give the root of its head"
+            self._state.effects.raise_incident("log_misbrought", link.neighbour, detail, batch)
+        else:
+            log.doubted = True
+            self._ask(authority, 0, link, batch)
 
     async def _compare(
         self, authority: str, log: Log, checkpoint: Checkpoint, head: str, batch: Batch
@@ -276,8 +298,7 @@ class IssuedLogs:
             is_own = authority == self._own and batch.epoch > 1
             if (is_beyond or is_own) and self.is_whole(authority):
                 log = self._logs.get(authority)
-                after = 0 if log is None else log.tree.size + len(log.partial)
-                self._ask(authority, after, link, batch)
+                self._ask(authority, 0 if log is None else log.reached, link, batch)
 
     def _ask(self, authority: str, after: int, link: Link, batch: Batch) -> None:
         stamp = self._state.gate.stamp(link.neighbour, batch.now)

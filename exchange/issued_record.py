@@ -24,7 +24,9 @@ class Log(msgspec.Struct):
     roots: dict[int, bytes] = {}
     """By size, of heads that have held in this life."""
     partial: list[bytes] = []
-    """Entries beyond, whose head has not held yet."""
+    """Entries from `begin` on, whose head has not held yet."""
+    doubted: bool = False
+    """What came beyond ours did not give its head's root: all is fetched again, to see why."""
     fresh: list[bytes] = []
     """Entries of the batch under way."""
     via: str = ""
@@ -33,7 +35,24 @@ class Log(msgspec.Struct):
 
     def copy(self) -> "Log":
         """Return a log that grows by itself."""
-        return Log(self.tree.copy(), self.head, dict(self.roots), self.partial, damage=self.damage)
+        return Log(
+            self.tree.copy(),
+            self.head,
+            dict(self.roots),
+            self.partial,
+            self.doubted,
+            damage=self.damage,
+        )
+
+    @property
+    def begin(self) -> int:
+        """Where the entries that wait for a head begin."""
+        return 0 if self.doubted else self.tree.size
+
+    @property
+    def reached(self) -> int:
+        """Up to where entries are at hand."""
+        return self.begin + len(self.partial)
 
 
 async def read_log(archive: Archive, authority: str, head: IssuedHead | None) -> Log:

@@ -622,6 +622,66 @@ async def test_two_heads_that_do_not_fit_are_kept_and_raised(country):
         assert ours.decode() == log.head.note
 
 
+@pytest.fixture
+async def followed(country):
+    """Give a running country whose school has the oblast's log: its entries, and how it signs."""
+    async with country.running():
+        await country.until_size(SCHOOL, await country.size(OBLAST))
+        await country.settled()
+        yield country, await country.logged(OBLAST), country[OBLAST].service.state.gate.issuer
+
+
+def bring_to_school(country, issuer, head, entries, first):
+    name = issuer.journal.fingerprint
+    bring(country, DISTRICT, SCHOOL, OBLAST, name, head, entries, first)
+
+
+def head_over(issuer, entries):
+    return issuer.sign_head(len(entries), root_of([*map(leaf_hash, entries)]))
+
+
+async def test_false_entries_under_a_true_head_accuse_who_brings_them(followed):
+    """A district that makes up entries raises no fork of the oblast's, twice is an incident."""
+    country, known, issuer = followed
+    true, false = country.mint(SCHOOL)[0], country.mint(SCHOOL)[0]
+    head = head_over(issuer, [*known, true])
+    bring_to_school(country, issuer, head, [false], len(known))
+    await country.settled()
+    assert "log_misbrought" not in country[SCHOOL].eyes.incidents
+    bring_to_school(country, issuer, head, [*known, false], 0)
+    await country.until_incident(SCHOOL, "log_misbrought")
+    authority = country[OBLAST].service.parts.issuing.authority
+    await in_batch(country[OBLAST], lambda batch: authority.log_first([true], batch))
+    await country.until_logged(true, SCHOOL)
+    assert "log_forked" not in country[SCHOOL].eyes.incidents
+
+
+async def test_a_log_that_was_doubted_once_goes_on(followed):
+    """True entries that come after false ones count, though all of them are fetched again."""
+    country, known, issuer = followed
+    true, false = country.mint(SCHOOL)[0], country.mint(SCHOOL)[0]
+    bring_to_school(country, issuer, head_over(issuer, [*known, true]), [false], len(known))
+    await country.settled()
+    authority = country[OBLAST].service.parts.issuing.authority
+    await in_batch(country[OBLAST], lambda batch: authority.log_first([true], batch))
+    await country.until_logged(true, SCHOOL)
+    assert await country.logged(SCHOOL) == [*known, true]
+    assert not {"log_forked", "log_misbrought"} & {*country[SCHOOL].eyes.incidents}
+
+
+async def test_another_log_that_is_whole_is_a_fork(followed):
+    """A district may show the school another log that the oblast has signed: it is found out."""
+    country, known, issuer = followed
+    other = [*known[:-1], country.mint(SCHOOL)[0], country.mint(SCHOOL)[0]]
+    head = head_over(issuer, other)
+    bring_to_school(country, issuer, head, other[len(known) :], len(known))
+    await country.settled()
+    assert "log_forked" not in country[SCHOOL].eyes.incidents
+    bring_to_school(country, issuer, head, other, 0)
+    for address in (SCHOOL, TOP):
+        await country.until_incident(address, "log_forked")
+
+
 def send(country, logs, log, batch):
     link = country[OBLAST].service.state.links[DISTRICT]
     logs._send(log, log.head.size, [], link, batch)
