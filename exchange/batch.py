@@ -5,8 +5,7 @@ alone owns. A batch works on an overlay; only a commit that succeeded is adopted
 failed commit leaves no trace, and two frames of one packet in one batch see each other.
 """
 
-from collections import ChainMap
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 
 import msgspec
 
@@ -68,9 +67,9 @@ class Batch:
         self.changes = Changes()
         self.frame = tails.frame
         self.leaf = tails.leaf
-        self.streams: MutableMapping[str, StreamTail] = ChainMap({}, tails.streams)
-        self.seqs: MutableMapping[str, int] = ChainMap({}, tails.seqs)
-        self.incoming: MutableMapping[str, Incoming] = ChainMap({}, tails.incoming)
+        self.streams = dict(tails.streams)
+        self.seqs = dict(tails.seqs)
+        self.incoming = dict(tails.incoming)
         self.trails: dict[Name, Trail] = {}
         self.numbers: dict[Number, bytes] = {}
         self.refused: dict[bytes, QuarantineRow] = {}
@@ -94,13 +93,9 @@ class Batch:
         """Make this batch's numbers the node's: its commit has succeeded."""
         self._tails.frame = self.frame
         self._tails.leaf = self.leaf
-        for overlay, base in (
-            (self.streams, self._tails.streams),
-            (self.seqs, self._tails.seqs),
-            (self.incoming, self._tails.incoming),
-        ):
-            assert isinstance(overlay, ChainMap)
-            base.update(overlay.maps[0])
+        self._tails.streams = self.streams
+        self._tails.seqs = self.seqs
+        self._tails.incoming = self.incoming
 
     def is_empty(self) -> bool:
         """Say whether there is nothing to commit."""

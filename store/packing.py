@@ -15,7 +15,8 @@ import zstandard
 from schemas.leaves import LEAF_BYTES_MAX, LeafKind
 
 DICTIONARY = Path(__file__).with_name("packing-1.zdict")
-LEVEL = 3
+LEVEL, USUAL_BYTES = 1, 700
+"""Higher levels, and tables for larger values, cost more and gain nothing here."""
 VALUE_BYTES_MAX = 2 * LEAF_BYTES_MAX
 """No head and no leaf is larger: what claims to be is not unpacked."""
 
@@ -38,7 +39,11 @@ class _Packer(threading.local):
     def __init__(self) -> None:
         dictionary = zstandard.ZstdCompressionDict(DICTIONARY.read_bytes())
         parameters = zstandard.ZstdCompressionParameters.from_level(
-            LEVEL, write_content_size=True, write_checksum=False, write_dict_id=True
+            LEVEL,
+            source_size=USUAL_BYTES,
+            write_content_size=True,
+            write_checksum=False,
+            write_dict_id=True,
         )
         self.compressor = zstandard.ZstdCompressor(
             dict_data=dictionary, compression_params=parameters
