@@ -1,6 +1,7 @@
-"""Where a broker departs from what was planned for it, one sentence each. Pure, as the plan is."""
+"""Where a broker departs from what was planned for it, thing by thing. Pure, as the plan is."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -8,44 +9,64 @@ import msgspec
 from exchange.topology import LOG_EXCHANGE, Definitions
 
 
+class Fault(StrEnum):
+    """How one thing at a broker may depart from the plan."""
+
+    MISSING = "missing"
+    UNPLANNED = "unplanned"
+    OTHER_PASSWORD = "other-password"  # noqa: S105 - a fault's name
+    NEEDLESS_PASSWORD = "needless-password"  # noqa: S105 - a fault's name
+    DIFFERENT = "different"
+
+
+class Departure(msgspec.Struct, frozen=True):
+    """One thing that a broker has otherwise than planned; whoever shows it has words for it."""
+
+    section: str
+    """Of the definitions, like `queues`."""
+    name: str
+    fault: Fault
+    fact: str = ""
+    """Where it is another one than planned: which, with what is there and what is planned."""
+    have: object = None
+    want: object = None
+
+
 class _Section(msgspec.Struct, frozen=True):
     """How one list of definitions is compared: what names a row, and what of it counts."""
 
-    title: str
     key: tuple[str, ...]
     facts: tuple[str, ...]
 
 
 _SECTIONS: Mapping[str, _Section] = {
-    "users": _Section("user", ("name",), ("password_hash", "limits", "tags")),
-    "vhosts": _Section("virtual host", ("name",), ()),
-    "permissions": _Section("rights of", ("user", "vhost"), ("configure", "write", "read")),
-    "topic_permissions": _Section(
-        "topic rights of", ("user", "vhost", "exchange"), ("write", "read")
-    ),
-    "policies": _Section("policy", ("vhost", "name"), ("pattern", "apply-to", "definition")),
-    "exchanges": _Section("AMQP exchange", ("vhost", "name"), ("type", "durable", "internal")),
-    "queues": _Section("queue", ("vhost", "name"), ("durable", "arguments")),
-    "bindings": _Section("binding", ("vhost", "source", "destination", "routing_key"), ()),
+    "users": _Section(("name",), ("password_hash", "limits", "tags")),
+    "vhosts": _Section(("name",), ()),
+    "permissions": _Section(("user", "vhost"), ("configure", "write", "read")),
+    "topic_permissions": _Section(("user", "vhost", "exchange"), ("write", "read")),
+    "policies": _Section(("vhost", "name"), ("pattern", "apply-to", "definition")),
+    "exchanges": _Section(("vhost", "name"), ("type", "durable", "internal")),
+    "queues": _Section(("vhost", "name"), ("durable", "arguments")),
+    "bindings": _Section(("vhost", "source", "destination", "routing_key"), ()),
 }
 _SECRET = "password_hash"  # noqa: S105 - the name of a field
 
 
-def differences(planned: Definitions, exported: Definitions) -> list[str]:
-    """Return what a broker has otherwise than planned, one sentence each; empty where nothing.
+def differences(planned: Definitions, exported: Definitions) -> list[Departure]:
+    """Return what a broker has otherwise than planned, thing by thing; empty where nothing.
 
     Users and virtual hosts beyond the plan count only where they have rights in the plan's; what
     is bound to the broker's log is the daemon's own doing.
     """
     ours = {vhost["name"] for vhost in planned["vhosts"]}
-    found: list[str] = []
+    found: list[Departure] = []
     for section, rules in _SECTIONS.items():
         wanted = _indexed(planned[section], rules)
         present = _indexed(exported.get(section, ()), rules)
         for key, row in wanted.items():
-            found.extend(_row_differences(rules, key, row, present.get(key)))
+            found.extend(_row_differences(section, _shown(key), row, present.get(key)))
         found.extend(
-            f"{rules.title} {_shown(key)} is not planned"
+            Departure(section, _shown(key), Fault.UNPLANNED)
             for key, row in present.items()
             if key not in wanted and row.get("vhost") in ours
         )
@@ -61,23 +82,23 @@ def _indexed(rows: Iterable[Definitions], rules: _Section) -> dict[tuple[str, ..
 
 
 def _row_differences(
-    rules: _Section, key: tuple[str, ...], wanted: Definitions, present: Definitions | None
-) -> Iterator[str]:
+    section: str, name: str, wanted: Definitions, present: Definitions | None
+) -> Iterator[Departure]:
     if present is None:
-        yield f"{rules.title} {_shown(key)} is missing"
+        yield Departure(section, name, Fault.MISSING)
         return
-    for fact in rules.facts:
+    for fact in _SECTIONS[section].facts:
         want, have = _plain(fact, wanted), _plain(fact, present)
         if want == have:
             continue
         if fact == _SECRET:
-            yield f"{rules.title} {_shown(key)} has {_password_fault(str(want))}"
+            yield Departure(section, name, _password_fault(str(want)))
         else:
-            yield f"{rules.title} {_shown(key)} has {fact} {have!r}, planned {want!r}"
+            yield Departure(section, name, Fault.DIFFERENT, fact, have, want)
 
 
-def _password_fault(want: str) -> str:
-    return "another password than planned" if want else "a password, and must have none"
+def _password_fault(want: str) -> Fault:
+    return Fault.OTHER_PASSWORD if want else Fault.NEEDLESS_PASSWORD
 
 
 def _plain(fact: str, row: Definitions) -> object:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from exchange.departures import differences
+from exchange.departures import Departure, differences
 from exchange.errors import AdministrationFailed
 from exchange.topology import Definitions, Names
 
@@ -28,7 +28,7 @@ class Administration:
         self._ctl = list(ctl)
         self._environment = dict(environment) if environment is not None else None
 
-    def apply(self, planned: Definitions) -> list[str]:
+    def apply(self, planned: Definitions) -> list[Departure]:
         """Import the plan and return where the broker still departs from it, as `check`.
 
         What is missing is made and what differs is set, as far as a live broker can; nothing is
@@ -37,7 +37,7 @@ class Administration:
         self._import(planned)
         return self._complete(planned, self.export())
 
-    def apply_beside(self, planned: Definitions, gone: Collection[str]) -> list[str]:
+    def apply_beside(self, planned: Definitions, gone: Collection[str]) -> list[Departure]:
         """As `apply` for a part of the plan; then delete the users of invitations that are over."""
         self._import(planned)
         exported = self.export()
@@ -47,7 +47,7 @@ class Administration:
     def _import(self, planned: Definitions) -> None:
         self._call("import_definitions", "--format", "json", given=msgspec.json.encode(planned))
 
-    def _complete(self, planned: Definitions, exported: Definitions) -> list[str]:
+    def _complete(self, planned: Definitions, exported: Definitions) -> list[Departure]:
         """Set what an import may have left out; return where the broker still departs."""
         limits = {user["name"]: user.get("limits") for user in exported["users"]}
         # Versions differ in whether an import takes limits.
@@ -65,8 +65,8 @@ class Administration:
         definitions: Definitions = msgspec.json.decode(raw[raw.index(b"{") :])
         return definitions
 
-    def check(self, planned: Definitions) -> list[str]:
-        """Return where the broker departs from the plan, one sentence each."""
+    def check(self, planned: Definitions) -> list[Departure]:
+        """Return where the broker departs from the plan."""
         return differences(planned, self.export())
 
     def withdraw_child(self, names: Names, key: str) -> list[str]:

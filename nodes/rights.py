@@ -151,6 +151,7 @@ NEEDS: Mapping[str, Need] = {
     "ca crl": Need(Role.AUTHORITY, leaf=True),
     # what is no node's: a table, a daemon's own start, a machine that is no node yet, sandboxes
     "exits": _FREE,
+    "types": _FREE,
     "node run": _FREE,
     "join": _FREE,
     "demo": _FREE,

@@ -6,6 +6,7 @@ operator must see is an authority that ends with nobody in its place.
 
 import msgspec
 
+from nodes.said import Said
 from schemas.errors import FormatError
 from schemas.moments import Instant
 from schemas.records import RenewalRow, TimestampRow
@@ -40,12 +41,31 @@ def term_of(row: TimestampRow | RenewalRow, policy: AlgorithmPolicy) -> Term:
     return Term(ends.get(why), why, renew_from)
 
 
-def what_is_due(term: Term, now: Instant) -> str | None:
-    """Return what an operator must do about the authority of a newest token, if anything."""
+class Due(msgspec.Struct, frozen=True):
+    """What an operator must see of an authority, and do."""
+
+    found: Said
+    step: Said
+
+    @property
+    def said(self) -> Said:
+        """Both in one line."""
+        return Said("stamps.due", {"found": self.found, "step": self.step})
+
+
+def what_ends(term: Term) -> str:
+    """Return what ends with a term, in words: an algorithm has its name alone."""
+    words = {"certificate": "stamps.certificate", "unreadable": "stamps.unreadable"}
+    return Said(words[term.why]) if term.why in words else term.why
+
+
+def what_is_due(term: Term, now: Instant) -> Due | None:
+    """Return what there is to do about the authority of a newest token, if anything."""
+    what = {"what": what_ends(term)}
     if term.ends is not None and now >= term.ends:
-        return f"its {term.why} has ended: name another authority now"
+        return Due(Said("stamps.ended", what), Said("stamps.ended-step"))
     if term.ends is not None and term.why != "certificate":
-        return f"the policy ends {term.why}: name an authority that does without it"
+        return Due(Said("stamps.policy-ends", what), Said("stamps.policy-ends-step"))
     if term.renew_from is not None and now >= term.renew_from:
-        return "two thirds of its certificate's life have passed: ask for its new one, or another"
+        return Due(Said("stamps.aged"), Said("stamps.aged-step"))
     return None

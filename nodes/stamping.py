@@ -222,7 +222,7 @@ class Stamping:
         policy = self._desk.policy()
         terms = {turn.name: term_of(turn.newest, policy) for turn in self._turns if turn.newest}
         due = {name: what_is_due(term, self._clock()) for name, term in terms.items()}
-        return {name: what for name, what in due.items() if what}
+        return {name: str(what.said) for name, what in due.items() if what is not None}
 
     def _wanted(self, wish: StampWish) -> Sequence[Turn]:
         return [turn for turn in self._turns if wish.authority in {None, turn.name}]

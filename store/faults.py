@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from enum import StrEnum
 
 import msgspec
 
@@ -21,12 +22,32 @@ Reached = Callable[[int, int], None]
 """Told how many rows were looked at since the last time, and up to which one."""
 
 
+class Kind(StrEnum):
+    """What has happened to a row, as an operator is told."""
+
+    CHANGED = "changed"
+    """It is not what others vouch for; they, or it, were changed."""
+    REMOVED = "removed"
+    ADDED = "added"
+    """Nothing vouches for it."""
+    REORDERED = "reordered"
+    """It has changed places with others."""
+    CUT = "cut"
+    """The journal ends before others say."""
+    UNREADABLE = "unreadable"
+    STANDS = "stands"
+    """It is there, though it was destroyed."""
+    UNPROVEN = "unproven"
+    """A signature does not count."""
+
+
 class Fault(msgspec.Struct, frozen=True, gc=False):
     """One thing that does not fit: in which table, which row, and what is wrong."""
 
     table: str
     key: str
     what: str
+    kind: Kind = Kind.CHANGED
 
     def __str__(self) -> str:
         return f"{self.table} {self.key}: {self.what}"
@@ -40,13 +61,15 @@ class Faults:
         self.kept: list[Fault] = []
         self.counts: Counter[str] = Counter()
 
-    def add(self, table: str, key: str, what: str) -> None:
+    def add(self, table: str, key: str, what: str, kind: Kind = Kind.CHANGED) -> None:
         """Note a fault."""
         self.found += 1
         if len(self.kept) < FAULTS_KEPT_MAX:
-            self.kept.append(Fault(table, key, what))
+            self.kept.append(Fault(table, key, what, kind))
 
-    def expect(self, table: str, key: str, what: str, *, holds: bool) -> None:
+    def expect(
+        self, table: str, key: str, what: str, kind: Kind = Kind.CHANGED, *, holds: bool
+    ) -> None:
         """Note a fault unless it holds."""
         if not holds:
-            self.add(table, key, what)
+            self.add(table, key, what, kind)

@@ -20,6 +20,7 @@ from store.verify_holds import check_holds
 from store.verify_journal import check_ends, check_journal
 from store.verify_named import check_named
 from store.verify_payloads import PayloadCheck
+from store.verify_rebuilt import check_rebuilt
 from store.verify_streams import check_streams, entry_spans
 
 Keep = Callable[[Scope], None]
@@ -77,6 +78,7 @@ async def verify(  # noqa: PLR0913 - what a caller knows beside the record
         await check_streams(connection, faults, spans, reached)
         await check_named(connection, faults, scope.parts)
         await check_holds(connection, faults)
+        await check_rebuilt(connection, faults)
         root = await _root(connection, leaves)
     return Verification(faults.found, faults.kept, dict(faults.counts), leaves, root)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas.errors import FormatError
 from schemas.leaves import read_leaf
-from store.faults import Faults
+from store.faults import Faults, Kind
 from store.postgres.session import Connection
 
 _ROWS = "SELECT * FROM destroyed ORDER BY bucket"
@@ -29,10 +29,10 @@ async def check_destroyed(
         _check_row(faults, row, told.get(bucket))
         if bucket in partitions:
             what = f"its partition stands, though act {row['act']} destroyed it: run the daemon"
-            faults.add("payload", f"bucket {bucket}", what)
+            faults.add("payload", f"bucket {bucket}", what, Kind.STANDS)
     for bucket in told.keys() - rows.keys():
         what = f"the row was deleted: leaf {told[bucket]['index']} (destroyed) names it"
-        faults.add("destroyed", f"bucket {bucket}", what)
+        faults.add("destroyed", f"bucket {bucket}", what, Kind.REMOVED)
     return {bucket: row["act"] for bucket, row in rows.items()}
 
 
@@ -40,7 +40,8 @@ def _check_row(faults: Faults, row: Any, facts: dict[str, str] | None) -> None: 
     key = f"bucket {row['bucket']}"
     faults.counts["act"] += 1
     if facts is None:
-        faults.add("destroyed", key, "the row was added: no leaf says that it was destroyed")
+        what = "the row was added: no leaf says that it was destroyed"
+        faults.add("destroyed", key, what, Kind.ADDED)
         return
     said = {
         "act": row["act"],

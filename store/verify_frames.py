@@ -9,7 +9,7 @@ from schemas.errors import FormatError
 from schemas.header import Header
 from schemas.leaves import LeafKind, read_leaf
 from schemas.records import PacketRow, QuarantineRow
-from store.faults import Faults, Reached
+from store.faults import Faults, Kind, Reached
 from store.merkle import Span
 from store.packing import unpack
 from store.postgres.rows import read_all
@@ -114,7 +114,8 @@ def _check_rows(faults: Faults, frames: StoredFrames) -> None:
             _name_deleted(faults, frame, leaves[0])
     for frame, system, drop_id in frames.outcomes:
         what = f"the row was deleted: drop {drop_id} of {system} became it"
-        faults.expect("packet", f"frame {frame}", what, holds=frame in frames.packets)
+        is_there = frame in frames.packets
+        faults.expect("packet", f"frame {frame}", what, Kind.REMOVED, holds=is_there)
     _check_releases(faults, frames)
     faults.counts["packet"] += len(frames.packets)
     faults.counts["quarantine"] += sum(map(len, frames.quarantine.values()))
@@ -127,7 +128,7 @@ def _name_deleted(faults: Faults, frame: int, leaf: StoredLeaf) -> None:
     table = "packet" if name and "head-sha256" in facts else "quarantine"
     who = f", packet {name} of {facts.get('from', '?')}" if name else ""
     what = f"the row was deleted: leaf {leaf.index} ({kind}) names it{who}"
-    faults.add(table, f"frame {frame}", what)
+    faults.add(table, f"frame {frame}", what, Kind.REMOVED)
 
 
 def _check_releases(faults: Faults, frames: StoredFrames) -> None:
@@ -143,11 +144,12 @@ def _check_releases(faults: Faults, frames: StoredFrames) -> None:
                 for leaf in frames.leaves[frame]
                 if leaf.facts.get("kind") == LeafKind.RELEASED
             )
-            faults.add("released", key, f"released {count} times (leaves {indexes}): {name}")
+            what = f"released {count} times (leaves {indexes}): {name}"
+            faults.add("released", key, what, Kind.ADDED)
         elif count == 0:
-            faults.add("released", key, f"has no released leaf: {name}")
+            faults.add("released", key, f"has no released leaf: {name}", Kind.ADDED)
         elif frame not in frames.released:
-            faults.add("released", key, f"the row was deleted: {name}")
+            faults.add("released", key, f"the row was deleted: {name}", Kind.REMOVED)
 
 
 def _check_packet(faults: Faults, row: PacketRow, leaves: list[StoredLeaf]) -> None:
@@ -160,7 +162,8 @@ def _check_packet(faults: Faults, row: PacketRow, leaves: list[StoredLeaf]) -> N
         "the row was added, or its leaf removed: "
         "it has no leaf of its verdict (sent, relayed, received, refused, held)"
     )
-    faults.expect("packet", key, what, holds=not kinds.isdisjoint(FIRST_LEAVES))
+    is_told = not kinds.isdisjoint(FIRST_LEAVES)
+    faults.expect("packet", key, what, Kind.ADDED, holds=is_told)
     for leaf in leaves:
         claims = {
             "id": row.id,
@@ -210,7 +213,7 @@ def _check_quarantined(faults: Faults, row: QuarantineRow, leaves: list[StoredLe
     if row.state in {"refused", "held"}:
         kinds = {leaf.facts.get("kind") for leaf in leaves}
         what = f"the row was added, or its leaf removed: it has no leaf of kind {row.state}"
-        faults.expect("quarantine", key, what, holds=row.state in kinds)
+        faults.expect("quarantine", key, what, Kind.ADDED, holds=row.state in kinds)
     for leaf in leaves:
         value = leaf.facts.get("frame-sha256", row.sha256.hex())
         what = f"its sha256 is not that of leaf {leaf.index}"

@@ -4,7 +4,7 @@ from typing import Any
 
 from schemas.errors import FormatError
 from schemas.leaves import read_leaf
-from store.faults import Faults
+from store.faults import Faults, Kind
 from store.postgres.session import Connection
 
 _TABLES = {"set": "legal_hold", "lifted": "legal_hold_lifted"}
@@ -35,7 +35,7 @@ async def check_holds(connection: Connection, faults: Faults) -> None:
             _check_row(faults, verdict, row, told.pop((verdict, str(row["number"])), None))
     for (verdict, number), (index, _leaf) in told.items():
         what = f"the row was deleted: leaf {index} (legal-hold) names it"
-        faults.add(_TABLES[verdict], f"hold {number}", what)
+        faults.add(_TABLES[verdict], f"hold {number}", what, Kind.REMOVED)
 
 
 def _read(leaves: list[Any]) -> Told:
@@ -58,7 +58,7 @@ def _check_row(
 ) -> None:
     table, key = _TABLES[verdict], f"hold {row['number']}"
     if found is None:
-        faults.add(table, key, "the row was added: no leaf says so")
+        faults.add(table, key, "the row was added: no leaf says so", Kind.ADDED)
         return
     index, leaf = found
     said = {"who": row["who"]}

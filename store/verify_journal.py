@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from schemas.records import LeafMark
 from store.differences import Differences
 from store.errors import StoreFault
-from store.faults import Faults, Reached
+from store.faults import Faults, Kind, Reached
 from store.merkle import (
     HASH_BYTES,
     TILE_WIDTH,
@@ -51,9 +51,10 @@ async def check_ends(connection: Connection, faults: Faults, vouched: Mapping[in
     leaves: int = bounds["leaves"]
     for size, table in ((bounds["signed"], "checkpoint"), (max(vouched, default=0), "witness")):
         what = f"the journal was cut: it has {leaves} leaves, a {table} vouches for {size}"
-        faults.expect("leaf", f"index {leaves}", what, holds=size <= leaves)
+        faults.expect("leaf", f"index {leaves}", what, Kind.CUT, holds=size <= leaves)
     what = f"the journal was cut: it has {leaves} leaves, tiles stand for more"
-    faults.expect("leaf", f"index {leaves}", what, holds=bounds["tiles"] * TILE_WIDTH <= leaves)
+    is_so = bounds["tiles"] * TILE_WIDTH <= leaves
+    faults.expect("leaf", f"index {leaves}", what, Kind.CUT, holds=is_so)
     return leaves
 
 
@@ -75,7 +76,7 @@ async def check_journal(
         try:
             tree = await load_tree(connection, span.first)
         except StoreFault as error:
-            faults.add("tile", f"below leaf {span.first}", str(error))
+            faults.add("tile", f"below leaf {span.first}", str(error), Kind.REMOVED)
             continue
         journal = _Journal(connection, faults, vouched, tree, second)
         await journal.check_start()
@@ -142,7 +143,7 @@ class _Journal:
             tiles = await load_tiles(self.connection, tiles_of(spans), size)
             proof = hashes_of(spans, lambda level, index: tiles[level, index])
         except StoreFault as error:
-            self.faults.add("tile", f"behind leaf {self.tree.size}", str(error))
+            self.faults.add("tile", f"behind leaf {self.tree.size}", str(error), Kind.REMOVED)
             return
         holds = consistency_holds(self.tree.size, size, self.tree.root(), root, proof)
         self._expect_root(name, size, holds=holds)
@@ -161,7 +162,7 @@ class _Journal:
         for index in range(first, end):
             leaf = found.get(index)
             if leaf is None:
-                self.faults.add("leaf", f"index {index}", "the row was deleted")
+                self.faults.add("leaf", f"index {index}", "the row was deleted", Kind.REMOVED)
                 hashes.append(await self._from_tile(index))
                 continue
             what = "its column kind is not that of the record"
@@ -196,11 +197,11 @@ class _Journal:
             return
         key = f"level {tile.level} index {tile.index}"
         if stored is None:
-            self.faults.add("tile", key, "the row was deleted")
+            self.faults.add("tile", key, "the row was deleted", Kind.REMOVED)
             return
         if tile.level > 0:
             self.faults.add("tile", key, "its hashes are not those of the tiles below")
             return
-        for at, what in self.differences.of_tile(cut_tile(stored), cut_tile(tile.hashes)):
+        for at, kind, what in self.differences.of_tile(cut_tile(stored), cut_tile(tile.hashes)):
             index = tile.index * TILE_WIDTH + at
-            self.faults.add("leaf", f"index {index}", f"{what} tile {key}")
+            self.faults.add("leaf", f"index {index}", f"{what} tile {key}", kind)

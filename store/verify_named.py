@@ -7,7 +7,7 @@ from hashlib import sha256, sha512
 from schemas.errors import FormatError
 from schemas.leaves import LeafKind, read_leaf
 from schemas.records import LeafMark
-from store.faults import Faults
+from store.faults import Faults, Kind
 from store.postgres.session import Connection
 from store.scope import joined, shares_of
 
@@ -88,7 +88,7 @@ async def check_present(connection: Connection, faults: Faults, leaves: Iterable
             named[table][digest] = f"the row was deleted: leaf {leaf.index} ({leaf.kind}) names it"
     for table, digests in named.items():
         for row in await connection.fetch(_ABSENT.format(table=table), list(digests)):
-            faults.add(table, f"sha256 {row[0].hex()}", digests[row[0]])
+            faults.add(table, f"sha256 {row[0].hex()}", digests[row[0]], Kind.REMOVED)
 
 
 def _digest_of(record: bytes) -> bytes | None:

@@ -11,7 +11,7 @@ from schemas.errors import BbajError, FormatError
 from schemas.header import Header, decode_header
 from schemas.leaves import LeafKind
 from schemas.records import PacketRow, QuarantineRow
-from store.faults import Faults, OpenPayload
+from store.faults import Faults, Kind, OpenPayload
 from store.postgres.session import Connection
 from store.verify_destroyed import check_destroyed
 
@@ -83,7 +83,7 @@ class PayloadCheck:
             expected |= {row.frame for row in rows if row.kept}
         for frame in sorted(expected - {frame for frame, _bucket in frames.kept}):
             what = "there is no row: where its payload is, is lost"
-            self.faults.add("kept", f"frame {frame}", what)
+            self.faults.add("kept", f"frame {frame}", what, Kind.REMOVED)
         stored = []
         for frame, bucket in frames.kept:
             self._check_move(frames, frame, bucket)
@@ -96,7 +96,7 @@ class PayloadCheck:
             elif bucket not in self.gone:
                 self.gone.add(bucket)
                 what = "its partition is gone, and no act destroyed it"
-                self.faults.add("payload", f"bucket {bucket}", what)
+                self.faults.add("payload", f"bucket {bucket}", what, Kind.REMOVED)
         for bucket, group in _groups(stored, frames):
             found = dict(map(tuple, await self.connection.fetch(_SEALED, bucket, group)))
             for frame in group:
@@ -120,19 +120,20 @@ class PayloadCheck:
         row, quarantined = frames.packets.get(frame), frames.quarantine.get(frame)
         key = f"{bucket} frame {frame}" + (f" packet {row.id} of {row.sender}" if row else "")
         if sealed is None:
-            self.faults.add("payload", key, "the row was deleted")
+            self.faults.add("payload", key, "the row was deleted", Kind.REMOVED)
             return
         if row is not None:
             digest = row.frame_sha256
         elif quarantined is not None:
             digest = quarantined[0].sha256
         else:
-            self.faults.add("payload", key, "belongs to no packet and no quarantined frame")
+            what = "belongs to no packet and no quarantined frame"
+            self.faults.add("payload", key, what, Kind.ADDED)
             return
         try:
             came = self.open_payload(bucket, digest, sealed)
         except (BbajError, ValueError) as error:
-            self.faults.add("payload", key, f"cannot be opened: {error}")
+            self.faults.add("payload", key, f"cannot be opened: {error}", Kind.UNREADABLE)
             return
         if row is not None and bucket.split("-", 1)[0] == row.class_:
             self._check_parts(key, row, came)

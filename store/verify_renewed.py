@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from store.errors import StoreFault
-from store.faults import Faults
+from store.faults import Faults, Kind
 from store.merkle import RENEWED, TILE_HEIGHT, TILE_WIDTH, Tree, edge_tiles
 from store.postgres.renewed_tiles import RenewedTiles
 from store.postgres.session import Connection
@@ -53,11 +53,12 @@ class SecondLog:
             beyond = await connection.fetch(_BEYOND, leaves)
         what = f"the journal was cut: it has {leaves} leaves, a renewal vouches for"
         is_so = bounds["stamped"] <= leaves
-        faults.expect("leaf", f"index {leaves}", f"{what} {bounds['stamped']}", holds=is_so)
+        what = f"{what} {bounds['stamped']}"
+        faults.expect("leaf", f"index {leaves}", what, Kind.CUT, holds=is_so)
         second = cls(connection, faults, max(bounds["kept"], bounds["stamped"]))
         for level, index in beyond:
             what = f"the row was added, or the journal was cut: {leaves} leaves do not fill it"
-            second._name(level, index, what)
+            second._name(level, index, what, Kind.ADDED)
         return second
 
     async def check(self, first: int, records: Sequence[bytes | None]) -> None:
@@ -111,16 +112,16 @@ class SecondLog:
             return
         if kept is None:
             if (index + 1) << (TILE_HEIGHT * (level + 1)) <= self._due:
-                self._name(level, index, "the row was deleted")
+                self._name(level, index, "the row was deleted", Kind.REMOVED)
         elif (at := _first_difference(hashes, kept)) is not None:
             width = TILE_WIDTH**level
             first = (index * TILE_WIDTH + at) * width
             what = f"leaves {first} to {first + width - 1} do not hash to what it has of them: "
             self._name(level, index, what + "the row was changed, or they were")
 
-    def _name(self, level: int, index: int, what: str) -> None:
+    def _name(self, level: int, index: int, what: str, kind: Kind = Kind.CHANGED) -> None:
         self._named.add((level, index))
-        self._faults.add("renewed_tile", f"level {level} index {index}", what)
+        self._faults.add("renewed_tile", f"level {level} index {index}", what, kind)
 
 
 def _first_difference(hashes: bytes, kept: bytes) -> int | None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from hashlib import sha256
 from typing import Any
 
-from store.faults import Faults, Reached
+from store.faults import Faults, Kind, Reached
 from store.merkle import Span
 from store.postgres.session import Connection
 from store.scope import ALL_PARTS, Scope, joined, shares_of
@@ -98,7 +98,8 @@ async def check_streams(
                 on_reached(count, reached)
     for row in await connection.fetch(_NOTES_BEYOND):
         key = f"{row['stream']} epoch {row['epoch']} number {row['last'] + 1}"
-        faults.add("entry", key, f"rows were deleted: a note reaches to {row['noted']}")
+        what = f"rows were deleted: a note reaches to {row['noted']}"
+        faults.add("entry", key, what, Kind.REMOVED)
     await _check_intakes(connection, faults)
 
 
@@ -118,7 +119,8 @@ async def _check_entries(
         faults.counts["entry"] += len(rows)
         yield len(rows), number
     if number + 1 < span.end:
-        faults.add("entry", f"{name} number {number + 1}", f"rows were deleted: {span.end} follows")
+        what = f"rows were deleted: {span.end} follows"
+        faults.add("entry", f"{name} number {number + 1}", what, Kind.REMOVED)
 
 
 def _check_entry(faults: Faults, row: Any, expected: int, chain: bytes) -> bytes:  # noqa: ANN401
@@ -126,14 +128,16 @@ def _check_entry(faults: Faults, row: Any, expected: int, chain: bytes) -> bytes
     key = f"{row['stream']} epoch {row['epoch']} number {row['number']}"
     if row["number"] != expected:
         first = f"{row['stream']} epoch {row['epoch']} number {expected}"
-        faults.add("entry", first, f"rows were deleted: {row['number']} follows")
+        what = f"rows were deleted: {row['number']} follows"
+        faults.add("entry", first, what, Kind.REMOVED)
     if row["frame"] is None:
         digest: bytes | None = sha256(row["object"]).digest()
         size = len(row["object"])
     else:
         digest, size = row["frame_sha256"], row["frame_size"]
     if digest is None:
-        faults.add("packet", f"frame {row['frame']}", f"the row was deleted: entry {key} names it")
+        what = f"the row was deleted: entry {key} names it"
+        faults.add("packet", f"frame {row['frame']}", what, Kind.REMOVED)
     else:
         what = "the row was changed: its sha256 is not that of its bytes"
         faults.expect("entry", key, what, holds=digest == row["sha256"])
@@ -156,7 +160,7 @@ async def _check_intakes(connection: Connection, faults: Faults) -> None:
             expected = at[2] + 1 if is_same else 1
             key = f"{row['stream']} epoch {row['epoch']} number {expected}"
             what = f"intakes were deleted: {row['first']} follows"
-            faults.expect("intake", key, what, holds=row["first"] == expected)
+            faults.expect("intake", key, what, Kind.REMOVED, holds=row["first"] == expected)
             if row["first"] == expected and row["digests"] is not None:
                 what = "the row was changed: its chain is not that of its digests"
                 linked = _linked(chain if is_same else bytes(32), row["first"], row["digests"])

@@ -1,4 +1,4 @@
-"""For all tests: how hard hypothesis looks, and what two workers may share.
+"""For all tests: how hard hypothesis looks, what two workers may share, which language is spoken.
 
 Hypothesis: `fast` for the gate, `deep` by `--hypothesis-profile deep` and in slow tests. Tests that
 live on one network stay with one worker, so that it is set up once; the others go file by file.
@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from nodes.config import LANGUAGE_NAME
 
 settings.register_profile(
     "fast",
@@ -23,6 +25,12 @@ settings.load_profile("fast")
 
 SHARED = ("e2e", "joining", "acceptance")
 """Folders whose tests share services for the whole run."""
+
+
+@pytest.fixture(autouse=True)
+def _english(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands speak English, whatever the locale; a test of languages says which."""
+    monkeypatch.setenv(LANGUAGE_NAME, "en")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -6,6 +6,7 @@ An attempt that is let through does no harm: its names lead nowhere, what it rea
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
+from enum import StrEnum
 
 import aio_pika
 import aio_pika.abc
@@ -21,10 +22,25 @@ ACCESS_REFUSED = "ACCESS_REFUSED"
 _Action = Callable[[aio_pika.abc.AbstractChannel], Awaitable[object]]
 
 
+class Act(StrEnum):
+    """What a child must not do."""
+
+    WRITE_UP = "write-up"
+    """To `up`, under a key that is not its own."""
+    WRITE = "write"
+    """To an AMQP exchange that is not for it."""
+    WRITE_DEFAULT = "write-default"
+    READ = "read"
+    DECLARE_QUEUE = "declare-queue"
+    DECLARE_EXCHANGE = "declare-exchange"
+
+
 class Attempt(msgspec.Struct, frozen=True):
     """One forbidden thing, and whether the broker refused it."""
 
-    what: str
+    act: Act
+    name: str
+    """Of what it was tried on; empty where it is made for the trial."""
     refused: bool
 
 
@@ -35,21 +51,22 @@ async def try_forbidden(target: Target, key: str) -> list[Attempt]:
     """
     async with connection(target, "doctor") as opened:
         return [
-            Attempt(what, await _is_refused(opened, action)) for what, action in _forbidden(key)
+            Attempt(act, name, await _is_refused(opened, action))
+            for act, name, action in _forbidden(key)
         ]
 
 
-def _forbidden(key: str) -> Iterator[tuple[str, _Action]]:
+def _forbidden(key: str) -> Iterator[tuple[Act, str, _Action]]:
     nowhere = f"doctor-{secrets.token_hex(4)}"
     for other in (nowhere, f"{key}0", f"x{key}", "#"):
-        yield f"write to `up` under the key {other}", _publishing("up", other)
-    for exchange in ("down", "dead", ""):
-        shown = exchange or "the default exchange"
-        yield f"write to `{shown}`", _publishing(exchange, nowhere)
+        yield Act.WRITE_UP, other, _publishing("up", other)
+    for exchange in ("down", "dead"):
+        yield Act.WRITE, exchange, _publishing(exchange, nowhere)
+    yield Act.WRITE_DEFAULT, "", _publishing("", nowhere)
     for queue in (f"up.{key}", f"down.{nowhere}", f"down.{key}0", "dead"):
-        yield f"read the queue {queue}", _reading(queue)
-    yield "declare a queue", _declaring_queue(nowhere)
-    yield "declare an AMQP exchange", _declaring(nowhere)
+        yield Act.READ, queue, _reading(queue)
+    yield Act.DECLARE_QUEUE, "", _declaring_queue(nowhere)
+    yield Act.DECLARE_EXCHANGE, "", _declaring(nowhere)
 
 
 def _publishing(exchange: str, key: str) -> _Action:

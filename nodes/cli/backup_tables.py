@@ -8,6 +8,7 @@ from nodes.cli.backup_shapes import BackupDone, KeysBack, RestoreDone
 from nodes.cli.drawing import facts_table
 from nodes.cli.moments import utc_and_local
 from nodes.config import spoken_language
+from nodes.said import spoken
 from nodes.texts import text
 
 MEGABYTE = 1_000_000
@@ -51,4 +52,4 @@ def restored(done: RestoreDone) -> Iterator[RenderableType]:
         ]
     )
     yield from keys_back(done.keys)
-    yield done.next_step
+    yield spoken(done.next_step)

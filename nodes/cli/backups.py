@@ -19,10 +19,10 @@ from nodes.cli.backup_shapes import BackupDone, KeysBack, RestoreDone
 from nodes.cli.keys import bring_back
 from nodes.cli.progress import progress
 from nodes.clock import now
-from nodes.config import Config, Database, spoken_language
+from nodes.config import Config, Database
 from nodes.errors import BackupDamaged, ConfigurationFault, DatabaseOccupied
 from nodes.passphrases import read_passphrase_file
-from nodes.texts import text
+from nodes.said import Said
 from nodes.upkeep import prepare_database
 from nodes.wiring import database_url, open_trust, owner_url
 from schemas.records import BackupRun
@@ -175,15 +175,14 @@ async def restore(config: Config, places: Places) -> RestoreDone:
     )
 
 
-def _next_step(signed: SignedSize | None, has: SignedSize) -> str:
-    """Return what happens once the daemon starts, in the language spoken here."""
-    language = spoken_language()
+def _next_step(signed: SignedSize | None, has: SignedSize) -> Said:
+    """Return what happens once the daemon starts."""
     if signed is None:
-        return text("backup.next-unknown", language)
+        return Said("backup.next-unknown")
     if signed > has:
         facts = {"signed": signed.size, "epoch": signed.epoch, "leaves": has.size}
-        return text("backup.next-lost", language, **facts)
-    return text("backup.next-whole", language)
+        return Said("backup.next-lost", facts)
+    return Said("backup.next-whole")
 
 
 def _owner_of(config: Config) -> str:

@@ -3,12 +3,14 @@
 import msgspec
 
 from exchange.core.registry import Registry
+from exchange.departures import Departure
 from exchange.errors import AdministrationFailed
 from exchange.provision import Administration
 from nodes.cli.registries import tree_at_hand
 from nodes.cli.shapes import Topology, TreeNode
 from nodes.config import Broker, Config
 from nodes.errors import ConfigurationFault, JudgementFailed
+from nodes.said import Said
 from nodes.wiring import broker_plan
 from schemas.addresses import parent_of
 from schemas.codes import Tier
@@ -29,7 +31,7 @@ async def compare(config: Config, *, apply: bool) -> Topology:
         try:
             if apply and tree.recorded:
                 administration.withdraw_guests(tree.gone)
-            differences = work(planned)
+            differences = [said_of(each) for each in work(planned)]
         except AdministrationFailed as error:
             unanswered = str(error)
     elif apply:
@@ -85,8 +87,22 @@ def judge(shown: Topology, *, strict: bool) -> None:
         )
 
 
-def _name_of(broker: Broker) -> str:
-    return f"{broker.vhost} and {broker.local_vhost} at {broker.url}"
+def said_of(departure: Departure) -> Said:
+    """Return where a broker departs from the plan, in words."""
+    return Said(
+        f"network.departures.{departure.fault}",
+        {
+            "what": Said(f"network.things.{departure.section}", {"name": departure.name}),
+            "fact": departure.fact,
+            "have": repr(departure.have),
+            "want": repr(departure.want),
+        },
+    )
+
+
+def _name_of(broker: Broker) -> Said:
+    facts = {"vhost": broker.vhost, "local": broker.local_vhost, "url": broker.url}
+    return Said("topology.broker", facts)
 
 
 def _no_broker() -> ConfigurationFault:

@@ -21,7 +21,9 @@ import typer
 
 if TYPE_CHECKING:
     from nodes.ceremony import Ceremony
+    from nodes.said import Said
     from schemas.codes import Tier
+    from schemas.errors import Fatal
     from schemas.moments import Instant
 
 app = typer.Typer(
@@ -74,7 +76,7 @@ def authority(
         files = _files(folder, passphrase_file)
         make = files.replace_authority if replace else files.issue_authority
         path = make(address, _now())
-        _show(json, [path], _unencrypted(passphrase_file, "the authority's key"))
+        _show(json, [path], _unencrypted(passphrase_file, _say("ca.authority-key")))
 
 
 @app.command()
@@ -89,7 +91,7 @@ def hand_over(
     with _reported(json):
         files, own = _files(folder, passphrase_file), _read(node_passphrase_file)
         path = files.hand_over(address, own)
-        _show(json, [path], _unencrypted(node_passphrase_file, "the authority's key"))
+        _show(json, [path], _unencrypted(node_passphrase_file, _say("ca.authority-key")))
 
 
 @app.command()
@@ -117,7 +119,7 @@ def node(
     with _reported(json):
         files, own = _files(folder, passphrase_file), _read(node_passphrase_file)
         path = files.issue_node(address, _now(), with_children, own, _tier(tier))
-        notes = _unencrypted(node_passphrase_file, "the node's keys")
+        notes = _unencrypted(node_passphrase_file, _say("ca.node-keys"))
         _show(json, [path], [*notes, *_without_card(folder, address)])
 
 
@@ -134,7 +136,13 @@ def revoke(
         files, now = _files(folder, passphrase_file), _now()
         revoked = files.revoke(what, reason, now)
         notes = [
-            f"revoked {entry.address} {entry.purpose} {entry.fingerprint}" for entry in revoked
+            _say(
+                "ca.revoked",
+                address=each.address,
+                purpose=each.purpose,
+                fingerprint=each.fingerprint,
+            )
+            for each in revoked
         ]
         _show(json, files.write_crls(now), [*notes, *_without_root(folder)])
 
@@ -166,8 +174,14 @@ def _read(passphrase_file: Path | None) -> bytes | None:
     return None if passphrase_file is None else read_passphrase_file(passphrase_file)
 
 
+def _say(key: str, **facts: object) -> "Said":
+    from nodes.said import Said  # noqa: PLC0415 - keeps the command quick
+
+    return Said(key, facts)
+
+
 def _unencrypted(passphrase_file: Path | None, what: str) -> list[str]:
-    return [] if passphrase_file else [f"no passphrase: {what} unencrypted, mode 0600"]
+    return [] if passphrase_file else [_say("ca.unencrypted", what=what)]
 
 
 def _tier(text: str | None) -> "Tier | None":
@@ -183,37 +197,48 @@ def _tier(text: str | None) -> "Tier | None":
 
 def _without_card(folder: Path, address: str) -> list[str]:
     missing = not (folder / "cards" / f"{address}.card").exists()
-    return ["no card: the parent's packet key is not here, or does not open"] if missing else []
+    return [_say("ca.no-card")] if missing else []
 
 
 def _without_root(folder: Path) -> list[str]:
     missing = not (folder / "root.key").exists()
-    return ["root.key is not here: the root's list is as it was"] if missing else []
+    return [_say("ca.no-root")] if missing else []
 
 
 def _show(json: bool, paths: list[Path], notes: list[str]) -> None:
     import msgspec  # noqa: PLC0415 - keeps the command quick
 
+    from nodes.said import spoken  # noqa: PLC0415
+
     if json:
-        shown = {"written": [str(path) for path in paths], "notes": notes}
+        shown = {"written": [str(path) for path in paths], "notes": [str(note) for note in notes]}
         typer.echo(msgspec.json.encode(shown).decode())
         return
     for path in paths:
         typer.echo(path)
     for note in notes:
-        typer.echo(note, err=True)
+        typer.echo(spoken(note), err=True)
 
 
 @contextmanager
 def _reported(json: bool) -> Iterator[None]:
     """Turn an error of ours into its message and its exit code."""
-    import msgspec  # noqa: PLC0415 - keeps the command quick
-
-    from schemas.errors import Fatal  # noqa: PLC0415
+    from schemas.errors import Fatal  # noqa: PLC0415 - keeps the command quick
 
     try:
         yield
     except Fatal as error:
-        shown = msgspec.json.encode({"error": str(error)}).decode() if json else f"error: {error}"
-        typer.echo(shown, err=True)
+        typer.echo(_told(error, json=json), err=True)
         raise typer.Exit(error.exit_code) from error
+
+
+def _told(error: "Fatal", *, json: bool) -> str:
+    """Return an error as it is printed: in another language than English with what it means."""
+    import msgspec  # noqa: PLC0415 - keeps the command quick
+
+    from nodes.cli.exits import exit_of  # noqa: PLC0415
+    from nodes.cli.failures import explained  # noqa: PLC0415
+
+    if json:
+        return msgspec.json.encode({"error": str(error)}).decode()
+    return "\n".join([f"error: {error}", *explained(exit_of(error.exit_code))])

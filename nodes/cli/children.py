@@ -8,12 +8,14 @@ from exchange.standing import Adopt, Close, Describe, Move, SetStanding
 from exchange.topology import link_key, plan_child
 from exchange.vouching import read_card
 from nodes.broker_door import close_connections
+from nodes.cli.brokers import said_of
 from nodes.cli.instructing import Instructed, tell
 from nodes.cli.opening import reading
 from nodes.cli.registries import read_tree
 from nodes.cli.registry_shapes import CardVersion, ChildCard, ChildDone, ChildStory
 from nodes.config import Config
 from nodes.errors import NotFound
+from nodes.said import Said
 from nodes.wiring import broker_names
 from schemas.addresses import parent_of
 from schemas.moments import format_instant
@@ -94,27 +96,28 @@ def _done(told: Instructed, broker: list[str]) -> ChildDone:
 def cut(config: Config, address: str) -> list[str]:
     """Close a child's connections; it comes back, and hears what its card says now."""
     if config.broker is None:
-        return ["no broker here: nothing to hang up"]
-    return [f"connections of {close_connections(config, address)} closed"]
+        return [Said("network.broker.nothing-to-cut")]
+    return [Said("network.broker.cut", {"user": close_connections(config, address)})]
 
 
 def _withdraw(config: Config, address: str) -> list[str]:
     if config.broker is None:
-        return ["no broker here: nothing to withdraw"]
+        return [Said("network.broker.nothing-to-withdraw")]
     names, key = broker_names(config), link_key(config.address, address)
     kept = Administration(config.broker.ctl).withdraw_child(names, key)
     return [
-        f"user {names.child_user(key)} withdrawn",
-        *(f"queue {queue} stays: something is in it" for queue in kept),
+        Said("network.broker.withdrawn", {"user": names.child_user(key)}),
+        *(Said("network.broker.queue-stays", {"queue": queue}) for queue in kept),
     ]
 
 
 def _provide(config: Config, address: str) -> list[str]:
     if config.broker is None:
-        return ["no broker here: the child has nowhere to call"]
+        return [Said("network.broker.nowhere")]
     names, key = broker_names(config), link_key(config.address, address)
-    faults = Administration(config.broker.ctl).apply(plan_child(names, key))
-    return [f"user {names.child_user(key)} and its queues stand ready", *faults]
+    departures = Administration(config.broker.ctl).apply(plan_child(names, key))
+    provided = Said("network.broker.provided", {"user": names.child_user(key)})
+    return [provided, *map(said_of, departures)]
 
 
 # ------------------------------------------------------------------ cards

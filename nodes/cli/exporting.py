@@ -11,11 +11,12 @@ from nodes.evidence.gather import Exporter, Opened, gather
 from nodes.evidence.model import Dossier
 from nodes.evidence.write import write_evidence
 from nodes.policies import open_algorithms
+from nodes.said import Said
 from nodes.wiring import open_keys
 from schemas.errors import FormatError
 from schemas.limits import SALT_BYTES
 from schemas.moments import format_instant
-from schemas.records import PacketRow
+from schemas.records import DestroyedRow, PacketRow
 from signing.errors import BucketKeyMissingError
 from signing.keys import load_certificate
 from store.reading import Reading
@@ -38,12 +39,17 @@ async def export(config: Config, packet_id: str, folder: Path) -> EvidenceFile:
         gone = await desk.destroyed_of([frame.packet.frame for frame in dossier.frames])
     written = write_evidence(dossier, folder)
     notes = [
-        f"{frame.folder}: its payload was destroyed under act {gone[frame.packet.frame].act} "
-        f"on {format_instant(gone[frame.packet.frame].at)}"
+        _destroyed(frame.folder, gone[frame.packet.frame])
         for frame in dossier.frames
         if frame.packet.frame in gone
     ]
     return _told(dossier, folder, written.files, [*written.notes, *notes])
+
+
+def _destroyed(folder: str, row: DestroyedRow) -> Said:
+    """Note that the payload of a frame is gone."""
+    facts = {"frame": folder, "act": row.act, "at": format_instant(row.at)}
+    return Said("proof.destroyed", facts)
 
 
 def _exporter(config: Config) -> Exporter:

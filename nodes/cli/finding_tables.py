@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 from rich.text import Text
 
-from nodes.cli.drawing import new_table
+from nodes.cli.drawing import STYLES, new_table, plain
 from nodes.cli.moments import utc_over_local
 from nodes.cli.shapes import Exported, FoundList
-from nodes.cli.tables import STYLES, plain
 from nodes.texts import text
 from schemas.codes import Language
 
@@ -26,7 +25,7 @@ def found(page: FoundList, language: Language) -> Iterator[RenderableType]:
                 line.type_ + (f"\n{line.period}" if line.period else ""),
                 line.from_,
                 utc_over_local(line.received or line.kept),
-                Text(line.state, STYLES.get(line.state, "")),
+                Text(text(f"print.states.{line.state}", language), STYLES.get(line.state, "")),
             )
         yield table
     else:

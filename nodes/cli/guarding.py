@@ -1,4 +1,4 @@
-"""Asks for every command, before it runs, whether the policy on rights lets this person use it."""
+"""Asks for every command, before it runs, whether this person may use it, and in which language."""
 
 import asyncio
 from pathlib import Path
@@ -7,13 +7,20 @@ from typing import Any
 import typer
 import typer.core
 
+SPEECHLESS = frozenset({"node run"})
+"""What says nothing to people: no language that is named wrongly keeps a daemon from its work."""
+
 
 class Guarded(typer.core.TyperCommand):
-    """A command that is asked for its rights first."""
+    """A command that is asked for its rights first, and for the language that it is to speak."""
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - of typer
-        """Run the command, or raise NotPermitted."""
+        """Run the command. Raises NotPermitted, ConfigurationFault, with nothing done yet."""
+        from nodes.config import spoken_language  # noqa: PLC0415 - keeps --help quick
+
         command = " ".join(ctx.command_path.split()[1:])
+        if command not in SPEECHLESS:
+            spoken_language()
         asyncio.run(admit(command, ctx.params.get("config")))
         return super().invoke(ctx)
 

@@ -22,6 +22,7 @@ from nodes.cli.shelf import Shelf
 from nodes.clock import now
 from nodes.config import Config
 from nodes.errors import NotDelivered, NotFound
+from nodes.said import Said
 from nodes.wiring import rules_of
 from schemas.answers import ANSWERS, PING, PacketName
 from schemas.codes import RETURN_REASONS, ReturnReason
@@ -212,9 +213,9 @@ async def _look(desk: Reading, drop: Drop, *, known_before: bool) -> Sending:
 def _undelivered(
     drop: Drop, outcome: DropOutcome | None, awaits: str | None, *, known_before: bool
 ) -> Sending:
-    step = "the daemon seals it once it has greeted a neighbour: see `bbaj node check`"
+    step = Said("packets.handed.greeting")
     if awaits is not None:
-        step = f"the daemon seals it once the {awaits} of {drop.to} has come"
+        step = Said(f"packets.handed.{awaits}", {"to": drop.to})
     return Sending(
         drop_id=drop.drop_id,
         state=FAULT if outcome else WAITING if awaits else HANDED_OVER,
@@ -228,7 +229,7 @@ def _undelivered(
         holder=None,
         reason=None,
         problem=outcome.fault if outcome else None,
-        next_step="correct the document" if outcome else step,
+        next_step=Said("packets.handed.correct") if outcome else step,
     )
 
 

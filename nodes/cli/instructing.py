@@ -20,6 +20,7 @@ from nodes.cli.opening import reading
 from nodes.clock import now
 from nodes.config import Config
 from nodes.rights import login_name, pseudonym
+from nodes.said import Said, spoken
 from schemas.errors import Retryable
 from schemas.moments import format_instant
 from schemas.records import InstructionOutcome, InstructionRow
@@ -106,8 +107,7 @@ async def _wait(
             return outcome
         if waited >= PATIENCE_S and not said:
             said = True
-            rest = duration(wait_s - waited)
-            say(f"{row.what}: the daemon has not done it yet; waiting for up to {rest} more")
+            say(_not_done_yet(row.what, wait_s - waited))
         await asyncio.sleep(min(POLL_S, max(0.0, wait_s - waited)))
 
 
@@ -118,5 +118,9 @@ async def _look_past_outages(desk: Reading, id_: str) -> InstructionOutcome | No
         return None
 
 
-def _say(text: str) -> None:
-    print(f"bbaj: {text}", file=sys.stderr)
+def _not_done_yet(what: str, rest_s: float) -> str:
+    return spoken(Said("network.not-done-yet", {"what": what, "rest": duration(rest_s)}))
+
+
+def _say(line: str) -> None:
+    print(f"bbaj: {line}", file=sys.stderr)

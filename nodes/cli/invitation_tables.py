@@ -1,11 +1,11 @@
-"""Invitations and joining as people read them."""
+"""Invitations and joining as people read them, in the language spoken here."""
 
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
 from rich.text import Text
 
-from nodes.cli.drawing import facts_table, new_table
+from nodes.cli.drawing import facts_table, new_table, plain
 from nodes.cli.invitation_shapes import (
     InvitationLine,
     InvitationMade,
@@ -14,6 +14,8 @@ from nodes.cli.invitation_shapes import (
     Withdrawn,
 )
 from nodes.cli.moments import utc_and_local, utc_over_local
+from nodes.cli.registry_tables import columns, deeds, standing_of, tier_of
+from nodes.cli.speaking import say
 
 STYLES = {"open": "green", "used": "dim", "withdrawn": "dim", "ended": "dim", "unknown": "red"}
 
@@ -21,30 +23,27 @@ STYLES = {"open": "green", "used": "dim", "withdrawn": "dim", "ended": "dim", "u
 def made(rows: Sequence[InvitationMade], drawn: Sequence[str]) -> Iterator[RenderableType]:
     """Draw `invite`: each text on one line of its own, to be copied whole."""
     for row in rows:
-        yield f"{row.address}: invitation {row.invitation}, until {utc_and_local(row.ends)}"
+        facts = {"address": row.address, "invitation": row.invitation}
+        yield say("network.invite.made", at=utc_and_local(row.ends), **facts)
         yield Text(row.text, no_wrap=True, overflow="ignore")
     yield from drawn
-    yield "secret until it is used: hand it over in person, or over a line that you trust"
-    yield "on that machine: bbaj join INVITATION --folder DIR --database URL"
+    yield say("network.invite.secret")
+    yield say("network.invite.next")
 
 
 def given(rows: Sequence[InvitationLine], strangers: int) -> Iterator[RenderableType]:
     """Draw `invitation list`, and say where somebody came whom our broker did not let in."""
     if strangers:
-        yield Text(
-            f"{strangers} incidents in the last week of callers whom our broker did not let in: "
-            "`bbaj incidents`, kind stranger_refused",
-            "red",
-        )
+        yield Text(say("network.invite.strangers", count=strangers), "red")
     if not rows:
-        yield "no invitations"
+        yield say("network.no-invitations")
         return
-    table = new_table("invitation", "address", "state", "until", "used or withdrawn", "in vain")
+    table = new_table(*columns("invitation", "address", "state", "until", "ended", "refused"))
     for row in rows:
         table.add_row(
             row.invitation,
             row.address or "-",
-            Text(row.state, STYLES.get(row.state, "")),
+            Text(say(f"network.invitations.{row.state}"), STYLES[row.state]),
             utc_over_local(row.ends) if row.ends else "-",
             utc_over_local(row.at) if row.at else "-",
             Text(str(row.refused), "red" if row.refused else ""),
@@ -54,31 +53,42 @@ def given(rows: Sequence[InvitationLine], strangers: int) -> Iterator[Renderable
 
 def withdrawn(done: Withdrawn) -> Iterator[RenderableType]:
     """Draw `invitation withdraw`."""
-    yield f"{done.address}: invitation {done.invitation} withdrawn at {utc_and_local(done.at)}"
+    facts = {"address": done.address, "invitation": done.invitation}
+    yield say("network.invite.withdrawn", at=utc_and_local(done.at), **facts)
 
 
 def joined(done: JoinDone) -> Iterator[RenderableType]:
     """Draw `join`."""
+    address, tier = columns("address", "tier")
+    took = say("network.join.took", seconds=f"{done.took_s:.1f}")
     yield facts_table(
         [
-            ("address", done.address),
-            ("tier", done.tier),
-            ("parent", done.parent),
-            ("configuration", done.config),
-            ("root", done.root_sha256),
-            ("took", "joined before" if done.again else f"{done.took_s:.1f} s"),
+            (address, done.address),
+            (tier, tier_of(done.tier)),
+            (say("network.facts.parent"), done.parent),
+            (say("network.facts.config"), done.config),
+            (say("network.facts.root"), done.root_sha256),
+            (say("network.facts.took"), say("network.join.before") if done.again else took),
         ]
     )
     if done.replaces and not done.again:
-        yield "this address had a machine before: bring its database and data folder here first"
-    yield f"next: bbaj node run --config {done.config}"
+        yield say("network.join.replaces")
+    yield say("network.join.next", config=done.config)
 
 
 def removed(done: Removed) -> Iterator[RenderableType]:
     """Draw `remove`."""
-    moved = f", successor {done.successor}" if done.successor else ""
-    yield f"{done.address}: {done.standing} since {utc_and_local(done.at)}{moved}"
+    facts = {
+        "address": done.address,
+        "standing": standing_of(done.standing),
+        "at": utc_and_local(done.at),
+    }
+    if done.successor:
+        yield say("network.removed.successor", successor=done.successor, **facts)
+    else:
+        yield say("network.removed.since", **facts)
     if done.waiting:
-        yield f"{done.waiting} entries were not taken by it: they stay in the record"
-    yield from done.broker
-    yield f"certificates: {done.revoked or 'revoked'}"
+        yield say("network.removed.waiting", count=done.waiting)
+    yield from deeds(done.broker)
+    detail = plain(done.revoked) or say("network.removed.revoked")
+    yield say("network.removed.certificates", detail=detail)

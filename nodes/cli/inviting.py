@@ -19,6 +19,7 @@ from exchange.provision import Administration
 from exchange.strangers import INCIDENT as STRANGER_REFUSED
 from exchange.topology import Definitions, link_key, plan_child
 from nodes.cli import children, describing
+from nodes.cli.brokers import said_of
 from nodes.cli.errors import NotDone, UsageFault
 from nodes.cli.instructing import instruct, tell
 from nodes.cli.invitation_shapes import (
@@ -82,9 +83,9 @@ async def invite(config: Config, wish: Wish, wait_s: float) -> list[InvitationMa
         raise ConfigurationFault(["broker.public_urls: missing: where do children reach it?"])
     prepared = [_prepare(config, broker, tree, wish, urls, each) for each in wish.addresses]
     administration, plan = Administration(broker.ctl), _plan(config, prepared)
-    faults = await asyncio.to_thread(administration.apply_beside, plan, tree.gone)
-    if faults:
-        raise ConfigurationFault([f"broker: {fault}" for fault in faults])
+    departures = await asyncio.to_thread(administration.apply_beside, plan, tree.gone)
+    if departures:
+        raise ConfigurationFault([f"broker: {said_of(each)}" for each in departures])
     room = asyncio.Semaphore(TOLD_AT_ONCE)
 
     async def give(one: _Prepared) -> InvitationMade | NotDone:

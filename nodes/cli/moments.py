@@ -2,6 +2,7 @@
 
 from datetime import tzinfo
 
+from nodes.said import Said
 from schemas.moments import SECOND, as_datetime, parse_instant
 
 
@@ -20,18 +21,18 @@ def utc_over_local(text: str, zone: tzinfo | None = None) -> str:
     return f"{first}\n{second[:-1]}"
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float) -> Said:
     """Return a span of time in its largest two units."""
     if seconds < 0:
-        return "-" + duration(-seconds)
+        return Said("span.negative", {"span": duration(-seconds)})
     if seconds < 60:
-        return f"{seconds:.3g} s"
+        return Said("span.seconds", {"seconds": f"{seconds:.3g}"})
     minutes, hours, days = int(seconds) // 60, int(seconds) // 3600, int(seconds) // 86400
     if minutes < 60:
-        return f"{minutes} min {int(seconds) % 60} s"
+        return Said("span.minutes", {"minutes": minutes, "seconds": int(seconds) % 60})
     if hours < 48:
-        return f"{hours} h {minutes % 60} min"
-    return f"{days} d {hours % 24} h"
+        return Said("span.hours", {"hours": hours, "minutes": minutes % 60})
+    return Said("span.days", {"days": days, "hours": hours % 24})
 
 
 def seconds_between(earlier: int, later: int) -> float:

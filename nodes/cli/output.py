@@ -17,7 +17,7 @@ PLAIN_COLUMNS = 1000
 def show(as_json: bool, value: object, draw: Callable[[], Iterable[RenderableType]]) -> None:
     """Print a shape (or a list of shapes) as JSON, or what `draw` makes of it."""
     if as_json:
-        write_bytes(msgspec.json.encode(value) + b"\n")
+        write_bytes(msgspec.json.encode(value, enc_hook=_english) + b"\n")
         return
     console = console_to(stderr=False)
     with console.capture() as drawn:  # rich, writing by itself, would end with a code of its own
@@ -25,6 +25,13 @@ def show(as_json: bool, value: object, draw: Callable[[], Iterable[RenderableTyp
             console.print(part)
     lines = drawn.get().splitlines()
     write_bytes("".join(f"{line.rstrip()}\n" for line in lines).encode())
+
+
+def _english(value: object) -> str:
+    """Return the English that a `Said` is. Raises NotImplementedError for anything else."""
+    if isinstance(value, str):
+        return str(value)
+    raise NotImplementedError(type(value))
 
 
 def write_bytes(data: bytes) -> None:

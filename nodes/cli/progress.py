@@ -1,4 +1,4 @@
-"""Progress of long commands on standard error, in the three languages of those who wait."""
+"""Progress of long commands on standard error, in the language of those who wait."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,19 +13,8 @@ from rich.progress import (
 )
 
 from nodes.cli.output import console_to
-
-STAGES = {
-    "journal": "журнал · журнал · journal",
-    "frames": "кадрлар · кадры · frames",
-    "streams": "ағындар · потоки · streams",
-    "tiles": "тақталар · плитки · tiles",
-    "packets": "пакеттер · пакеты · packets",
-    "dump": "көшіру · копирование · copying",
-    "sums": "бақылау сомалары · контрольные суммы · sums",
-    "rebuild": "қайта құру · восстановление от соседей · rebuilding",
-    "restore": "қалпына келтіру · восстановление · restoring",
-}
-"""What the stages of commands are called: Kazakh, Russian, English."""
+from nodes.config import spoken_language
+from nodes.texts import text
 
 
 @contextmanager
@@ -45,10 +34,11 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
         disable=not console.is_terminal,
     )
     stages: dict[str, TaskID] = {}
+    language = spoken_language()
 
     def advance(stage: str, done: int, total: int) -> None:
         if stage not in stages:
-            stages[stage] = bars.add_task(STAGES[stage], total=total)
+            stages[stage] = bars.add_task(text(f"progress.{stage}", language), total=total)
         bars.update(stages[stage], completed=done, total=total)
 
     with bars:

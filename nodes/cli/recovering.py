@@ -12,6 +12,7 @@ from nodes.cli.files import read_document
 from nodes.cli.instructing import tell
 from nodes.cli.moments import utc_and_local
 from nodes.cli.shapes import Shape
+from nodes.cli.speaking import say
 from nodes.config import Config
 from schemas.errors import FormatError
 from signing.note_text import split_note
@@ -87,19 +88,17 @@ def merged(notes: Sequence[str]) -> str:
 
 def asked(done: RecoverDone) -> Iterator[RenderableType]:
     """Draw `journal recover`."""
-    yield (
-        f"{done.leaves} leaves are left of epoch {done.of_epoch}; a new epoch is asked for "
-        f"({utc_and_local(done.at)})"
-    )
+    at = utc_and_local(done.at)
+    yield say("recovery.asked", epoch=done.of_epoch, leaves=done.leaves, at=at)
     if done.asked == done.address:
-        yield "it begins now"
+        yield say("recovery.begins")
     else:
-        yield f"next: `bbaj journal approve {done.address}` at {done.asked}"
+        yield say("recovery.next", address=done.address, asked=done.asked)
 
 
 def approved(done: ApproveDone) -> Iterator[RenderableType]:
     """Draw `journal approve`."""
-    how = "" if done.changed else ", as before"
-    yield f"{done.address} begins epoch {done.epoch}{how} ({utc_and_local(done.at)})"
+    key = "recovery.approved" if done.changed else "recovery.approved-before"
+    yield say(key, address=done.address, epoch=done.epoch, at=utc_and_local(done.at))
     lost = max(0, done.size - done.leaves)
-    yield f"{done.leaves} leaves are left to it, {done.size} were witnessed: {lost} are lost"
+    yield say("recovery.lost", leaves=done.leaves, size=done.size, lost=lost)

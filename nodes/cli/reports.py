@@ -18,9 +18,11 @@ from nodes.cli.shapes import (
 )
 from nodes.cli.shelf import Shelf
 from nodes.cli.tracking import last_word, leaves_in, newest_of
+from nodes.cli.tracking_shapes import LeafTold
 from nodes.clock import now
 from nodes.config import Config
 from nodes.errors import NotFound
+from nodes.said import Said
 from schemas.addresses import is_address
 from schemas.answers import RECEIPT, decode_receipt
 from schemas.documents.periods import FORMS, parse_period
@@ -245,7 +247,7 @@ def _told(rows: Sequence[TrackedRow]) -> list[Happening]:
             leaf=None,
             facts={
                 "told": format_instant(row.at),
-                "proven": "" if leaf.checkpoint is None else f"{leaf.index} of {leaf.checkpoint}",
+                "proven": _proof_of(leaf),
                 "reason": leaf.reason or "",
                 "detail": leaf.detail or "",
             },
@@ -254,6 +256,13 @@ def _told(rows: Sequence[TrackedRow]) -> list[Happening]:
         for row in newest_of(rows).values()
         for leaf in leaves_in(row)
     ]
+
+
+def _proof_of(leaf: LeafTold) -> str:
+    """Return under which checkpoint a leaf is proven; nothing where it is a node's word alone."""
+    if leaf.checkpoint is None:
+        return ""
+    return Said("packets.leaf-under", {"index": leaf.index, "size": leaf.checkpoint})
 
 
 def _happening(moment: Moment) -> Happening:

@@ -9,9 +9,11 @@ import asyncio
 from nodes.broker_door import lists_of
 from nodes.cli import children, describing
 from nodes.cli.instructing import tell
+from nodes.cli.moments import duration
 from nodes.cli.opening import reading
 from nodes.cli.registry_shapes import RevokingDone
 from nodes.config import Config
+from nodes.said import Said
 from signing.keys import fingerprint, load_certificate
 
 LISTS_S = 10.0
@@ -29,8 +31,8 @@ def _shut_out(config: Config, content: dict[str, str]) -> list[str]:
     """Hang up on a child once the broker would know its certificate as revoked."""
     are_there = asyncio.run(_wait_for_lists(config))
     done = children.cut(config, content["address"])
-    late = f"its revocation lists have not come within {LISTS_S:.0f} s: see the daemon's log"
-    return done if are_there else [*done, f"the broker may let it in again: {late}"]
+    late = Said("network.broker.late", {"span": duration(LISTS_S)})
+    return done if are_there else [*done, late]
 
 
 async def _wait_for_lists(config: Config) -> bool:

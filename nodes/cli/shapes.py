@@ -20,11 +20,14 @@ are only ever added. Human output shows the same values.
     retention propose list   [ProposalLine]       retention approve show   ProposalLine
     retention act        ActDone (nodes.cli.destructions)
     exits                [Exit]               an error (on standard error)   Failure
+    types                [TypeLine] (nodes.cli.packet_types)
 """
 
 from typing import Literal
 
 import msgspec
+
+from store.faults import Kind
 
 
 class Shape(
@@ -333,6 +336,8 @@ class StoreFaultLine(Shape, frozen=True, kw_only=True):
 
     table: str
     key: str
+    kind: Kind
+    """What happened: changed, removed, added, reordered ..."""
     what: str
 
 

@@ -7,14 +7,16 @@ from rich.console import RenderableType
 from exchange.stamping import StampWish
 from nodes.cli.drawing import new_table
 from nodes.cli.instructing import tell
-from nodes.cli.moments import utc_over_local
+from nodes.cli.moments import utc_and_local, utc_over_local
 from nodes.cli.opening import reading
 from nodes.cli.shapes import Shape
+from nodes.cli.speaking import say
 from nodes.clock import now
 from nodes.config import Config
 from nodes.errors import ConfigurationFault
 from nodes.policies import open_algorithms
-from nodes.stamp_terms import Term, term_of, what_is_due
+from nodes.said import spoken
+from nodes.stamp_terms import Due, Term, term_of, what_ends, what_is_due
 from schemas.errors import FormatError
 from schemas.moments import Instant, format_instant
 from schemas.records import RenewalRow, TimestampRow
@@ -122,7 +124,7 @@ def _line(
     row: TimestampRow | RenewalRow,
     term: Term,
     later: Sequence[TimestampRow | RenewalRow],
-    due: str | None,
+    due: Due | None,
 ) -> StampLine:
     return StampLine(
         authority=row.authority,
@@ -130,9 +132,9 @@ def _line(
         hash="sha-512" if isinstance(row, RenewalRow) else "sha-256",
         gen_time=format_instant(row.gen_time),
         ends=None if term.ends is None else format_instant(term.ends),
-        ends_by=term.why,
+        ends_by=what_ends(term),
         renewed_by=later[-1].authority if later else None,
-        due=due,
+        due=None if due is None else due.said,
         sha256=row.sha256.hex(),
     )
 
@@ -140,11 +142,12 @@ def _line(
 def stamps_table(lines: Sequence[StampLine]) -> Iterator[RenderableType]:
     """Draw `journal stamps`."""
     if not lines:
-        yield "no time-stamp yet"
+        yield say("stamps.none")
         return
-    table = new_table("authority", "leaves", "hash", "time", "holds by itself until", "renewed by")
+    names = ("authority", "leaves", "hash", "time", "ends", "renewed-by")
+    table = new_table(*(say(f"stamps.{name}") for name in names))
     for line in lines:
-        ends = "-" if line.ends is None else f"{utc_over_local(line.ends)}\n{line.ends_by}"
+        ends = "-" if line.ends is None else f"{utc_over_local(line.ends)}\n{spoken(line.ends_by)}"
         table.add_row(
             line.authority,
             str(line.size),
@@ -156,15 +159,16 @@ def stamps_table(lines: Sequence[StampLine]) -> Iterator[RenderableType]:
     yield table
     for line in lines:
         if line.due:
-            yield f"{line.authority}: {line.due}"
+            yield f"{line.authority}: {spoken(line.due)}"
 
 
 def made(done: StampsDone) -> Iterator[RenderableType]:
-    """Draw `journal stamp` and `journal renew`."""
+    """Draw `journal stamp` and `journal renew`; what the daemon says of authorities is English."""
     for stamp in done.stamps:
-        what = "checkpoint" if stamp.hash == "sha-256" else "second log"
-        yield f"{stamp.authority}: {what} over {stamp.size} leaves, stamped at {stamp.gen_time}"
+        key = "stamps.made" if stamp.hash == "sha-256" else "stamps.made-second"
+        at = utc_and_local(stamp.gen_time)
+        yield say(key, authority=stamp.authority, at=at, size=stamp.size)
     for name, why in done.failed.items():
-        yield f"{name}: failed: {why}"
+        yield say("stamps.failed", authority=name, why=why)
     for name, what in done.due.items():
         yield f"{name}: {what}"

@@ -23,7 +23,7 @@ from schemas.retention import buckets_ahead
 from signing.at_rest import AtRest
 from signing.keys import load_certificate
 from signing.notes import origin
-from store.faults import OpenPayload, Progress
+from store.faults import Kind, OpenPayload, Progress
 from store.migrate import ensure_partitions
 from store.reading import Reading
 from store.rebuild import rebuild
@@ -84,7 +84,8 @@ async def verify_record(
         )
     faults += [*_missing_leaves(config, desk, found), *map(_cosignature_line, witnessed.faults)]
     lines = [
-        StoreFaultLine(table=fault.table, key=fault.key, what=fault.what) for fault in found.faults
+        StoreFaultLine(table=fault.table, key=fault.key, kind=fault.kind, what=fault.what)
+        for fault in found.faults
     ]
     holds = found.holds and not faults
     scrub.end(found.leaves, holds=holds)
@@ -106,7 +107,7 @@ async def verify_record(
 def _cosignature_line(fault: tuple[CosignatureRow, str]) -> StoreFaultLine:
     row, what = fault
     key = f"epoch {row.epoch} size {row.size} witness {row.witness}"
-    return StoreFaultLine(table="cosignature", key=key, what=what)
+    return StoreFaultLine(table="cosignature", key=key, kind=Kind.UNPROVEN, what=what)
 
 
 def judge(found: StoreCheck) -> None:
@@ -139,7 +140,8 @@ async def _check_checkpoint(
         known = [row.der for row in await desk.certificates()]
         if not any(find_journal_certificate(note, name, known) for name in names):
             what = f"no journal key of {config.address} has signed it"
-            return size, [StoreFaultLine(table="checkpoint", key=f"size {size}", what=what)]
+            key, kind = f"size {size}", Kind.UNPROVEN
+            return size, [StoreFaultLine(table="checkpoint", key=key, kind=kind, what=what)]
     return size, []
 
 
@@ -149,7 +151,8 @@ def _missing_leaves(config: Config, desk: Reading, found: Verification) -> list[
     if signed is None or signed <= SignedSize(desk.epoch, found.leaves):
         return []
     what = f"{signed.size} were signed, {found.leaves} are here: an older database was restored"
-    return [StoreFaultLine(table="leaf", key=f"index {found.leaves}", what=what)]
+    key = f"index {found.leaves}"
+    return [StoreFaultLine(table="leaf", key=key, kind=Kind.CUT, what=what)]
 
 
 def _opener(open_payload: OpenPayload) -> OpenPayload:

@@ -15,6 +15,7 @@ from nodes.cli.instructing import Instructed, tell
 from nodes.cli.opening import find, reading
 from nodes.cli.tracking_shapes import LeafTold, NodeTold, TrackReport
 from nodes.config import Config
+from nodes.said import Said
 from schemas.moments import format_instant
 from schemas.objects import cut_object
 from schemas.records import TrackedRow
@@ -131,4 +132,5 @@ def last_word(rows: Sequence[TrackedRow]) -> str | None:
     if not told:
         return None
     leaf, row = max(told, key=lambda each: each[0].at)
-    return f"{row.issuer}: {leaf.what} {leaf.at}, told {format_instant(row.at)}"
+    facts = {"node": row.issuer, "event": Said(f"packets.events.{leaf.what}"), "at": leaf.at}
+    return Said("packets.told-by", facts | {"told": format_instant(row.at)})

@@ -24,6 +24,7 @@ from nodes.demo.network import DemoNetwork, lost_keys
 from nodes.demo.places import DISTRICT, INTACT, OBLAST, ROGUE, SCHOOL
 from nodes.demo.rogue import Answer, Rogue
 from nodes.demo.view import View
+from nodes.demo.words import name_of
 from nodes.sandbox.network import vhost_of
 from nodes.wiring import database_url, load_crls, open_trust
 from schemas.answers import CLOSING, Closing, PacketName
@@ -64,7 +65,7 @@ class Misdeeds:
         await self._tell(Expect(INTACT, ROGUE, OBLAST, ATTENDANCE_DAILY, sha256))
         damaged = intact[:-1] + bytes([intact[-1] ^ 1])
         cases = [await self._refused("flipped payload byte", damaged, Reason.DIGEST_MISMATCH)]
-        self._view.say("rogue: the intact frame after its damaged copy")
+        self._view.say("demo.news.intact")
         header, first = await self._deliver(intact)
         cases.append(await self._sealed_elsewhere())
         cases.append(await self._sealed_by_revoked())
@@ -78,7 +79,7 @@ class Misdeeds:
     async def _refused(
         self, case: str, raw: bytes, reason: Reason, certificates: tuple[bytes, ...] = ()
     ) -> RogueCase:
-        self._view.say(f"rogue: {case}: must be refused as {reason}")
+        self._view.say("demo.news.bad", case=name_of("demo.cases", case), reason=reason)
         frame = self._rogue.send(raw, certificates)
         answer = await self._answer(frame)
         return RogueCase(case, frame, reason, answer.kind, answer.reason)
@@ -124,7 +125,7 @@ class Misdeeds:
     async def _sealed_by_revoked(self) -> RogueCase:
         """Seal with a key of its own that has been revoked meanwhile."""
         lost = lost_keys(self._network, ROGUE)
-        self._view.say("rogue: one of its keys is revoked; the new list goes round")
+        self._view.say("demo.news.revoked")
         district = str(self._network.nodes.nodes[DISTRICT].config_path)
         words = ("revoke", lost.fingerprint, "--reason", "keyCompromise", "--config", district)
         await bbaj(*words)
@@ -145,7 +146,7 @@ class Misdeeds:
 
     async def _repeat(self, intact: bytes, header: Header, first: Answer) -> RogueCase:
         """Send the same bytes again: they must be answered with the stored receipt."""
-        self._view.say("rogue: a byte-exact repeat: must be answered again, released once")
+        self._view.say("demo.news.repeat")
         limits = self._network.nodes.nodes[DISTRICT].config().limits
         answer, frame = Answer("", "", ""), ""
         for _ in range(REPEATS_MAX):

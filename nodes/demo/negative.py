@@ -16,6 +16,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from nodes.cli.speaking import say
 from nodes.demo import sabotage
 from nodes.demo.messages import Judged, Send
 from nodes.demo.network import DemoNetwork, Layout, demo_network
@@ -23,6 +24,7 @@ from nodes.demo.places import CITY, OBLAST, REPUBLIC, Flow
 from nodes.demo.running import ended_by_signals, prepare_folder
 from nodes.demo.story import LedgerProcess, ledger_process
 from nodes.demo.view import View, open_view
+from nodes.demo.words import name_of
 from nodes.sandbox.network import NodeSpec
 from schemas.documents.registry import ADMIN_ORDER, ATTENDANCE_DAILY
 
@@ -89,13 +91,13 @@ async def run_negative(folder: Path, console: Console) -> dict[str, Any]:
 
 
 async def _run(trial: Trial, network: DemoNetwork, folder: Path, view: View) -> Outcome:
-    view.say(f"{trial.name}: a few documents, then the judgement")
+    view.say("demo.news.trial", trial=name_of("demo.trials", trial.name))
     own = folder / trial.name.replace(" ", "-")
     async with ledger_process(network, own, view, OBLAST) as ledger:
         await trial.act(network, ledger)
         judged = await ledger.judge([], {"trial": trial.name})
     outcome = Outcome(judged.passed, ledger.exit_code, judged.findings, _is_right(trial, judged))
-    view.say(f"{trial.name}: judgement {'passed' if judged.passed else 'failed'}")
+    view.say(_said(passed=judged.passed), trial=name_of("demo.trials", trial.name))
     return outcome
 
 
@@ -151,15 +153,21 @@ TRIALS = (
 
 def _show(outcomes: dict[str, Outcome], summary: dict[str, Any], console: Console) -> None:
     for name, outcome in outcomes.items():
-        said = "passed" if outcome.passed else f"failed, exit code {outcome.exit_code}"
-        style = "green" if outcome.as_it_must else "bold red"
-        console.print(Text(f"{name}: the judgement {said}", style=style))
+        said = say(_said(passed=outcome.passed), trial=name_of("demo.trials", name))
+        if not outcome.passed:
+            said = say("demo.negative.exit-code", result=said, code=outcome.exit_code)
+        console.print(Text(said, style="green" if outcome.as_it_must else "bold red"))
         for finding in outcome.findings[:5]:
             console.print(Text(f"    {finding}"), soft_wrap=True)
         if len(outcome.findings) > 5:
-            console.print(f"    and {len(outcome.findings) - 5} more")
-    verdict = "PASSED  the control passed and every sabotage was found"
-    if not summary["passed"]:
-        verdict = "FAILED  the judgement missed a sabotage, or found what was not there"
-    style = "bold green" if summary["passed"] else "bold red"
-    console.print(Text(f"{verdict}; {summary['took_s']:.0f} s", style=style))
+            console.print(f"    {say('demo.more', count=len(outcome.findings) - 5)}")
+    passed = summary["passed"]
+    found = say("demo.negative.all-found" if passed else "demo.negative.not-found")
+    took = say("demo.took", seconds=f"{summary['took_s']:.0f}")
+    verdict = say("demo.passed" if passed else "demo.failed", sum=f"{found}; {took}")
+    console.print(Text(verdict, style="bold green" if passed else "bold red"))
+
+
+def _said(*, passed: bool) -> str:
+    """Return the key of what a judgement says."""
+    return "demo.news.judged-passed" if passed else "demo.news.judged-failed"

@@ -146,7 +146,7 @@ async def demo_network(layout: Layout, view: View, logs: Path) -> AsyncIterator[
                 await _put_proxy_before(network, address, stack)
             for address in layout.authorities:
                 _bring_on_line(network, address)
-            view.say(f"starting {len(layout.declared)} daemons")
+            view.say("demo.news.daemons", daemons=len(layout.declared))
             await start_daemons(network, layout.declared, view)
             yield network
     except Exception:
@@ -194,7 +194,7 @@ def _plan(folder: Path, layout: Layout) -> DemoNetwork:
 async def _start_services(network: DemoNetwork, layout: Layout, view: View) -> None:
     """Start database and brokers, and give each node its own as soon as they are there."""
     brokers = set(network.brokers.values())
-    view.say(f"starting PostgreSQL and RabbitMQ, {len(brokers)} of it")
+    view.say("demo.news.services", brokers=len(brokers))
     database = asyncio.Event()
     few = asyncio.Semaphore(BROKERS_STARTING_MAX)
 
@@ -205,14 +205,14 @@ async def _start_services(network: DemoNetwork, layout: Layout, view: View) -> N
     async def start(broker: PrivateBroker | None) -> None:
         served = [spec for spec in layout.specs if network.brokers.get(spec.address) is broker]
         for spec in served:
-            view.node(spec.address, "broker starting" if broker else "waiting")
+            view.node(spec.address, "broker-starting" if broker else "waiting")
         if broker is not None:
             async with few:
                 await broker.start()
         await database.wait()
         for spec in served:
             if spec.address in layout.joining:
-                view.node(spec.address, "waiting to join")
+                view.node(spec.address, "waiting-to-join")
                 continue
             view.node(spec.address, "provisioning")
             below = layout.declared_below(spec.address)
@@ -274,7 +274,7 @@ async def _put_proxy_before(
 
 
 async def _stop(network: DemoNetwork, view: View) -> None:
-    view.say("taking the network down")
+    view.say("demo.news.down")
     await network.nodes.stop_all()
     stops = [broker.stop() for broker in set(network.brokers.values())]
     await asyncio.gather(*stops, network.postgres.stop(), return_exceptions=True)

@@ -1,18 +1,20 @@
-"""The outcome as tables, and what to try next."""
+"""The outcome as tables, and what to try next, in the language spoken here."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from nodes.cli.speaking import say
 from nodes.demo.documents import prepare
 from nodes.demo.messages import Judged
 from nodes.demo.network import DemoNetwork
 from nodes.demo.places import DISTRICT, LEAF, OBLAST, REPUBLIC, SCHOOL
+from nodes.demo.words import name_of, step_of
 from schemas.documents.registry import ATTENDANCE_DAILY
 
 FINDINGS_SHOWN = 30
@@ -31,40 +33,45 @@ def show(judged: Judged, console: Console) -> None:
 
 
 def _table(title: str, *heads: str) -> Table:
+    title = say(f"demo.titles.{title}")
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     for place, head in enumerate(heads):
-        table.add_column(head, justify="left" if place == 0 else "right", no_wrap=place > 0)
+        justify: JustifyMethod = "left" if place == 0 else "right"
+        table.add_column(say(f"demo.columns.{head}"), justify=justify, no_wrap=place > 0)
     return table
 
 
 def _flows(flows: Mapping[str, Any]) -> Table:
-    table = _table("Documents", "flow", "dropped", "delivered", "refused", "overdue", "resent")
+    table = _table("flows", "flow", "dropped", "delivered", "refused", "overdue", "resent")
     for name, flow in flows.items():
         refused = ", ".join(f"{count} {reason}" for reason, count in flow["refused"].items())
         counts = (flow["dropped"], flow["delivered"], refused or 0, flow["overdue"], flow["resent"])
-        table.add_row(name, *map(str, counts))
+        table.add_row(name_of("demo.flows", name), *map(str, counts))
     return table
 
 
 def _rogue(rogue: Mapping[str, Any]) -> Table:
-    table = _table("The rogue's frames", "case", "quarantined as", "answered by", "next tier")
+    table = _table("rogue", "case", "reason", "answer", "next-tier")
     for case, found in rogue.items():
-        reached = "reached" if found["reached_next_tier"] else "not reached"
-        reason = found["reason"] or f"known: released {found.get('released', 0)} time"
-        table.add_row(case, reason, found["answer"] or "nothing", reached)
+        reached = say(
+            "demo.rogue.reached" if found["reached_next_tier"] else "demo.rogue.not-reached"
+        )
+        reason = found["reason"] or say("demo.rogue.known", times=found.get("released", 0))
+        answer = name_of("demo.answers", found["answer"] or "nothing")
+        table.add_row(name_of("demo.cases", case), reason, answer, reached)
     return table
 
 
 def _tiers(tiers: Mapping[str, Any]) -> Table:
-    table = _table("Time for each step (ms)", "step", "median", "95 %", "documents")
+    table = _table("steps", "step", "median", "p95", "documents")
     for step, times in tiers.items():
         values = (f"{times['median_ms']:,.0f}", f"{times['p95_ms']:,.0f}", f"{times['packets']}")
-        table.add_row(step, *values)
+        table.add_row(step_of(step), *values)
     return table
 
 
 def _nodes(nodes: Mapping[str, Any]) -> Table:
-    table = _table("Records", "node", "packets", "leaves", "checkpoints", "quarantined")
+    table = _table("records", "node", "packets", "leaves", "checkpoints", "quarantined")
     for address, one in nodes.items():
         counts = (one["packets"], one["leaves"], one["checkpoints"], one["quarantined"])
         table.add_row(address, *map(str, counts))
@@ -75,40 +82,39 @@ def _say_verdict(judged: Judged, console: Console) -> None:
     summary = judged.summary
     console.print()
     for finding in judged.findings[:FINDINGS_SHOWN]:
-        console.print(Text(f"FOUND  {finding}", style="bold red"), soft_wrap=True)
+        console.print(Text(say("demo.found", finding=finding), style="bold red"), soft_wrap=True)
     if len(judged.findings) > FINDINGS_SHOWN:
-        console.print(f"and {len(judged.findings) - FINDINGS_SHOWN} more: see the summary")
-    counts = (
-        f"{summary['lost']} lost, {summary['doubled']} doubled, {summary['undropped']} undropped"
+        console.print(say("demo.more", count=len(judged.findings) - FINDINGS_SHOWN))
+    counts = {name: summary[name] for name in ("lost", "doubled", "undropped")}
+    parts = (
+        say("demo.counts", **counts),
+        say("demo.verified" if summary["stores_verified"] else "demo.not-verified"),
+        _evidence(summary["evidence"]),
+        say("demo.took", seconds=f"{summary['took_s']:.0f}"),
     )
-    stores = "every record verifies" if summary["stores_verified"] else "a record does NOT verify"
-    proven = _evidence(summary["evidence"])
-    text = f"{counts}; {stores}; {proven}{summary['took_s']:.0f} s"
-    passed = judged.passed
-    word = "PASSED" if passed else "FAILED"
-    console.print(Text(f"{word}  {text}", style="bold green" if passed else "bold red"))
+    key = "demo.passed" if judged.passed else "demo.failed"
+    text = say(key, sum="; ".join(filter(None, parts)))
+    console.print(Text(text, style="bold green" if judged.passed else "bold red"))
 
 
 def _evidence(figures: Mapping[str, Any]) -> str:
     """Return how many evidence folders hold, and by whom; nothing where none was made."""
     if not figures:
         return ""
-    folders = figures["folders"]
-    if folders == figures["bbaj"] == figures["second"] == figures["stock"]:
-        return f"{folders} evidence folders hold by all three verifiers; "
-    counts = f"{figures['bbaj']} hold by bbaj, {figures['second']} by the second verifier"
-    return f"{folders} evidence folders: {counts}, {figures['stock']} by stock tools; "
+    by = {name: figures[name] for name in ("folders", "bbaj", "second", "stock")}
+    return say("demo.proven" if len(set(by.values())) == 1 else "demo.not-proven", **by)
 
 
 def show_what_next(folder: Path, console: Console) -> None:
     """Say what to look at and what to try."""
     console.print()
+    files = {"summary": folder / "summary.json", "book": folder / "ledger.jsonl"}
     for line in (
-        f"{folder / 'summary.json'}: these figures; {folder / 'ledger.jsonl'}: the ledger's book",
-        f"{folder / 'evidence'}: proof of one packet of each flow; each has its VERIFY.md",
-        f"{folder / 'print'}: one packet of each type on paper, in Kazakh, Russian and English",
-        "bbaj demo --stay: leaves the network up, to look around in it",
-        "bbaj demo-negative: shows that the same judgement fails where it must",
+        say("demo.next.figures", **files),
+        say("demo.next.evidence", folder=folder / "evidence"),
+        say("demo.next.print", folder=folder / "print"),
+        say("demo.next.stay"),
+        say("demo.next.negative"),
     ):
         console.print(Text(line), soft_wrap=True)
 
@@ -126,7 +132,7 @@ def show_what_to_try(network: DemoNetwork, folder: Path, console: Console) -> No
     given = " ".join(f"-H '{name}: {value}'" for name, value in headers.items())
     publish = f"amqp-publish -u '{url}' -e outbound -r {system} -p -C application/json {given}"
     lines = (
-        "The network stays up; Ctrl-C takes it down. In another terminal, for instance:",
+        say("demo.next.stays"),
         "",
         f"  bbaj list --config {nodes[REPUBLIC].config_path}",
         f"  bbaj show {_some_packet(folder)} --config {nodes[OBLAST].config_path}",
@@ -134,12 +140,12 @@ def show_what_to_try(network: DemoNetwork, folder: Path, console: Console) -> No
         f"  bbaj store verify --config {nodes[DISTRICT].config_path}",
         f"  {send} --wait --config {nodes[LEAF].config_path}",
         "",
-        f"Any AMQP client can drop a document as the register of {SCHOOL}, and hear of it:",
+        say("demo.next.any-client", school=SCHOOL),
         "",
         f"  {publish} < {path}",
         f"  amqp-get -u '{url}' -q status.{system}",
         "",
-        f"Files and logs of all nodes: {network.folder / 'nodes'}",
+        say("demo.next.files", folder=network.folder / "nodes"),
     )
     console.print()
     for line in lines:

@@ -6,7 +6,6 @@ under stock tools. What they say goes into the summary, and what does not hold i
 
 import asyncio
 import itertools
-import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from nodes.demo.book import REFUSED, Book, Dropped, packets_by_key, states_by_dr
 from nodes.demo.commands import RUN, bbaj
 from nodes.demo.measures import tree_path
 from nodes.demo.messages import Plan, Proven
+from nodes.demo.words import slug
 
 VOUCHED_S = 60.0
 """So long are an export's leaves waited for to be cosigned, and stamped where nodes have that."""
@@ -38,7 +38,7 @@ class Wanted(msgspec.Struct, frozen=True):
     @property
     def folder(self) -> str:
         """A folder's name for the flow."""
-        return re.sub(r"[^a-z0-9]+", "-", self.flow.lower())
+        return slug(self.flow)
 
 
 class Held(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from nodes.cli.speaking import say
 from nodes.demo import places
 from nodes.demo.joining import join
 from nodes.demo.messages import Judged
@@ -47,7 +48,7 @@ async def run_demo(folder: Path, console: Console, *, stay: bool) -> Judged:
     prepare_folder(folder)
     async with ended_by_signals(), AsyncExitStack() as stack:
         with open_view(console) as view:
-            view.say("five tiers, nine nodes, real services: this takes a few minutes")
+            view.say("demo.news.begin")
             network = await stack.enter_async_context(demo_network(LAYOUT, view, folder / "logs"))
             judged = await _tell_and_judge(network, folder, view, began)
             if not judged.passed:
@@ -59,7 +60,7 @@ async def run_demo(folder: Path, console: Console, *, stay: bool) -> Judged:
             show_what_to_try(network, folder, console)
             await until_signal()
             if console.is_terminal:  # the live view has ended, and says no more
-                console.print("taking the network down")
+                console.print(say("demo.news.down"))
         else:
             show_what_next(folder, console)
     return judged
@@ -77,7 +78,7 @@ async def _join_all(network: DemoNetwork, view: View) -> dict[str, float]:
     """Let the schools join, and start them; return how long each took (s)."""
 
     async def admit(spec: NodeSpec) -> float:
-        view.node(spec.address, "joins by invitation")
+        view.node(spec.address, "joining")
         took_s = await join(network, spec)
         await start_daemons(network, [spec], view)
         return took_s
@@ -93,9 +94,7 @@ async def _tell_and_judge(network: DemoNetwork, folder: Path, view: View, began:
     async with ledger_process(network, folder, view, places.DISTRICT, proves=True) as ledger:
         story = Story(network, ledger, view)
         settled = await story.tell()
-        view.say(
-            "every record is re-hashed, a packet of each flow proven, one of each type printed"
-        )
+        view.say("demo.news.judging")
         facts = {
             "settled": settled,
             "joined": len(joined),

@@ -41,6 +41,7 @@ from nodes.demo.places import (
     WHILE_SUSPENDED,
 )
 from nodes.demo.view import View, sum_up
+from nodes.demo.words import name_of
 from nodes.errors import JudgementFailed
 
 SETTLE_S = 120.0
@@ -75,14 +76,18 @@ class LedgerProcess:
                 self.flows = event.flows
                 self._view.flows(event.flows)
             elif isinstance(event, Proven):
-                holds = "holds" if event.holds else "DOES NOT HOLD"
-                self._view.say(f"evidence {event.done}/{event.planned}: {event.flow} {holds}")
+                self._prove(event)
             else:
                 self._judged = event
             self._moved.set()
         if self._judged is None:
             raise JudgementFailed("the ledger process ended before its judgement: see its log")
         self._ended.set()
+
+    def _prove(self, event: Proven) -> None:
+        key = "demo.news.proven" if event.holds else "demo.news.disproven"
+        flow = name_of("demo.flows", event.flow)
+        self._view.say(key, done=event.done, planned=event.planned, flow=flow)
 
     async def tell(self, command: Command) -> None:
         """Give a command."""
@@ -176,7 +181,7 @@ class Story:
 
     async def tell(self) -> bool:
         """Run the whole story; say whether everything settled in time."""
-        self._view.say("a school day begins: attendance, performance, orders, files")
+        self._view.say("demo.news.day")
         for flow in FLOWS:
             await self._ledger.tell(Send(flow))
         await asyncio.sleep(5)
@@ -187,15 +192,15 @@ class Story:
         await self._renew_keys()
         await self._ledger.tell(Return(RETURNED, FLOWS[0].name))
         await self._meet_rogue()
-        self._view.say("waiting until every document has arrived or was refused")
+        self._view.say("demo.news.waiting")
         done = await self._ledger.settled(SETTLE_S) and await self._suspend_leaf()
-        self._view.say(sum_up(self._ledger.flows))
+        self._view.say("demo.sum", **sum_up(self._ledger.flows))
         return done
 
     async def _renew_keys(self) -> None:
         """Have a school renew its keys while its documents flow."""
         config = self._config_of(SCHOOL)
-        self._view.say(f"{SCHOOL}: renews its keys while documents flow")
+        self._view.say("demo.news.renews", address=SCHOOL)
         before = await self._keys_in_use(config)
         asked = await bbaj("keys", "renew", "--config", config)
         purposes = {str(each) for each in asked["purposes"]}
@@ -216,7 +221,7 @@ class Story:
         config = self._config_of(DISTRICT)
         await bbaj("child", "suspend", LEAF, "--config", config)
         self.suspended.append(LEAF)
-        self._view.node(LEAF, "suspended by its district")
+        self._view.node(LEAF, "suspended")
         await self._ledger.tell(Send(WHILE_SUSPENDED))
         refused = await self._ledger.settled(SUSPENDED_S)
         await bbaj("child", "reinstate", LEAF, "--config", config)
@@ -229,27 +234,27 @@ class Story:
 
     async def _cut_school_off(self) -> None:
         self._network.proxies[SCHOOL].cut()
-        self._view.node(SCHOOL, "cut off the net, and drops on")
+        self._view.node(SCHOOL, "cut-off")
         await asyncio.sleep(3)
 
     async def _let_school_in(self) -> None:
         self._network.proxies[SCHOOL].restore()
-        self._view.say(f"{SCHOOL}: back on the net, catches up")
+        self._view.say("demo.news.back", address=SCHOOL)
         self._view.node(SCHOOL, "up")
         await asyncio.sleep(1)
 
     async def _kill_district(self) -> None:
         await self._network.nodes.kill(DISTRICT)
-        self._view.node(DISTRICT, "daemon killed (SIGKILL)")
+        self._view.node(DISTRICT, "killed")
         await asyncio.sleep(3)
-        self._view.say(f"{DISTRICT}: daemon starts again")
+        self._view.say("demo.news.daemon-again", address=DISTRICT)
         await self._network.nodes.start(DISTRICT)
         self._view.node(DISTRICT, "up")
 
     async def _restart_broker(self) -> None:
-        self._view.node(OBLAST, "broker restarts while traffic flows")
+        self._view.node(OBLAST, "broker-restarts")
         await self._network.brokers[OBLAST].restart()
-        self._view.say(f"{OBLAST}: broker is back")
+        self._view.say("demo.news.broker-back", address=OBLAST)
         self._view.node(OBLAST, "up")
         await asyncio.sleep(2)
 
@@ -257,8 +262,8 @@ class Story:
         async def expect(one: Expect) -> None:
             await self._ledger.tell(one)
 
-        self._view.node(ROGUE, "rogue connects with a valid login")
+        self._view.node(ROGUE, "rogue-here")
         async with rogue_link(self._network) as rogue:
             misdeeds = Misdeeds(self._network, rogue, self._view, expect)
             self.rogue = await misdeeds.commit()
-        self._view.node(ROGUE, "rogue has gone")
+        self._view.node(ROGUE, "rogue-gone")

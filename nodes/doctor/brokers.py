@@ -20,12 +20,13 @@ from exchange.departures import differences
 from exchange.errors import AdministrationFailed, LoginRefused
 from exchange.provision import Administration
 from exchange.topology import LOG_EXCHANGE, Definitions, link_key
+from nodes.cli.brokers import said_of
 from nodes.cli.registries import read_tree
-from nodes.cli.registry_shapes import Finding
+from nodes.cli.seen import Seen, fail, fault, ok, warn
 from nodes.clock import now
 from nodes.config import Config
-from nodes.doctor.findings import fail, fault, ok, warn
 from nodes.passphrases import passphrase_of
+from nodes.said import Said, joined
 from nodes.wiring import broker_plan
 from schemas.addresses import dns_name, is_within
 from schemas.errors import BbajError
@@ -36,10 +37,11 @@ from signing.profiles import NODE_LIFE_US, Purpose
 
 TRIAL_US = 10 * MINUTE
 """So long a certificate lives that is made for a trial."""
-APPLY = "run `bbaj topology --apply`"
+SHOWN = 5
+"""So many departures are named."""
 
 
-async def examine(config: Config) -> AsyncIterator[Finding]:
+async def examine(config: Config) -> AsyncIterator[Seen]:
     """Look at the rights at both brokers."""
     if config.parent is not None:
         for url in config.parent.urls:
@@ -47,42 +49,43 @@ async def examine(config: Config) -> AsyncIterator[Finding]:
     if config.broker is None:
         return
     tree = await read_tree(config)
+    name = Said("doctor.broker-rights")
     planned = broker_plan(config, tree.registry, tree.guests)
     try:
         exported = await asyncio.to_thread(Administration(config.broker.ctl).export)
     except AdministrationFailed as error:
-        what = "run as a user who may administer the broker; see broker.ctl"
-        yield warn("broker's rights", str(error), what)
+        yield warn(name, str(error), Said("doctor.advice.administer"))
         return
     departures = differences(planned, exported)
     if departures:
-        yield fail("broker's rights", "; ".join(departures[:5]), APPLY)
+        shown = joined((said_of(each) for each in departures[:SHOWN]), "; ")
+        yield fail(name, shown, Said("checks.advice.apply"))
     else:
-        yield ok("broker's rights", f"as planned, for {len(tree.registry.children)} children")
+        yield ok(name, Said("doctor.found.as-planned", {"count": len(tree.registry.children)}))
     yield _strangers(exported, config.broker.vhost)
     trial = await _as_a_child(config, tree.registry)
     if trial is not None:
         yield trial
 
 
-def _strangers(exported: Definitions, vhost: str) -> Finding:
+def _strangers(exported: Definitions, vhost: str) -> Seen:
     """See that the broker's log is read: only there it stands whom it does not let in.
 
     Nodes that share a broker have one log, which reaches the one in whose virtual host it is.
     """
+    name = Said("doctor.strangers")
     readers = {row["vhost"] for row in exported["bindings"] if row["source"] == LOG_EXCHANGE}
     if readers:
-        where = ", ".join(sorted(readers))
-        return ok("strangers", f"the broker's log is read in {where}")
+        return ok(name, Said("doctor.found.log-read", {"hosts": ", ".join(sorted(readers))}))
     lines = f"log.exchange = true, log.exchange.level = notice, default_vhost = {vhost}"
-    what = f"write into rabbitmq.conf: {lines}; start broker and daemon again"
-    return warn("strangers", "nobody hears of callers whom our broker does not let in", what)
+    what_to_do = Said("doctor.advice.log-exchange", {"lines": lines})
+    return warn(name, Said("doctor.found.log-unread"), what_to_do)
 
 
 # ------------------------------------------------------------------ at the parent's broker
 
 
-async def _at_parent(config: Config, url: str) -> Finding:
+async def _at_parent(config: Config, url: str) -> Seen:
     """Log in as the link does, and try what must be refused."""
     uplink, parent = config.uplink, config.parent
     assert uplink is not None, "who has a parent's broker calls somebody"
@@ -99,18 +102,18 @@ async def _at_parent(config: Config, url: str) -> Finding:
         tls=tls,
         broker_name=dns_name(uplink),
     )
-    name = f"rights at {uplink}"
+    name = Said("doctor.rights-at", {"uplink": uplink})
     try:
         attempts = await try_forbidden(target, link_key(uplink, config.address))
     except BbajError as error:
         return fault(name, error)
-    return _judge(name, attempts, f"have the operator of {uplink} run `bbaj topology --apply`")
+    return _judge(name, attempts, Said("doctor.advice.let-apply", {"uplink": uplink}))
 
 
 # ------------------------------------------------------------------ at our own
 
 
-async def _as_a_child(config: Config, registry: Registry) -> Finding | None:
+async def _as_a_child(config: Config, registry: Registry) -> Seen | None:
     """Log in to our own broker as a child, where somebody here can make its certificate."""
     issuer, broker = _issuer(config), config.broker
     if issuer is None or broker is None or not broker.public_urls:
@@ -119,7 +122,7 @@ async def _as_a_child(config: Config, registry: Registry) -> Finding | None:
     child = next((each for each in registry.children if is_within(each, subtree)), None)
     if child is None:
         return None
-    name = f"rights of {child}, tried"
+    name = Said("doctor.rights-tried", {"child": child})
     with tempfile.TemporaryDirectory(prefix="bbaj-doctor-") as folder:
         target = Target(
             url=broker.public_urls[0],
@@ -134,9 +137,10 @@ async def _as_a_child(config: Config, registry: Registry) -> Finding | None:
         except LoginRefused as error:
             return fault(name, error)
         except BbajError as error:
-            found = f"{broker.public_urls[0]} cannot be reached from here: {error}"
-            return warn(name, found, "try it where children call from")
-    return _judge(name, attempts, APPLY)
+            facts = {"url": broker.public_urls[0], "why": error}
+            found = Said("doctor.found.url-out-of-reach", facts)
+            return warn(name, found, Said("doctor.advice.try-elsewhere"))
+    return _judge(name, attempts, Said("checks.advice.apply"))
 
 
 def _issuer(config: Config) -> Issuer | None:
@@ -160,8 +164,13 @@ def _trial_certificate(folder: Path, issuer: Issuer, child: str, root: Path) -> 
     return ClientTls(root, folder / "trial.pem", folder / "trial.key")
 
 
-def _judge(name: str, attempts: list[Attempt], what_to_do: str) -> Finding:
-    let = [attempt.what for attempt in attempts if not attempt.refused]
+def _judge(name: str, attempts: list[Attempt], what_to_do: str) -> Seen:
+    let = [
+        Said(f"doctor.attempts.{attempt.act}", {"name": attempt.name})
+        for attempt in attempts
+        if not attempt.refused
+    ]
     if let:
-        return fail(name, f"let through: {'; '.join(let)}", what_to_do)
-    return ok(name, f"{len(attempts)} forbidden things tried, each refused")
+        found = Said("doctor.found.let-through", {"what": joined(let, "; ")})
+        return fail(name, found, what_to_do)
+    return ok(name, Said("doctor.found.refused", {"count": len(attempts)}))

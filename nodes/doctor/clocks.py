@@ -8,10 +8,10 @@ import urllib.request
 from collections.abc import AsyncIterator
 
 from nodes.cli.moments import duration
-from nodes.cli.registry_shapes import Finding
+from nodes.cli.seen import Seen, fail, ok, warn
 from nodes.clock import now
 from nodes.config import Config
-from nodes.doctor.findings import fail, ok, warn
+from nodes.said import Said
 from nodes.wiring import database_url
 from schemas.moments import SECOND
 from store.postgres.session import session
@@ -27,7 +27,7 @@ _DOUBTED = re.compile(r"^bbaj_clock_doubted (\S+)$", re.MULTILINE)
 _NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 
-async def examine(config: Config) -> AsyncIterator[Finding]:
+async def examine(config: Config) -> AsyncIterator[Seen]:
     """Look at how the clock is kept, and compare it."""
     yield _kept(config)
     yield await _beside_database(config)
@@ -35,40 +35,41 @@ async def examine(config: Config) -> AsyncIterator[Finding]:
         yield await asyncio.to_thread(_beside_parent, config)
 
 
-def _kept(config: Config) -> Finding:
+def _kept(config: Config) -> Seen:
+    name = Said("doctor.clock-kept")
     if not config.doctor.ntp:
-        return ok("clock kept", "by this machine's host, the configuration says")
+        return ok(name, Said("doctor.found.kept-by-host"))
     state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(TIMEX_BYTES))
     if state == TIME_ERROR:
-        what = "start chrony or systemd-timesyncd; `[doctor] ntp = false` where the host keeps it"
-        return warn("clock kept", "by nobody: NTP does not synchronise it", what)
-    return ok("clock kept", "by NTP")
+        return warn(name, Said("doctor.found.kept-by-nobody"), Said("doctor.advice.ntp"))
+    return ok(name, Said("doctor.found.kept-by-ntp"))
 
 
-async def _beside_database(config: Config) -> Finding:
+async def _beside_database(config: Config) -> Seen:
     async with session(database_url(config), "bbaj doctor") as connection:
         before = now()
         theirs = await connection.fetchval(_NOW)
         after = now()
+    name = Said("doctor.clock-beside-database")
     offset = (before + after) // 2 - theirs
-    text = f"{duration(abs(offset) / SECOND)} from the database's"
+    found = Said("doctor.found.clocks-apart", {"apart": duration(abs(offset) / SECOND)})
     if abs(offset) - (after - before) > config.limits.time_window_ahead_us:
-        return fail("clock beside the database", text, "set the one that is wrong, then keep both")
+        return fail(name, found, Said("doctor.advice.set-one"))
     if abs(offset) - (after - before) > WORTH_A_WORD_US:
-        return warn("clock beside the database", text, "let NTP keep both machines' clocks")
-    return ok("clock beside the database", text)
+        return warn(name, found, Said("doctor.advice.keep-both"))
+    return ok(name, found)
 
 
-def _beside_parent(config: Config) -> Finding:
+def _beside_parent(config: Config) -> Seen:
     """Ask the daemon, which compares at each hello."""
-    name = "clock beside the parent"
+    name = Said("doctor.clock-beside-parent")
     url = f"http://{config.http.host}:{config.http.port}/metrics"
     try:
         with urllib.request.urlopen(url, timeout=ASK_S) as answer:
             found = _DOUBTED.search(answer.read().decode())
     except OSError as error:
-        return warn(name, f"the daemon does not answer: {error}", "start it: `bbaj node run`")
+        silent = Said("doctor.found.daemon-silent", {"error": error})
+        return warn(name, silent, Said("doctor.advice.start-daemon"))
     if found is None or float(found[1]):
-        what = "set this machine's clock; the daemon seals again once they agree"
-        return fail(name, "disagrees beyond the window: nothing is sealed", what)
-    return ok(name, "agrees within the window, by the last hello")
+        return fail(name, Said("doctor.found.disagrees"), Said("doctor.advice.set-clock"))
+    return ok(name, Said("doctor.found.agrees"))

@@ -4,12 +4,12 @@ import shutil
 from collections.abc import AsyncIterator
 
 from nodes.cli.moments import duration
-from nodes.cli.registry_shapes import Finding
+from nodes.cli.seen import Seen, fail, ok, warn
 from nodes.clock import now
 from nodes.config import Config
-from nodes.doctor.findings import fail, ok, warn
 from nodes.policies import open_retention
 from nodes.room import GROWTH_OVER_US, days_left, free_bytes, growth_a_day
+from nodes.said import Said
 from nodes.upkeep import ALARM_MONTHS_AHEAD
 from nodes.wiring import database_url
 from schemas.errors import BbajError
@@ -21,7 +21,7 @@ from store.upkeep import database_bytes, last_backup, missing_partitions, sample
 GIB = 1024**3
 
 
-async def examine(config: Config) -> AsyncIterator[Finding]:
+async def examine(config: Config) -> AsyncIterator[Seen]:
     """Look at the disks, at the partitions of the next weeks, and at the last backup."""
     yield _room(config)
     yield await _backup(config)
@@ -29,32 +29,32 @@ async def examine(config: Config) -> AsyncIterator[Finding]:
     yield await _partitions(config)
 
 
-def _room(config: Config) -> Finding:
+def _room(config: Config) -> Seen:
     """See that the data folder's disk has room; the database may have one of its own."""
     folder = next(each for each in (config.data, *config.data.parents) if each.exists())
+    name = Said("doctor.disk")
     free, least = shutil.disk_usage(folder).free, config.doctor.free_bytes_least
-    text = f"{free / GIB:.1f} GiB free at {folder}, {least / GIB:.1f} GiB wanted"
-    what = "make room, or give it a larger disk: a full one stops the node"
+    facts = {"free": f"{free / GIB:.1f}", "folder": folder, "least": f"{least / GIB:.1f}"}
+    found, what_to_do = Said("doctor.found.room", facts), Said("doctor.advice.make-room")
     if free < least:
-        return fail("disk", text, what)
-    return warn("disk", text, what) if free < 2 * least else ok("disk", text)
+        return fail(name, found, what_to_do)
+    return warn(name, found, what_to_do) if free < 2 * least else ok(name, found)
 
 
-async def _backup(config: Config) -> Finding:
+async def _backup(config: Config) -> Seen:
     """See how old the last good backup is, by the record or by the stamp of another tool."""
-    made = await _last_good(config)
-    what = "run `bbaj backup`, and see why the last one failed"
+    made, name = await _last_good(config), Said("doctor.backup")
+    what_to_do = Said("doctor.advice.back-up")
     if made is None:
         stamp = config.backup.stamp
         if stamp is not None:
-            return fail("backup", f"none is recorded, and {stamp} is missing", what)
-        found = "none was ever proven: a backup counts once it was restored and verified"
-        return warn("backup", found, "run `bbaj backup` each night, or name a stamp in [backup]")
-    age_us = now() - made
-    text = f"{duration(age_us / SECOND)} old, at most {config.backup.age_most_h} h allowed"
-    if age_us > config.backup.age_most_h * HOUR:
-        return fail("backup", text, what)
-    return ok("backup", text)
+            return fail(name, Said("doctor.found.no-stamp", {"stamp": stamp}), what_to_do)
+        return warn(name, Said("doctor.found.no-backup"), Said("doctor.advice.each-night"))
+    age_us, most_h = now() - made, config.backup.age_most_h
+    found = Said("doctor.found.backup", {"age": duration(age_us / SECOND), "most": most_h})
+    if age_us > most_h * HOUR:
+        return fail(name, found, what_to_do)
+    return ok(name, found)
 
 
 async def _last_good(config: Config) -> Instant | None:
@@ -70,34 +70,38 @@ async def _last_good(config: Config) -> Instant | None:
     return max(made, default=None)
 
 
-async def _growth(config: Config) -> Finding:
+async def _growth(config: Config) -> Seen:
     """See how long the database's disk lasts, as it grows these weeks."""
-    name, url, at = "room for the database", database_url(config), now()
+    name, url, at = Said("doctor.database-room"), database_url(config), now()
     used = await database_bytes(url)
     try:
         free = free_bytes(config, used)
     except OSError as error:
-        return fail(name, f"{error.filename}: {error.strerror}", "correct upkeep.database_folder")
+        what = f"{error.filename}: {error.strerror}"
+        return fail(name, what, Said("doctor.advice.database-folder"))
+    facts = {"used": f"{used / GIB:.1f}"}
     if free is None:
-        found = f"{used / GIB:.1f} GiB used, and nobody says what is left"
-        return warn(name, found, "name database_folder or database_room_bytes in [upkeep]")
+        return warn(name, Said("doctor.found.used", facts), Said("doctor.advice.name-room"))
+    facts["free"] = f"{free / GIB:.1f}"
     samples = await samples_since(url, at - GROWTH_OVER_US)
     growth = growth_a_day([*samples, DiskSample(at, used, free)])
     left, least = days_left(free, growth), config.upkeep.days_left_least
-    text = f"{free / GIB:.1f} GiB free, {used / GIB:.1f} GiB used"
     if left is None:
-        return ok(name, text)
-    text += f", {left} days at {(growth or 0) / GIB:.2f} GiB a day"
+        return ok(name, Said("doctor.found.left", facts))
+    facts |= {"days": str(left), "growth": f"{(growth or 0) / GIB:.2f}"}
+    found = Said("doctor.found.days-left", facts)
     if left < least:
-        return warn(name, text, "give it a larger disk before it stops the node")
-    return ok(name, text)
+        return warn(name, found, Said("doctor.advice.larger-disk"))
+    return ok(name, found)
 
 
-async def _partitions(config: Config) -> Finding:
+async def _partitions(config: Config) -> Seen:
     """See that what arrives in the next weeks has a partition to go to."""
+    name = Said("doctor.partitions")
     wanted = buckets_ahead(open_retention(config), now(), ALARM_MONTHS_AHEAD)
     missing = await missing_partitions(database_url(config), wanted)
     if missing:
-        found = f"{len(missing)} of {len(wanted)} are missing, like {missing[0]}"
-        return fail("partitions ahead", found, "run `bbaj store partitions`")
-    return ok("partitions ahead", f"{len(wanted)} for this month and the next")
+        facts = {"missing": len(missing), "wanted": len(wanted), "first": missing[0]}
+        found = Said("doctor.found.partitions-missing", facts)
+        return fail(name, found, Said("checks.advice.partitions"))
+    return ok(name, Said("doctor.found.partitions", {"count": len(wanted)}))

@@ -5,9 +5,9 @@ import ssl
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
-from nodes.cli.registry_shapes import Finding
+from nodes.cli.seen import Seen, fail, ok, warn
 from nodes.config import Config
-from nodes.doctor.findings import fail, ok, warn
+from nodes.said import Said, joined
 from schemas.addresses import dns_name
 from schemas.errors import BbajError
 from signing.certificates import named_address
@@ -17,7 +17,7 @@ from signing.profiles import Purpose
 CONNECT_S = 10.0
 
 
-async def examine(config: Config) -> AsyncIterator[Finding]:
+async def examine(config: Config) -> AsyncIterator[Seen]:
     """Look at the names of certificates, and at the one that our broker shows."""
     yield _certificates(config)
     if config.broker is not None:
@@ -25,9 +25,9 @@ async def examine(config: Config) -> AsyncIterator[Finding]:
             yield await _broker(config, url)
 
 
-def _certificates(config: Config) -> Finding:
+def _certificates(config: Config) -> Seen:
     """See that each certificate of ours names this very address."""
-    others = []
+    name, others = Said("doctor.names"), []
     for purpose in (Purpose.PACKET, Purpose.JOURNAL, Purpose.LINK, Purpose.WITNESS):
         path = config.keys.folder / f"{purpose}.pem"
         if not path.exists():
@@ -35,18 +35,19 @@ def _certificates(config: Config) -> Finding:
         try:
             address = named_address(load_certificate(path))
         except BbajError as error:
-            return fail("names", str(error), "restore the file, or have it issued again")
+            return fail(name, str(error), Said("doctor.advice.restore-file"))
         if address != config.address:
-            others.append(f"{path.name} names {address or 'no address'}")
+            whose = address or Said("doctor.found.no-address")
+            others.append(Said("doctor.found.names-another", {"file": path.name, "address": whose}))
+    facts = {"address": config.address}
     if others:
-        what = f"restore the files of {config.address}, or correct `address`"
-        return fail("names", "; ".join(others), what)
-    return ok("names", f"every certificate names {config.address}, as {dns_name(config.address)}")
+        return fail(name, joined(others, "; "), Said("doctor.advice.restore-files", facts))
+    return ok(name, Said("doctor.found.names", {**facts, "name": dns_name(config.address)}))
 
 
-async def _broker(config: Config, url: str) -> Finding:
+async def _broker(config: Config, url: str) -> Seen:
     """See that our broker shows children a certificate of our own name."""
-    name, parts = f"broker's name at {url}", urlsplit(url)
+    name, parts = Said("doctor.broker-name", {"url": url}), urlsplit(url)
     context = ssl.create_default_context(cafile=str(config.keys.root))
     try:
         async with asyncio.timeout(CONNECT_S):
@@ -57,10 +58,10 @@ async def _broker(config: Config, url: str) -> Finding:
                 server_hostname=dns_name(config.address),
             )
     except ssl.SSLCertVerificationError as error:
-        what = f"let the broker show link.pem of {config.address}, with its authority's behind it"
-        return fail(name, f"children would not believe it: {error.verify_message}", what)
+        found = Said("doctor.found.not-believed", {"why": error.verify_message})
+        return fail(name, found, Said("doctor.advice.show-link", {"address": config.address}))
     except (OSError, ValueError) as error:
-        what = "see that it listens there; from here a name for outside may not lead to it"
-        return warn(name, f"cannot be reached from here: {error}", what)
+        found = Said("doctor.found.out-of-reach", {"why": error})
+        return warn(name, found, Said("doctor.advice.see-it-listens"))
     writer.close()
-    return ok(name, f"shows {dns_name(config.address)}")
+    return ok(name, Said("doctor.found.shows", {"name": dns_name(config.address)}))

@@ -4,33 +4,36 @@ from collections import Counter
 from collections.abc import AsyncIterator
 
 from nodes.accesses import names_waiting
-from nodes.cli.registry_shapes import Finding
+from nodes.cli.seen import Seen, fault, ok, warn
 from nodes.config import Config
-from nodes.doctor.findings import fault, ok, warn
 from nodes.errors import ConfigurationFault
 from nodes.rights import load_policy
+from nodes.said import Said, joined
 
 
-async def examine(config: Config) -> AsyncIterator[Finding]:
+async def examine(config: Config) -> AsyncIterator[Seen]:
     """Look at the policy on rights, and at uses of commands that are not recorded yet."""
     yield _policy(config)
-    waiting = names_waiting(config.data)
+    waiting, name = names_waiting(config.data), Said("doctor.accesses")
     if waiting:
-        what = "see the database; the next command that reaches it brings them there"
-        yield warn("accesses", f"{len(waiting)} wait to be recorded", what)
+        found = Said("doctor.found.accesses-wait", {"count": len(waiting)})
+        yield warn(name, found, Said("doctor.advice.see-database"))
     else:
-        yield ok("accesses", "none waits to be recorded")
+        yield ok(name, Said("doctor.found.no-access-waits"))
 
 
-def _policy(config: Config) -> Finding:
-    path = config.rights.policy
+def _policy(config: Config) -> Seen:
+    path, name = config.rights.policy, Said("doctor.policy")
     if path is None:
-        found = "none: who can read the node's files may use every command, and no use is logged"
-        return warn("policy on rights", found, "write one, and name it in [rights]")
+        return warn(name, Said("doctor.found.no-policy"), Said("doctor.advice.write-policy"))
     try:
         policy = load_policy(path)
     except ConfigurationFault as error:
-        return fault("policy on rights", error)
+        return fault(name, error)
     roles = Counter(policy.users.values())
-    shown = ", ".join(f"{count} {role}" for role, count in sorted(roles.items()))
-    return ok("policy on rights", f"act {policy.act.number} of {policy.act.date}: {shown}")
+    shown = joined(
+        Said("doctor.found.role", {"count": count, "role": Said(f"print.roles.{role}")})
+        for role, count in sorted(roles.items())
+    )
+    facts = {"number": policy.act.number, "date": policy.act.date, "roles": shown}
+    return ok(name, Said("doctor.found.policy", facts))

@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 
 from exchange.vouching import read_card
-from nodes.cli.registry_shapes import Finding
+from nodes.cli.seen import Seen, fail, ok, warn
 from nodes.clock import now
 from nodes.config import Config, Timestamps
-from nodes.doctor.findings import fail, ok, warn
 from nodes.policies import open_algorithms
+from nodes.said import Said
 from nodes.stamp_terms import term_of, what_is_due
 from nodes.stamping import LATE_INTERVALS, interval_us, lacks_outside
 from nodes.wiring import database_url
@@ -20,14 +20,14 @@ from signing.timestamps import load_roots
 from store.reading import Reading
 
 
-async def examine(config: Config) -> AsyncIterator[Finding]:
+async def examine(config: Config) -> AsyncIterator[Seen]:
     """Look at the table, at what each authority has stamped, and at what policy asks for."""
-    policy = DEFAULT
+    policy, name = DEFAULT, Said("doctor.algorithms")
     try:
         policy = open_algorithms(config)
-        yield ok("algorithms", f"{len(policy.ends)} are allowed")
+        yield ok(name, Said("doctor.found.algorithms", {"count": len(policy.ends)}))
     except (OSError, FormatError) as error:
-        yield fail("algorithms", str(error), "correct the file that [policies] names")
+        yield fail(name, str(error), Said("doctor.advice.correct-policies"))
     async with Reading(database_url(config)) as desk:
         tier = await _tier(config, desk)
         newest = await desk.newest_timestamps()
@@ -60,26 +60,26 @@ def _late_since(
 
 def _authority(
     place: Timestamps, row: TimestampRow | None, policy: AlgorithmPolicy, late: Instant | None
-) -> Finding:
-    name = f"time-stamps of {place.name}"
+) -> Seen:
+    name = Said("doctor.time-stamps", {"authority": place.name})
     try:
         load_roots(place.root.read_bytes())
     except (OSError, FormatError) as error:
-        return fail(name, str(error), f"fetch its root anew into {place.root}")
+        return fail(name, str(error), Said("doctor.advice.fetch-root", {"file": place.root}))
     if late is not None:
-        what = f"see that {place.url} answers, then `bbaj journal stamp`"
-        return warn(name, f"checkpoints wait since {format_instant(late)}", what)
+        found = Said("doctor.found.checkpoints-wait", {"since": format_instant(late)})
+        return warn(name, found, Said("doctor.advice.see-it-answers", {"url": place.url}))
     if row is None:
-        return ok(name, "none yet, and nothing is late")
+        return ok(name, Said("doctor.found.no-time-stamp"))
     due = what_is_due(term_of(row, policy), now())
     if due is not None:
-        found, _, what = due.partition(": ")
-        return warn(name, found, what)
-    return ok(name, f"{row.size} leaves at {format_instant(row.gen_time)}")
+        return warn(name, due.found, due.step)
+    facts = {"leaves": row.size, "at": format_instant(row.gen_time)}
+    return ok(name, Said("doctor.found.time-stamp", facts))
 
 
-def _outside(config: Config, tier: Tier | None) -> Finding:
+def _outside(config: Config, tier: Tier | None) -> Seen:
+    name = Said("doctor.outside")
     if lacks_outside(config, tier):
-        what = "name one with `outside = true` in [[timestamps]]"
-        return warn("time from outside", "no authority but our own vouches for time", what)
-    return ok("time from outside", "as policy asks")
+        return warn(name, Said("doctor.found.no-outside"), Said("doctor.advice.name-outside"))
+    return ok(name, Said("doctor.found.as-policy-asks"))

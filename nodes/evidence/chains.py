@@ -11,6 +11,7 @@ from nodes.evidence.draft import Draft, crl_pem, line, pem
 from nodes.evidence.model import IssuingProof, Trust
 from nodes.evidence.notes import own_signature, signed_text
 from nodes.evidence.reading import inside
+from nodes.said import Said
 from schemas.errors import FormatError
 from schemas.moments import SECOND, Instant, from_datetime
 from signing.certificates import is_authority, is_issued_by, parse_certificate
@@ -128,7 +129,7 @@ def add_issuing(draft: Draft, chains: Chains, folder: str, fingerprint: str) -> 
     """Add the proof that the certificate of a chain folder stands in its authority's log."""
     found = chains.trust.issued.get(fingerprint)
     if found is None:
-        draft.note(folder, "the log of the authority is not at hand, or lacks this certificate")
+        draft.note(folder, Said("proof.missing.issued"))
         return
     draft.put(folder, "issued.der", chains.trust.certificates[fingerprint])
     proof = proof_text(LeafProof(found.index, found.proof, found.note))

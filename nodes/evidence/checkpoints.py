@@ -11,6 +11,7 @@ from nodes.evidence.model import (
     Stamp,
 )
 from nodes.evidence.notes import own_signature, signed_text
+from nodes.said import Said
 from schemas.moments import SECOND
 from signing.proofs import PROOF_FIRST_LINE, LeafProof, proof_text
 
@@ -53,15 +54,13 @@ def note_what_is_missing(draft: Draft, dossier: Dossier) -> None:
     largest = max((each.size for each in dossier.checkpoints), default=0)
     uncovered = sum(leaf.index >= largest for leaf in dossier.leaves)
     if not dossier.checkpoints:
-        draft.notes.append("no checkpoint is signed yet: export again in a minute")
+        draft.notes.append(Said("proof.missing.checkpoint"))
     elif uncovered:
-        draft.notes.append(f"{uncovered} leaves are not under a checkpoint yet: export again")
+        draft.notes.append(Said("proof.missing.covered", {"leaves": uncovered}))
     if dossier.uncosigned:
-        draft.notes.append(
-            f"no witness has cosigned {dossier.uncosigned} leaves of these frames yet"
-        )
+        draft.notes.append(Said("proof.missing.cosigned", {"leaves": dossier.uncosigned}))
     if dossier.unstamped:
-        draft.notes.append(f"no time-stamp covers {dossier.unstamped} leaves of these frames yet")
+        draft.notes.append(Said("proof.missing.stamped", {"leaves": dossier.unstamped}))
 
 
 def _add_witness(

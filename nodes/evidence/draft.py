@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from nodes.evidence.model import PACKET_FOLDER
 from nodes.evidence.reading import inside
+from nodes.said import Said
 
 
 class Draft:
@@ -31,8 +32,8 @@ class Draft:
 
     def note(self, folder: str, text: str) -> None:
         """Say what is missing, for VERIFY.md and for whoever exports."""
-        name = "packet" if folder == PACKET_FOLDER else folder
-        self.notes.append(f"{name}: {text}")
+        name = Said("proof.missing.packet") if folder == PACKET_FOLDER else folder
+        self.notes.append(Said("proof.missing.from", {"folder": name, "what": text}))
 
 
 def pem(der: bytes) -> bytes:

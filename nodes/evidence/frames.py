@@ -4,6 +4,7 @@ from nodes.errors import NotFound
 from nodes.evidence.chains import Chains, add_chain, add_issuing
 from nodes.evidence.draft import Draft
 from nodes.evidence.model import Dossier, FrameEvidence
+from nodes.said import Said
 from schemas.frame import cut
 from signing.cms import detached_cms
 
@@ -31,18 +32,18 @@ def add_frame(draft: Draft, chains: Chains, dossier: Dossier, frame: FrameEviden
     for leaf in frame.leaves:
         draft.put(folder, f"leaves/{leaf.name}", leaf.record)
     if not frame.leaves:
-        draft.note(folder, "the journal has no leaf about it")
+        draft.note(folder, Said("proof.missing.leaf"))
 
 
 def _add_payload(draft: Draft, frame: FrameEvidence) -> None:
     folder = frame.folder
     if frame.raw is None:
-        draft.note(folder, "the payload is not here any more: head and leaves remain")
+        draft.note(folder, Said("proof.missing.payload"))
         return
     draft.put(folder, "frame.bin", frame.raw)
     draft.put(folder, "payload.bin", frame.raw[len(frame.packet.head) :])
     if frame.content is None:
-        draft.note(folder, "the content cannot be opened with what this node holds")
+        draft.note(folder, Said("proof.missing.content"))
         return
     draft.put(folder, "content", frame.content)
     if frame.clear is not None:

@@ -3,6 +3,7 @@
 from nodes.evidence.chains import Chains, add_chain
 from nodes.evidence.draft import Draft
 from nodes.evidence.model import Custody, TrackedEvidence
+from nodes.said import Said
 from schemas.moments import Instant
 from schemas.objects import cut_object
 
@@ -33,7 +34,7 @@ def _add_object(draft: Draft, chains: Chains, folder: str, raw: bytes, at: Insta
     pieces = cut_object(raw)
     certificate = chains.trust.certificates.get(pieces.header.certificate)
     if certificate is None:
-        draft.note(folder, f"left out: the certificate of {pieces.header.from_} is not at hand")
+        draft.note(folder, Said("proof.missing.signer", {"node": pieces.header.from_}))
         return False
     draft.put(folder, "signed.bin", pieces.signed)
     draft.put(folder, "header.json", pieces.signed[HEADER_AT:])

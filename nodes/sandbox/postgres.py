@@ -150,13 +150,12 @@ class PrivatePostgres:
             password = secrets.token_hex(12)
             statements.append(f"CREATE ROLE \"{role}\" LOGIN PASSWORD '{password}'")
             urls.append(f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{name}")
-        statements += [
-            f'CREATE DATABASE "{name}" OWNER "{name}_owner"',
-            f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC',
-            f'GRANT CONNECT ON DATABASE "{name}" TO "{name}_daemon"',
-        ]
-        await self._psql(*statements)
+        await self._psql(*statements, *_new_database(name))
         return DatabaseUrls(owner_url=urls[0], daemon_url=urls[1])
+
+    async def lose_database(self, name: str) -> None:
+        """Delete a database whoever uses it, and make it again, empty, for the same roles."""
+        await self._psql(f'DROP DATABASE "{name}" WITH (FORCE)', *_new_database(name))
 
     async def settings(self, *names: str) -> dict[str, str]:
         """Return the server's settings as it runs by them."""
@@ -189,3 +188,12 @@ class PrivatePostgres:
     def user(self) -> str:
         """The system user that it runs as."""
         return service_user().pw_name
+
+
+def _new_database(name: str) -> list[str]:
+    """Return the statements that make a database for an owner and a daemon that are there."""
+    return [
+        f'CREATE DATABASE "{name}" OWNER "{name}_owner"',
+        f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC',
+        f'GRANT CONNECT ON DATABASE "{name}" TO "{name}_daemon"',
+    ]

@@ -7,6 +7,7 @@ import pytest
 
 from exchange.amqp import ParentEndpoint, PlainLogin, probe
 from exchange.amqp.probing import check_version
+from exchange.departures import Departure, Fault
 from exchange.errors import AdministrationFailed, BrokerUnsupported, LoginRefused
 from exchange.provision import Administration
 from exchange.topology import link_key, plan_child, read_local_queues, read_queues
@@ -31,8 +32,9 @@ def test_a_widened_right_is_found(broker, child):
     user = broker.names.child_user(child.label)
     broker.ctl("set_permissions", "-p", "bbaj", user, "^$", "^up$", ".*")
     found = broker.administration.check(broker.planned)
+    planned = rf"^down\.{child.label}$"
     assert found == [
-        f"rights of {user} / bbaj has read '.*', planned '^down\\\\.{child.label}$'",
+        Departure("permissions", f"{user} / bbaj", Fault.DIFFERENT, "read", ".*", planned)
     ]
     assert broker.administration.apply(broker.planned) == []
 
@@ -43,8 +45,8 @@ def test_withdrawing_a_child_takes_user_and_empty_queues(broker, child):
     found = broker.administration.check(broker.planned)
     assert broker.administration.apply(broker.planned) == []
     assert kept == []
-    assert f"user {broker.names.child_user(child.label)} is missing" in found
-    assert f"queue bbaj / up.{child.label} is missing" in found
+    assert Departure("users", broker.names.child_user(child.label), Fault.MISSING) in found
+    assert Departure("queues", f"bbaj / up.{child.label}", Fault.MISSING) in found
 
 
 MOVED = "kz.abai.school-9"
@@ -139,8 +141,9 @@ async def test_a_withdrawn_user_is_cut_off_and_its_queues_stay(broker, child):
         found = broker.administration.check(broker.planned)
         assert broker.administration.apply(plan_child(broker.names, child.label)) == []
         await lives.next()
-    assert f"user {user} is missing" in found
-    assert not any(f"{child.label} is missing" in fault for fault in found if "queue" in fault)
+    assert Departure("users", user, Fault.MISSING) in found
+    gone = [each.name for each in found if each.section == "queues"]
+    assert not any(name.endswith(f".{child.label}") for name in gone)
 
 
 def test_a_command_that_fails_says_why():

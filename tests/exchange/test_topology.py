@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from exchange.departures import differences
+from exchange.departures import Departure, Fault, differences
 from exchange.topology import Names, hash_password, link_key, plan, plan_child, read_queues
 
 NAMES = Names(address="kz.akmola.burabay", daemon_user="daemon")
@@ -216,33 +216,36 @@ def test_no_differences_to_itself():
     assert differences(make_plan(), make_plan()) == []
 
 
+LIMITS = {"max-connections": 3, "max-channels": 6}
 DEPARTURES = {
-    "queue gone": (lambda d: d["queues"].pop(0), "queue bbaj / dead is missing"),
+    "queue gone": (lambda d: d["queues"].pop(0), Departure("queues", "bbaj / dead", Fault.MISSING)),
     "right widened": (
         lambda d: rows(d, "permissions", user=DNS)[0].update(read=".*"),
-        f"rights of {DNS} / bbaj has read '.*', planned '^down\\\\.school-7$'",
+        Departure(
+            "permissions", f"{DNS} / bbaj", Fault.DIFFERENT, "read", ".*", r"^down\.school-7$"
+        ),
     ),
     "password set": (
         lambda d: rows(d, "users", name=DNS)[0].update(password_hash="AAAA"),
-        f"user {DNS} has a password, and must have none",
+        Departure("users", DNS, Fault.NEEDLESS_PASSWORD),
     ),
     "password changed": (
         lambda d: rows(d, "users", name="sis")[0].update(password_hash="AAAA"),
-        "user sis has another password than planned",
+        Departure("users", "sis", Fault.OTHER_PASSWORD),
     ),
     "limits lifted": (
         lambda d: rows(d, "users", name=DNS)[0].update(limits={}),
-        f"user {DNS} has limits {{}}, planned {{'max-connections': 3, 'max-channels': 6}}",
+        Departure("users", DNS, Fault.DIFFERENT, "limits", {}, LIMITS),
     ),
     "policy loosened": (
         lambda d: rows(d, "policies", name="links")[0].update(pattern="^up"),
-        "policy bbaj / links has pattern '^up', planned '^(up|down)\\\\..*'",
+        Departure("policies", "bbaj / links", Fault.DIFFERENT, "pattern", "^up", r"^(up|down)\..*"),
     ),
     "stranger let in": (
         lambda d: d["permissions"].append(
             {"user": "guest", "vhost": "bbaj", "configure": ".*", "write": ".*", "read": ".*"}
         ),
-        "rights of guest / bbaj is not planned",
+        Departure("permissions", "guest / bbaj", Fault.UNPLANNED),
     ),
     "binding beyond the plan": (
         lambda d: d["bindings"].append(
@@ -255,14 +258,14 @@ DEPARTURES = {
                 "arguments": {},
             }
         ),
-        "binding bbaj / up / up.school-8 / # is not planned",
+        Departure("bindings", "bbaj / up / up.school-8 / #", Fault.UNPLANNED),
     ),
 }
 
 
 @pytest.mark.parametrize("name", DEPARTURES)
 def test_each_departure_is_named(name):
-    """A broker that departs from the plan in one thing gives one sentence that names it."""
+    """A broker that departs from the plan in one thing gives one departure that names it."""
     change, expected = DEPARTURES[name]
     exported = copy.deepcopy(make_plan())
     change(exported)

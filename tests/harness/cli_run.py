@@ -3,15 +3,18 @@
 import asyncio
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-CODE = "import sys; sys.path[:0] = [{!r}]; {}from nodes.cli.main import main; main()"
-LOGIN = "import nodes.rights; nodes.rights.login_name = lambda: {!r}; "
-"""Lets a command be another person's, as the system's audit would say."""
+from harness import fork_server
+from nodes.config import LANGUAGE_NAME
+
+CODE = "import sys; sys.path[:0] = [{!r}]; from nodes.cli.main import main; main()"
 ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "TZ": "Asia/Almaty", LANGUAGE_NAME: "en"}
 
 Shape = TypeVar("Shape")
 
@@ -41,25 +44,26 @@ async def bbaj(
     variables: dict[str, str] | None = None,
     login: str | None = None,
 ) -> Done:
-    """Run one command to its end."""
+    """Run one command to its end; it speaks English unless the variables say otherwise.
+
+    `login` lets it be another person's, as the system's audit would say.
+    """
     options = [] if config is None else ["--config", str(config)]
-    process = await start_bbaj(*words, *options, variables=variables, login=login)
-    out, err = await process.communicate(given)
-    assert process.returncode is not None
-    return Done(process.returncode, out, err.decode())
+    environment = ENVIRONMENT | (variables or {})
+    run = partial(fork_server.run, [*words, *options], environment, login, given)
+    ended = await asyncio.to_thread(run)
+    return Done(ended.code, ended.out, ended.err.decode())
 
 
-async def start_bbaj(
-    *words: str, variables: dict[str, str] | None = None, login: str | None = None
-) -> asyncio.subprocess.Process:
-    """Start one command."""
+async def start_bbaj(*words: str) -> asyncio.subprocess.Process:
+    """Start one command as a program of its own, for whoever deals with it while it runs."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
-        CODE.format(str(ROOT), "" if login is None else LOGIN.format(login)),
+        CODE.format(str(ROOT)),
         *words,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={"PATH": "/usr/bin:/bin", "TZ": "Asia/Almaty", **(variables or {})},
+        env=ENVIRONMENT,
     )

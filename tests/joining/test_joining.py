@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from harness.cli_run import start_bbaj
+from harness.cli_run import bbaj, start_bbaj
 from harness.joining import (
     ByHand,
     send,
@@ -14,6 +14,7 @@ from harness.joining import (
 )
 from nodes.cli.invitation_shapes import JoinDone
 from nodes.clock import now
+from nodes.config import LANGUAGE_NAME
 from nodes.invitations import read_invitation
 
 DISTRICT = "kz.zhambyl.taraz"
@@ -53,10 +54,11 @@ async def test_keys_never_leave_the_machine(joiner):
 async def test_steps_are_told_in_kazakh(joiner):
     """The steps are told in Kazakh where nobody asks for another language."""
     machine = await joiner.invited()
-    done = await machine.join()
+    done = await bbaj(*machine.words(), variables={LANGUAGE_NAME: ""})
     assert done.code == 0
     assert "кілттер осы машинада жасалды" in done.err
     assert "торап дайын" in done.err
+    assert "жоғары тұрған торап" in done.out.decode()
 
 
 async def test_joining_again_changes_nothing(joiner):

@@ -1,10 +1,13 @@
 """What people read of backups: every fact, in the language spoken here."""
 
 import pytest
-from rich.console import Console
 
+from harness.spoken import drawn, strangers
 from nodes.cli import backup_tables
 from nodes.cli.backup_shapes import BackupDone, KeysBack, RestoreDone
+from nodes.said import Said
+from nodes.texts import text
+from schemas.codes import Language
 
 MADE = "2026-11-23T02:15:00.000000Z"
 BACK = KeysBack(buckets=["R5-2027-08"], encryption=["ab"], destroyed=["R5-2015-08"])
@@ -28,16 +31,8 @@ RESTORED = RestoreDone(
     keys=BACK,
     signed=None,
     stands_still=False,
-    next_step="what comes next",
+    next_step=Said("backup.next-whole"),
 )
-
-
-def drawn(parts) -> str:
-    console = Console(width=200, markup=False)
-    with console.capture() as captured:
-        for part in parts:
-            console.print(part)
-    return captured.get()
 
 
 @pytest.mark.parametrize("language", ["kk", "ru", "en"])
@@ -48,5 +43,7 @@ def test_every_fact_is_drawn(monkeypatch, language):
     for fact in ("/backup/kz-2026", "1234", "cm9vdA==", "17", "98.7", "/escrow", "42", "3"):
         assert fact in said
     said = drawn(backup_tables.restored(RESTORED))
-    for fact in ("/backup/kz-2026", "1234", "2", "R5-2015-08", "what comes next"):
+    next_step = text("backup.next-whole", Language(language))
+    for fact in ("/backup/kz-2026", "1234", "2", "R5-2015-08", next_step):
         assert fact in said
+    assert strangers(said, Language(language), "backup") == set()

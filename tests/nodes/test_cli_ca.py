@@ -9,6 +9,9 @@ from typer.testing import CliRunner
 from harness.pki import OBLAST, SCHOOL
 from nodes.card_files import load_card
 from nodes.cli.ca import app
+from nodes.said import Said
+from nodes.texts import text
+from schemas.codes import Language
 from signing.keys import load_private_key
 
 
@@ -179,6 +182,20 @@ def test_a_node_without_a_card_is_told(ready):
     """Where the parent's key is not here, the operator hears that nobody vouches yet."""
     done = run("node", ready, SCHOOL, "--json")
     assert any("no card" in note for note in json.loads(done.stdout)["notes"])
+
+
+@pytest.mark.parametrize("language", Language)
+def test_notes_and_errors_are_spoken(folder, monkeypatch, language):
+    """Notes are in the language spoken, an error has what it means below it; JSON is English."""
+    monkeypatch.setenv("BBAJ_LANG", language)
+    note = Said("ca.unencrypted", {"what": Said("ca.authority-key")})
+    assert run("init", folder).exit_code == 0
+    assert note.in_language(language) in run("authority", folder, OBLAST).stderr
+    again = run("authority", folder, OBLAST)
+    explained = text("exits.meaning.file", language) in again.stderr
+    assert explained == (language is not Language.EN)
+    shown = run("hand-over", folder, OBLAST, "--json")
+    assert json.loads(shown.stderr).keys() == {"error"}
 
 
 def test_great_changes_by_command(ready):

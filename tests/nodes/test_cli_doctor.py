@@ -15,13 +15,17 @@ import pytest
 
 from harness.cli_run import bbaj
 from harness.network import private_network
+from harness.spoken import strangers
 from nodes.cli.registry_shapes import Examination, Finding
 from nodes.clock import now
 from nodes.doctor import brokers
+from nodes.doctor.findings import finding_of
 from nodes.rights import login_name
 from nodes.sandbox.network import NodeSpec, PrivateNetwork, database_name
 from nodes.sandbox.timestamp_authority import TimestampAuthority
+from nodes.texts import text
 from schemas.addresses import dns_name
+from schemas.codes import Language
 from schemas.moments import DAY
 
 pytestmark = pytest.mark.slow
@@ -114,6 +118,19 @@ async def test_what_is_forbidden_is_tried_at_both_ends(clinic):
     assert "forbidden things tried, each refused" in at_home[f"rights at {TOP}"].found
     at_top = {each.name: each for each in (await clinic.examine(TOP)).findings}
     assert "forbidden things tried, each refused" in at_top[f"rights of {HOME}, tried"].found
+
+
+@pytest.mark.parametrize("language", Language)
+async def test_findings_are_spoken(clinic, language):
+    """What was found at a real node stands in the table in the language spoken, all of it."""
+    config = clinic.healthy(HOME)
+    done = await bbaj("doctor", config=config, variables={"BBAJ_LANG": language})
+    said = done.out.decode()
+    assert done.code == 0, done.err
+    for key in ("doctor.durable", "doctor.found.no-suspended", "checks.found.partitions"):
+        assert text(key, language) in said
+    kinds = ("checks.found", "doctor.found", "doctor.advice", "look")
+    assert strangers(said, language, *kinds) == set()
 
 
 # ------------------------------------------------------------------ nine broken ones
@@ -252,7 +269,7 @@ async def test_a_configuration_that_is_wrong(clinic):
 
 def test_a_broker_whose_log_nobody_reads():
     """Strangers would be seen by nobody: what to write into its configuration is said."""
-    found = brokers._strangers({"bindings": []}, "bbaj")
+    found = finding_of(brokers._strangers({"bindings": []}, "bbaj"))
     assert (found.name, found.state) == ("strangers", "warn")
     assert "default_vhost = bbaj" in found.what_to_do
 

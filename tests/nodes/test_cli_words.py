@@ -23,15 +23,16 @@ from exchange.drops import Drop
 from harness.cli_run import ROOT
 from harness.dossier import Exchange
 from harness.pki import SCHOOL
-from nodes.cli import failures, handing, moments, output, shapes, tables
+from nodes.cli import drawing, failures, handing, moments, output, shapes, trouble_tables
 from nodes.cli.errors import DocumentFault, PacketRefused, UsageFault, WrongUser
-from nodes.cli.exits import EXITS, exit_code_of, leaf_of, next_step_of
+from nodes.cli.exits import EXITS, exit_code_of, exit_of, leaf_of
 from nodes.cli.main import app, run
 from nodes.cli.options import WAIT_S, spell_out
 from nodes.cli.reports import address, next_step, state
 from nodes.cli.shelf import Shelf, check_user
 from nodes.config import Config, Database, Keys
 from nodes.errors import ConfigurationFault, NotDelivered, NotFound
+from schemas.codes import Language
 from schemas.errors import BbajError, Fatal, FormatError, OutcomeUnknown, Retryable
 from schemas.moments import parse_instant
 from schemas.reasons import NEXT_STEP, Reason
@@ -91,7 +92,7 @@ def _commands(group, path=()):
 
 COMMANDS = dict(_commands(typer.main.get_command(app)))
 WITHOUT_JSON = {("node", "run")}
-WITHOUT_NODE = {"ca", "bench", "demo", "demo-negative", "exits", "join"}
+WITHOUT_NODE = {"ca", "bench", "demo", "demo-negative", "exits", "join", "types"}
 ABOUT_FILES = {("evidence", "verify")}
 """Commands that stand in a node's group, and need none."""
 
@@ -120,6 +121,14 @@ def test_errors_of_usage_come_as_json_too(capsys):
     """With --json among the words, the error is one JSON object."""
     assert run(["list", "--json", "--nonsense"]) == 64
     assert json.loads(capsys.readouterr().err)["name"] == "usage"
+
+
+def test_a_wrong_language_is_told_before_anything_is_done(monkeypatch, capsys):
+    """What is done and cannot be told would be done again."""
+    monkeypatch.setenv("BBAJ_LANG", "kz")
+    assert run(["exits"]) == 78
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "bbaj: BBAJ_LANG: kz: write kk, ru or en\n")
 
 
 def test_a_group_alone_shows_its_commands(capsys):
@@ -253,7 +262,8 @@ def test_every_fault_of_a_configuration_is_told(capsys):
 def test_what_may_be_repeated_is_said_to_be(capsys):
     """A service that does not answer is told with what to do; the exit code is 69."""
     assert failures.explain(StoreUnavailable("no answer"), as_json=False) == 69
-    assert capsys.readouterr().err == f"bbaj: no answer: {next_step_of(69)}\n"
+    step = exit_of(69).next_step(Language.EN)
+    assert capsys.readouterr().err == f"bbaj: no answer: {step}\n"
 
 
 def test_words_that_advise_stand_alone(capsys):
@@ -406,7 +416,7 @@ def test_durations_show_two_units(seconds, text):
 
 def test_texts_of_others_do_not_steer_the_terminal():
     """Control characters and direction marks are shown as question marks."""
-    assert tables.plain("a\x1b[31mb\u202ec\n") == "a?[31mb?c?"
+    assert drawing.plain("a\x1b[31mb\u202ec\n") == "a?[31mb?c?"
 
 
 def test_markup_in_texts_is_text(capsys):
@@ -414,7 +424,7 @@ def test_markup_in_texts_is_text(capsys):
     row = shapes.Incident(
         at="2026-11-23T03:32:06.000000Z", kind="k", neighbour="n", detail="[bold]x[/]", frame=None
     )
-    output.show(False, [row], lambda: tables.incidents([row]))
+    output.show(False, [row], lambda: trouble_tables.incidents([row]))
     assert "[bold]x[/]" in capsys.readouterr().out
 
 

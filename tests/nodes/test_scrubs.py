@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from harness.pki import NOW, make_network
-from nodes.cli.progress import STAGES, progress
+from nodes.cli.progress import progress
 from nodes.cli.scrubs import KEPT_EVERY_S, RESUMED_WITHIN_US, Scrub
 from nodes.cosigned import Papered, vouched_roots
 from schemas.addresses import dns_name
@@ -130,12 +130,13 @@ def test_damaged_file_says_nothing(scrub, tmp_path, content):
     assert scrub().order(scrub().sound_leaves) == WHOLE
 
 
-def test_every_stage_has_a_name_in_three_languages():
+@pytest.mark.parametrize("language", ["kk", "ru", "en"])
+def test_every_stage_has_a_name(monkeypatch, language):
     """The progress bar knows the stages that verifications and exports tell it."""
+    monkeypatch.setenv("BBAJ_LANG", language)
     with progress() as advance:
-        for stage in ("journal", "frames", "streams", "tiles"):
+        for stage in ("journal", "frames", "streams", "tiles", "packets", "dump", "restore"):
             advance(stage, 1, 2)
-    assert {name.count(" · ") for name in STAGES.values()} == {2}
 
 
 # ------------------------------------------------------------------ cosignatures

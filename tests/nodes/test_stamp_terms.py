@@ -35,8 +35,8 @@ def test_it_holds_until_its_certificate_ends(row, began):
     assert (term.ends, term.why) == (began + LIFE, "certificate")
     assert term.renew_from == began + 200 * DAY
     assert what_is_due(term, began + 199 * DAY) is None
-    assert "two thirds" in what_is_due(term, began + 200 * DAY)
-    assert "has ended" in what_is_due(term, began + LIFE)
+    assert "two thirds" in what_is_due(term, began + 200 * DAY).said
+    assert "has ended" in what_is_due(term, began + LIFE).said
 
 
 def test_an_algorithm_that_ends_earlier_is_named(row, began):
@@ -44,8 +44,8 @@ def test_an_algorithm_that_ends_earlier_is_named(row, began):
     ends = {**DEFAULT.ends, "ecdsa-p256-sha256": began + 100 * DAY}
     term = term_of(row, AlgorithmPolicy(ends))
     assert (term.ends, term.why) == (began + 100 * DAY, "ecdsa-p256-sha256")
-    assert "the policy ends ecdsa-p256-sha256" in what_is_due(term, began)
-    assert "ecdsa-p256-sha256 has ended" in what_is_due(term, began + 100 * DAY)
+    assert "the policy ends ecdsa-p256-sha256" in what_is_due(term, began).said
+    assert "ecdsa-p256-sha256 has ended" in what_is_due(term, began + 100 * DAY).said
 
 
 def test_what_cannot_be_read_has_no_term(row):

@@ -9,6 +9,7 @@ from exchange.gate import Gate
 from exchange.vouching import lines_of, read_lines, summary_of
 from harness.cards import card_of, registry_of
 from schemas import wire
+from schemas.cards import CardFacts, EpochFacts, decode_card
 from schemas.errors import FormatError
 from schemas.limits import Limits
 from schemas.objects import cut_object
@@ -142,3 +143,25 @@ def test_a_list_that_is_none(body):
     with pytest.raises(FormatError) as caught:
         read_lines(body)
     assert caught.value.reason == "format-invalid"
+
+
+def with_epochs(*epochs):
+    opened = [
+        EpochFacts(epoch=each, since="2026-11-23T03:32:06.000000Z", size=0, root="0" * 64)
+        for each in epochs
+    ]
+    facts = CardFacts(
+        address="kz.akmola", tier="oblast", standing="active",
+        since="2026-11-23T03:32:06.000000Z", epochs=tuple(opened),
+    )  # fmt: skip
+    return wire.encode(facts)
+
+
+def test_a_card_names_every_epoch_and_so_no_huge_one():
+    """A journal begins anew step by step; who goes through all epochs comes to an end."""
+    assert len(decode_card(with_epochs(2, 3, 4)).epochs) == 3
+    for epochs in ((10**15,), (2, 4), (3, 2)):
+        with pytest.raises(FormatError, match="is next"):
+            decode_card(with_epochs(*epochs))
+    with pytest.raises(FormatError, match="limit 32768"):
+        decode_card(with_epochs(*range(2, 300)))

@@ -8,7 +8,8 @@ from nodes.bench.archive_disk import weigh
 from nodes.bench.archive_ending import destroy_largest
 from nodes.bench.archive_load import GROUP_PACKETS, Loader
 from nodes.bench.archive_reading import search, searches
-from nodes.cli.archive_figures import drawn
+from nodes.bench.rebuilding import RebuildResult, refetched
+from nodes.cli.bench_tables import archive
 from nodes.cli.output import console_to
 from schemas.answers import ANSWERS
 from signing.at_rest import OVERHEAD_BYTES, AtRest
@@ -90,6 +91,29 @@ async def test_what_is_searched_for_is_there(record, loader):
         assert 0 < waits.best_ms <= waits.median_ms <= waits.p99_ms
 
 
+BROUGHT = (
+    b'{"node": "kz.akmola", "lane": "bulk", "epoch": 1, "after": %d, "through": %d, "event": "%s"}'
+)
+
+
+@pytest.mark.parametrize(
+    ("after", "through", "event", "again"),
+    [
+        (100, 228, b"page_brought", 0),
+        (90, 100, b"page_brought", 10),
+        (90, 218, b"page_brought", 10),
+        (0, 0, b"page_brought", 0),
+        (90, 100, b"link_up", 0),
+    ],
+)
+def test_what_came_twice_is_read_off_the_neighbours_log(after, through, event, again):
+    """Of a page it counts what the record had when it was killed, and nothing of another stream."""
+    line = BROUGHT % (after, through, event)
+    other = line.replace(b'"bulk"', b'"fast"')
+    had = {("kz.akmola/bulk", 1): 100, ("kz.akmola/bulk", 2): 1000}
+    assert refetched([line, other], had) == again
+
+
 @pytest.mark.parametrize(
     ("goal", "value", "reached"),
     [
@@ -112,13 +136,14 @@ def test_missed_goals_are_said_so():
     values = {
         name: 0 if kind is int else 0.5
         for name, kind in ArchiveResult.__annotations__.items()
-        if name not in {"disk", "verdicts"}
+        if name not in {"rebuild", "disk", "verdicts"}
     }
+    values["rebuild"] = RebuildResult(3000, 10.0, 300.0, resumed=True, refetched=0)
     verdicts = [Verdict(name, 0.5, goal, goal.is_reached(0.5)) for name, goal in GOALS.items()]
     result = msgspec.convert(values | {"disk": [], "verdicts": verdicts}, ArchiveResult)
     console = console_to(stderr=False)
     with console.capture() as captured:
-        for part in drawn(result):
+        for part in archive(result):
             console.print(part)
     lines = {" ".join(line.split()) for line in captured.get().splitlines()}
     assert "store full against empty 0.5 at least 0.9 missed" in lines

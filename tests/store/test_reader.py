@@ -193,3 +193,16 @@ async def test_lost_reading_connections_are_replaced(archive, superuser, scribe)
         except StoreUnavailable:
             continue
     assert list(found) == [name_of(row)]
+
+
+async def test_payloads_of_many_frames(archive, scribe):
+    """Each from the bucket that a single read takes; what is no packet, or lost, is left out."""
+    rows = [scribe.send(class_=class_) for class_ in ("R5", "N5", "R5")]
+    refused = scribe.quarantine(raw=b"bad")
+    scribe.changes.payloads.append(PayloadRow(rows[0].frame, f"QRN-{MONTH}", b"whole frame"))
+    lost = scribe.send()
+    scribe.changes.payloads.pop()
+    await archive.commit(scribe.renew())
+    found = await archive.payloads_of([*(row.frame for row in rows), refused.frame, lost.frame, 99])
+    assert found == {row.frame: (await archive.stored_frame(row.frame))[2:] for row in rows}
+    assert await archive.payloads_of([]) == {}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from harness.record_rows import PARENT, unseal
 from store.differences import Differences
+from store.faults import Kind
 from store.merkle import Span, leaf_hash
 from store.postgres import Reader
 from store.scope import (
@@ -81,25 +82,25 @@ def described(vouched, found):
     differences = Differences()
     said = differences.of_tile(*([leaf_hash(each.encode()) for each in text] for text in (
         vouched, found)))  # fmt: skip
-    return [(at, what.split(":")[0]) for at, what in said]
+    return [(at, kind) for at, kind, _what in said]
 
 
 @pytest.mark.parametrize(
     ("found", "said"),
     [
         ("abcdefgh", []),
-        ("abXdefgh", [(2, "the record was changed")]),
-        ("aXcdeYgh", [(1, "the record was changed"), (5, "the record was changed")]),
-        ("abXcdefg", [(2, "the row was added")]),
-        ("abdefghi", [(2, "a row was removed here, and those behind it moved up")]),
-        ("abcdefgX", [(7, "the record was changed")]),
-        ("acbdefgh", [(1, "the rows were reordered")]),
+        ("abXdefgh", [(2, Kind.CHANGED)]),
+        ("aXcdeYgh", [(1, Kind.CHANGED), (5, Kind.CHANGED)]),
+        ("abXcdefg", [(2, Kind.ADDED)]),
+        ("abdefghi", [(2, Kind.REMOVED)]),
+        ("abcdefgX", [(7, Kind.CHANGED)]),
+        ("acbdefgh", [(1, Kind.REORDERED)]),
     ],
 )
 def test_differences(found, said):
     """Changed, added, removed and reordered rows are told apart, each at its place."""
     assert [each[1] for each in described("abcdefgh", found)] == [each[1] for each in said]
-    if said and said[0][1] != "the rows were reordered":
+    if said and said[0][1] != Kind.REORDERED:
         assert described("abcdefgh", found) == said
 
 
@@ -109,11 +110,13 @@ def test_rows_pushed_into_the_next_tile_are_not_named():
     moved = [*letters[:3], leaf_hash(b"new"), *letters[3:-1]]
     differences = Differences()
     said = [
-        (first + at, what.split(":")[0])
+        (first + at, kind)
         for first in (0, 8, 16)
-        for at, what in differences.of_tile(letters[first : first + 8], moved[first : first + 8])
+        for at, kind, _what in differences.of_tile(
+            letters[first : first + 8], moved[first : first + 8]
+        )
     ]
-    assert said == [(3, "the row was added")]
+    assert said == [(3, Kind.ADDED)]
 
 
 # ------------------------------------------------------------------ a real record

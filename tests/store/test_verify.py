@@ -11,11 +11,20 @@ import pytest
 from harness.record_rows import HERE, MONTH, PARENT, unseal, unsigned_note
 from schemas.leaves import LeafKind
 from schemas.records import CertificateRow, CrlRow, PacketRow
+from store.faults import Kind
 from store.packing import pack
 from store.verify import Verification, verify
 
 BULK = f"{PARENT}/bulk"
 R5 = f'"payload_R5-{MONTH}"'
+KINDS = {
+    "was added": Kind.ADDED,
+    "deleted": Kind.REMOVED,
+    "was changed": Kind.CHANGED,
+    "was cut": Kind.CUT,
+    "cannot be opened": Kind.UNREADABLE,
+}
+"""What the words of a fault say of its kind, the first that fit."""
 
 
 @dataclass
@@ -36,7 +45,11 @@ class Evidence:
         assert not done.endswith(" 0")
 
     async def verify(self, **options) -> Verification:
-        return await verify(self.url, unseal, **options)
+        found = await verify(self.url, unseal, **options)
+        for fault in found.faults:
+            kind = next((kind for words, kind in KINDS.items() if words in fault.what), fault.kind)
+            assert fault.kind is kind, fault
+        return found
 
     async def first_fault(self) -> str:
         verification = await self.verify()

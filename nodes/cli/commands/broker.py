@@ -29,7 +29,7 @@ def topology(
     """Show the tree with its tiers, and where the broker departs from the plan."""
     import asyncio
 
-    from nodes.cli import brokers, output, tables
+    from nodes.cli import brokers, node_tables, output
     from nodes.cli.opening import load
 
     loaded = load(config)
@@ -37,5 +37,5 @@ def topology(
         output.write_bytes(asyncio.run(brokers.definitions_of(loaded)))
         return
     shown = asyncio.run(brokers.compare(loaded, apply=apply))
-    output.show(json, shown, lambda: tables.topology(shown))
+    output.show(json, shown, lambda: node_tables.topology(shown))
     brokers.judge(shown, strict=apply or check)

@@ -91,8 +91,10 @@ def reconcile(
     """Compare all that was ever sent over a link with what the other end holds."""
     from nodes.cli import completing_tables, output, reconciling
     from nodes.cli.opening import load
+    from nodes.config import spoken_language
+    from nodes.texts import text
 
-    with output.working("comparing streams"):
+    with output.working(text("progress.comparing", spoken_language())):
         told = asyncio.run(reconciling.reconcile(load(config), neighbour, wait))
     output.show(json, told, lambda: completing_tables.reconciled(told))
     reconciling.demand_agreement(told)

@@ -174,8 +174,9 @@ def take(
 def _hand_over(config: "Config", drop: "Drop", wait_s: float | None, json: bool) -> None:
     """Hand a drop over, show what became of it, and end with its exit code."""
     from nodes.cli import handing, output, tables
+    from nodes.cli.speaking import say
 
-    with output.working("handing over") as line:
+    with output.working(say("packets.working.handing-over")) as line:
         result = asyncio.run(
             handing.send(
                 config, drop, wait_s, lambda before: line.update(tables.on_its_way(before))

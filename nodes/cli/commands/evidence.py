@@ -25,11 +25,11 @@ def export(
     json: JsonOption = False,
 ) -> None:
     """Write a packet, its answers and all that proves them into a folder."""
-    from nodes.cli import exporting, output, tables
+    from nodes.cli import evidence_tables, exporting, output
     from nodes.cli.opening import load
 
     file = asyncio.run(exporting.export(load(config), packet, to))
-    output.show(json, file, lambda: tables.evidence(file))
+    output.show(json, file, lambda: evidence_tables.exported(file))
 
 
 @app.command()
@@ -54,7 +54,7 @@ def verify(
     json: JsonOption = False,
 ) -> None:
     """Judge an evidence folder by itself: no network, no database, no key."""
-    from nodes.cli import output, verifying
+    from nodes.cli import evidence_tables, output, verifying
     from nodes.evidence import verify as evidence
 
     found = verifying.read(folder)
@@ -62,9 +62,9 @@ def verify(
     verdict = evidence.verify(found, terms)
     given = root is not None
     if json and not given:
-        typer.echo(f"bbaj: {verifying.provenance(terms, given=False)}", err=True)
+        typer.echo(f"bbaj: {evidence_tables.provenance(terms, given=False)}", err=True)
     is_known = verdict.stamp_roots == "given" and verdict.stamp_root_sha256
-    if json and not is_known and (said := verifying.stamp_provenance(verdict)):
+    if json and not is_known and (said := evidence_tables.stamp_provenance(verdict)):
         typer.echo(f"bbaj: {said}", err=True)
-    output.show(json, verdict, lambda: verifying.draw(verdict, terms, given=given))
+    output.show(json, verdict, lambda: evidence_tables.verdict(verdict, terms, given=given))
     verifying.told(verdict)

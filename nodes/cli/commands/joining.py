@@ -70,6 +70,7 @@ def invite(
     """Let machines become children of this node: each gets a text that counts once, for a day."""
     from nodes.cli import invitation_tables, inviting, output
     from nodes.cli.opening import load
+    from nodes.cli.speaking import say
     from nodes.cli.wishing import wish_of
 
     wish = wish_of(
@@ -82,7 +83,7 @@ def invite(
         hours=hours,
         urls=urls or [],
     )
-    with output.working(f"asking the authority for {len(wish.addresses)} certificates"):
+    with output.working(say("network.invite.asking", count=len(wish.addresses))):
         made = asyncio.run(inviting.invite(load(config), wish, wait))
     drawn = _draw(made, qr, json)
     output.show(json, made, lambda: invitation_tables.made(made, drawn))

@@ -18,11 +18,11 @@ Why = Annotated[str, typer.Option("--why", help="The reason, for those who look 
 @app.command("list")
 def list_links(config: ConfigOption = None, json: JsonOption = False) -> None:
     """List neighbours, and which links are suspended and why."""
-    from nodes.cli import links, output, tables
+    from nodes.cli import links, node_tables, output
     from nodes.cli.opening import load
 
     rows = asyncio.run(links.list_links(load(config)))
-    output.show(json, rows, lambda: tables.links(rows))
+    output.show(json, rows, lambda: node_tables.links(rows))
 
 
 @app.command()
@@ -42,8 +42,8 @@ def suspend(
 
 
 def _mark(neighbour: str, action: str, why: str, config: ConfigOption, json: bool) -> None:
-    from nodes.cli import links, output, tables
+    from nodes.cli import links, node_tables, output
     from nodes.cli.opening import load
 
     row = asyncio.run(links.mark_link(load(config), neighbour, action, why))
-    output.show(json, row, lambda: tables.links([row]))
+    output.show(json, row, lambda: node_tables.links([row]))

@@ -72,11 +72,11 @@ def incidents(
     limit: LimitOption = 50, config: ConfigOption = None, json: JsonOption = False
 ) -> None:
     """List what an operator must look at, newest first."""
-    from nodes.cli import output, reports, tables
+    from nodes.cli import output, reports, trouble_tables
     from nodes.cli.opening import load
 
     rows = asyncio.run(reports.list_incidents(load(config), limit))
-    output.show(json, rows, lambda: tables.incidents(rows))
+    output.show(json, rows, lambda: trouble_tables.incidents(rows))
 
 
 def track(
@@ -97,9 +97,10 @@ def track(
     """
     from nodes.cli import output, tracking, tracking_tables
     from nodes.cli.opening import load
+    from nodes.cli.speaking import say
 
     wish = tracking.Wish(packet=packet, sender=from_, recipient=to, epoch=epoch)
-    with output.working("asking the nodes on its way"):
+    with output.working(say("packets.working.asking")):
         report = tracking.track(load(config), wish, wait)
     output.show(json, report, lambda: tracking_tables.tracked(report))
 
@@ -115,7 +116,7 @@ def list_quarantine(
     json: JsonOption = False,
 ) -> None:
     """List quarantined frames, newest first, each with what to do."""
-    from nodes.cli import output, quarantines, tables
+    from nodes.cli import output, quarantines, trouble_tables
     from nodes.cli.opening import load
 
     rows = asyncio.run(
@@ -123,7 +124,7 @@ def list_quarantine(
             load(config), state=state, neighbour=neighbour, reason=reason, after=after, limit=limit
         )
     )
-    output.show(json, rows, lambda: tables.quarantine(rows))
+    output.show(json, rows, lambda: trouble_tables.quarantine(rows))
 
 
 @quarantine.command("show")
@@ -136,8 +137,8 @@ def show_quarantine(
     json: JsonOption = False,
 ) -> None:
     """Show what is known of a quarantined frame."""
-    from nodes.cli import output, quarantines, tables
+    from nodes.cli import output, quarantines, trouble_tables
     from nodes.cli.opening import load
 
     entry = asyncio.run(quarantines.show_quarantine(load(config), frame, raw))
-    output.show(json, entry, lambda: tables.quarantine_entry(entry))
+    output.show(json, entry, lambda: trouble_tables.quarantine_entry(entry))

@@ -3,6 +3,8 @@
 # ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is quick
 
 import asyncio
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -28,11 +30,11 @@ def run(config: ConfigOption = None) -> None:
 @app.command()
 def check(config: ConfigOption = None, json: JsonOption = False) -> None:
     """Look at configuration, keys, database, broker, links and clock; name every fault."""
-    from nodes.cli import checks, output, tables
+    from nodes.cli import checks, node_tables, output
     from nodes.config import config_path
 
     found = asyncio.run(checks.check_node(config_path(config)))
-    output.show(json, found, lambda: tables.node_check(found))
+    output.show(json, found, lambda: node_tables.node_check(found))
     checks.judge(found)
 
 
@@ -40,6 +42,7 @@ def add_to(app_: typer.Typer) -> None:
     """Add the commands that stand alone."""
     app_.command("doctor")(doctor)
     app_.command("exits")(exits)
+    app_.command("types")(types)
 
 
 def doctor(config: ConfigOption = None, json: JsonOption = False) -> None:
@@ -53,14 +56,23 @@ def doctor(config: ConfigOption = None, json: JsonOption = False) -> None:
     examine.judge(found)
 
 
+def types(
+    schemas: Annotated[
+        Path | None,
+        typer.Option("--schemas", metavar="DIR", help="Write a JSON Schema of each into it."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """List the types of packets; with `--schemas` describe their documents to programs."""
+    from nodes.cli import output, packet_types
+
+    lines = packet_types.describe(schemas)
+    output.show(json, lines, lambda: packet_types.drawn(lines))
+
+
 def exits(json: JsonOption = False) -> None:
     """Print the table of exit codes."""
-    from nodes.cli import output, tables
+    from nodes.cli import exit_tables, output
     from nodes.cli.exits import EXITS
-    from nodes.cli.shapes import Exit
 
-    rows = [
-        Exit(code=row.code, name=row.name, meaning=row.meaning, next_step=row.next_step)
-        for row in EXITS
-    ]
-    output.show(json, rows, lambda: tables.exits(rows))
+    output.show(json, exit_tables.rows(EXITS), lambda: exit_tables.exits(EXITS))

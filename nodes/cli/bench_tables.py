@@ -1,0 +1,92 @@
+"""What benchmarks measured, as people read it, in the language spoken here."""
+
+from collections.abc import Iterator
+
+import msgspec
+from rich.console import RenderableType
+
+from nodes.bench.archive import ArchiveResult, Goal
+from nodes.bench.archive_disk import Disk
+from nodes.cli.drawing import facts_table, new_table
+from nodes.cli.speaking import say, say_of
+
+_DRAWN_APART = {"rebuild", "disk", "verdicts"}
+_INDEX = "index "
+
+
+def figures(measured: msgspec.Struct) -> Iterator[RenderableType]:
+    """Draw what a benchmark measured, name by name."""
+    facts: dict[str, object] = msgspec.structs.asdict(measured)
+    yield facts_table((_name(name), _figure(value)) for name, value in facts.items())
+
+
+def archive(measured: ArchiveResult) -> Iterator[RenderableType]:
+    """Draw `bench archive`: figures beside their goals, and where the bytes lie."""
+    apart = _DRAWN_APART | {each.name for each in measured.verdicts}
+    facts: dict[str, object] = msgspec.structs.asdict(measured) | {
+        f"rebuild_{name}": value for name, value in msgspec.structs.asdict(measured.rebuild).items()
+    }
+    yield facts_table(
+        (_name(name), _figure(value)) for name, value in facts.items() if name not in apart
+    )
+    yield ""
+    table = new_table(*_headings("figure", "measured", "goal", "verdict"))
+    for each in measured.verdicts:
+        verdict = say("bench.reached" if each.reached else "bench.missed")
+        table.add_row(_name(each.name), f"{each.value:,}", _bounds(each.goal), verdict)
+    yield table
+    for disk in measured.disk:
+        yield ""
+        yield from _disk(disk)
+
+
+def _disk(disk: Disk) -> Iterator[RenderableType]:
+    yield say(
+        "bench.disk",
+        packets=f"{disk.packets:,}",
+        frame=f"{disk.frame_bytes:,}",
+        each=f"{disk.bytes_per_packet:,}",
+        factor=disk.factor,
+    )
+    table = new_table(*_headings("table", "part", "bytes"))
+    for use in disk.uses:
+        table.add_row(
+            say_of("bench.parts", use.table), _part(use.part), f"{use.bytes_per_packet:,}"
+        )
+    yield table
+
+
+def _part(part: str) -> str:
+    if part.startswith(_INDEX):
+        return say("bench.index", name=part.removeprefix(_INDEX))
+    return say_of("bench.parts", part)
+
+
+def _headings(*names: str) -> list[str]:
+    return [say(f"bench.{name}") for name in names]
+
+
+def _name(name: str) -> str:
+    """Return what a figure is called; settings of PostgreSQL bear their own names."""
+    return say_of("bench.figures", name)
+
+
+def _bounds(goal: Goal) -> str:
+    bounds = (("bench.least", goal.least), ("bench.most", goal.most))
+    return ", ".join(say(key, bound=f"{bound:g}") for key, bound in bounds if bound is not None)
+
+
+def _figure(value: object) -> str:
+    match value:
+        case bool():
+            return say("print.yes" if value else "print.no")
+        case float():
+            return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+        case int():
+            return f"{value:,}"
+        case list():
+            return "\n".join(_figure(each) for each in value)
+        case dict():
+            return ", ".join(f"{_name(name)} {_figure(each)}" for name, each in value.items())
+        case _:
+            return str(value)
