@@ -2,7 +2,7 @@
 BIN := .venv/bin
 export PYTHONSAFEPATH := 1
 
-.PHONY: help setup format lint types imports test acceptance demo demo-negative destruction bench lock clean
+.PHONY: help setup format lint types imports test acceptance demo demo-negative destruction rebuild bench lock clean
 
 help:            ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -40,6 +40,9 @@ demo-negative: setup   ## shows that the judgement can fail
 
 destruction: setup   ## destroys under an act, and searches everywhere before and after
 	$(BIN)/pytest -m slow tests/archive/test_destruction_story.py
+
+rebuild: setup   ## deletes the republic's database, rebuilds it from the tiers, names every gap
+	$(BIN)/pytest -m slow -v tests/nodes/test_cli_rebuild.py
 
 bench: setup     ## one hop beside a bare relay
 	$(BIN)/bbaj bench hop

@@ -50,7 +50,7 @@ class Parts:
         self.stamps = Stamps(state)
         tracker = Tracker(state)
         reconciler = Reconciler(state)
-        self.rebuilding = Rebuilding(state, self.recovery.returning, self.judging)
+        self.rebuilding = Rebuilding(state, self.recovery.returning, self.judging, observer)
         self.acts = Acts(state)
         handlers = {
             **Destroying(state, self.acts).handlers(),

@@ -124,6 +124,9 @@ class Archive(Protocol):
         Bucket and bytes are None where only the digest was kept, or the payload was destroyed.
         """
 
+    async def payloads_of(self, frames: Sequence[int]) -> dict[int, tuple[str, bytes]]:
+        """Return bucket and payload at rest of packets, by frame; what is gone is left out."""
+
     async def drops_of(self, frames: Sequence[int]) -> dict[int, DropOutcome]:
         """Return which drops became these frames."""
 

@@ -9,24 +9,27 @@ taken them. So the stream stands where it stood, and goes on from there. All pro
 record: positions in `intake`, what came of each page in `rebuilt`.
 """
 
+import asyncio
 from collections.abc import Iterable
 from functools import partial
 
 import msgspec
 
 from exchange.batch import Batch, stream_to
+from exchange.core.patience import Patience
 from exchange.core.streams import Incoming
 from exchange.gate import JudgedEntry, OpenedObject
 from exchange.instructions import Declined, Done
 from exchange.judging import Judging
 from exchange.links import Link
+from exchange.ports import Observer
 from exchange.quotas import HourlyQuota
 from exchange.rebuilt_pages import Page, PageMaker, read_page
 from exchange.returning import Returning
 from exchange.state import NodeState
 from exchange.taking_back import Place, TakingBack
 from schemas.errors import FormatError
-from schemas.moments import MINUTE, SECOND, Instant
+from schemas.moments import MINUTE
 from schemas.objects import MAGIC as OBJECT_MAGIC
 from schemas.objects import Lane
 from schemas.rebuilding import Gap, Rebuild, Rebuilt
@@ -37,8 +40,6 @@ KIND = "rebuild"
 """The instruction that begins it."""
 LANE_ORDER: tuple[Lane, ...] = ("bulk", "fast")
 """What a closing is about mostly comes by `bulk`."""
-ASK_AGAIN_US = 10 * SECOND
-"""A page that has not come by then is asked for once more."""
 SHOWN_WITHIN_US = 10 * MINUTE
 """So long after its greeting a neighbour has shown what we lack."""
 ASKS_PER_HOUR = 100_000
@@ -55,19 +56,31 @@ class RebuiltSum(msgspec.Struct, frozen=True):
     """Runs of numbers of our own packets that did not come back."""
 
 
+class JudgedPage(msgspec.Struct):
+    """What a page has brought."""
+
+    entries: dict[int, JudgedEntry] = {}
+    """Frames that hold, by number."""
+    objects: int = 0
+    gaps: list[Gap] = []
+
+
 class Rebuilding:
     """Asks for what was lost, takes it, and answers neighbours that ask."""
 
-    def __init__(self, state: NodeState, returning: Returning, judging: Judging) -> None:
+    def __init__(
+        self, state: NodeState, returning: Returning, judging: Judging, observer: Observer
+    ) -> None:
         """Share the node's state."""
         self._state = state
+        self._observer = observer
         self._returning = returning
         self._taking = TakingBack(state, judging)
         self._pages = PageMaker(state)
         self._quota = HourlyQuota(ASKS_PER_HOUR)
         self._ended: set[tuple[str, int]] = set()
         """Streams whose end has come, with the epoch of their writer."""
-        self._asked: dict[str, Instant] = {}
+        self._patience: dict[str, Patience] = {}
         self.is_active = False
 
     async def open(self) -> None:
@@ -121,9 +134,10 @@ class Rebuilding:
             return Declined("no neighbour has shown that this journal has lost anything")
         if state.loss is not None or batch.epoch == 1:
             return None  # it begins with the epoch that follows on the loss
-        for neighbour, link in state.links.items():
-            since = batch.now - self._asked.get(neighbour, -ASK_AGAIN_US)
-            if not 0 <= since < ASK_AGAIN_US:
+        for link in state.links.values():
+            if link.up_since is not None and self._patience_of(link).is_over(
+                batch.now, link.up_since
+            ):
                 self._ask(link, batch)
         if not state.links or any(self._place(each) for each in state.links):
             return None
@@ -136,7 +150,11 @@ class Rebuilding:
         return self._state.greeted.is_set() and waited > SHOWN_WITHIN_US
 
     def _ask(self, link: Link, batch: Batch) -> None:
-        """Ask for the page behind what has come, once all that we had sent is here again."""
+        """Ask for the page behind what has come, once all that we had sent is here again.
+
+        The question does not wait for the commit: the neighbour makes the next page while this one
+        is kept, and an answer behind what was not committed is dropped.
+        """
         place = self._place(link.neighbour, batch)
         if place is None or not self._returning.has_all(link.neighbour, batch.epoch):
             return
@@ -146,8 +164,11 @@ class Rebuilding:
             of_epoch=place.epoch,
             after=self._known(link, place, batch).up_to,
         )
-        self._asked[link.neighbour] = batch.now
-        batch.after_commit(partial(link.send_object, self._state.gate.sign(ask)))
+        self._patience[link.neighbour] = self._patience_of(link).asked(batch.now)
+        link.send_object(self._state.gate.sign(ask))
+
+    def _patience_of(self, link: Link) -> Patience:
+        return self._patience.get(link.neighbour, Patience())
 
     @staticmethod
     def _known(link: Link, place: Place, batch: Batch) -> Incoming:
@@ -173,12 +194,24 @@ class Rebuilding:
         match opened.header:
             case Rebuild() as asked:
                 if self._quota.take(link.neighbour, batch.now) < ASKS_PER_HOUR:
-                    raw = await self._pages.make(asked, link.neighbour, batch.now)
-                    batch.after_commit(partial(link.send_object, raw))
+                    await self._bring(asked, link, batch)
             case Rebuilt() as said:
                 await self._hear(said, opened.body, link, batch)
             case _:
                 raise AssertionError(opened.header)
+
+    async def _bring(self, asked: Rebuild, link: Link, batch: Batch) -> None:
+        """Send a page, and say in the log how much of our record has left by it."""
+        said, raw = await self._pages.make(asked, link.neighbour, batch.now)
+        batch.after_commit(partial(link.send_object, raw))
+        self._observer.noticed(
+            "page_brought",
+            neighbour=link.neighbour,
+            lane=said.lane,
+            epoch=said.of_epoch,
+            after=said.after,
+            through=said.through,
+        )
 
     async def _hear(self, said: Rebuilt, body: bytes, link: Link, batch: Batch) -> None:
         place = self._place(link.neighbour, batch) if self.is_active else None
@@ -190,16 +223,20 @@ class Rebuilding:
             return  # an answer that came twice
         stream = stream_to(link.neighbour, said.lane)
         if said.through == said.after:
+            self._patience[link.neighbour] = self._patience_of(link).answered(batch.now)
             self._take_end(said, stream, link, batch)
-        else:
-            try:
-                page = read_page(said, body, known, link.neighbour, self._state.gate)
-            except FormatError as error:
-                detail = printable(f"{said.lane} of epoch {said.of_epoch}: {error.detail}")
-                self._state.effects.raise_incident("rebuilt_refused", link.neighbour, detail, batch)
-                return  # it is asked again in a while
-            await self._take_page(said, page, stream, link, batch)
+            self._ask(link, batch)
+            return
+        try:
+            page = read_page(said, body, known, link.neighbour, self._state.gate)
+        except FormatError as error:
+            detail = printable(f"{said.lane} of epoch {said.of_epoch}: {error.detail}")
+            self._state.effects.raise_incident("rebuilt_refused", link.neighbour, detail, batch)
+            return  # it is asked again in a while
+        self._patience[link.neighbour] = self._patience_of(link).answered(batch.now)
+        self._move(said, page, stream, batch)
         self._ask(link, batch)
+        await self._take_page(said, page, place, batch)
 
     def _take_end(self, said: Rebuilt, stream: str, link: Link, batch: Batch) -> None:
         if said.why:
@@ -219,39 +256,39 @@ class Rebuilding:
             link.greet_anew()  # with the position: what was dropped meanwhile comes again at once
         self._state.wake()
 
-    async def _take_page(
-        self, said: Rebuilt, page: Page, stream: str, link: Link, batch: Batch
-    ) -> None:
-        """Keep a page; its position in the stream goes with it."""
-        gaps: list[Gap] = []
-        absent = {each.number: each.why for each in said.absent}
-        entries: dict[int, JudgedEntry] = {}
-        objects = 0
-        for number, digest in enumerate(page.digests, said.after + 1):
-            raw = page.entries.get(digest)
-            if raw is None:
-                gaps.append(Gap(number, absent.get(number, "lost"), digest.hex()))
-            elif raw[:4] == OBJECT_MAGIC:
-                objects += 1
-            else:
-                try:
-                    entries[number] = self._state.gate.judge_past(raw, page.moment(number))
-                except FormatError as error:
-                    why = printable(f"{error.reason}: {error.detail}")
-                    gaps.append(Gap(number, why, digest.hex()))
-        place = Place(link.neighbour, said.lane, said.of_epoch)
-        kept, refused = await self._taking.take(entries, page, place, batch)
-        gaps += refused
-        self._move(said, page, stream, batch)
-        gaps.sort(key=lambda gap: gap.number)
+    async def _take_page(self, said: Rebuilt, page: Page, place: Place, batch: Batch) -> None:
+        """Keep a page, and what came of each of its entries."""
+        judged = await asyncio.to_thread(self._judge_page, said, page)
+        kept, refused = await self._taking.take(judged.entries, page, place, batch)
+        gaps = sorted([*judged.gaps, *refused], key=lambda gap: gap.number)
         row = RebuiltRow(
-            stream, said.of_epoch, said.after + 1, said.through, said.last, batch.now,
-            kept, objects, msgspec.json.encode(gaps).decode(), page.note,
+            stream_to(place.neighbour, place.lane), place.epoch, said.after + 1, said.through,
+            said.last, batch.now, kept, judged.objects, msgspec.json.encode(gaps).decode(),
+            page.note,
         )  # fmt: skip
         batch.changes.rebuilt.append(row)
 
+    def _judge_page(self, said: Rebuilt, page: Page) -> JudgedPage:
+        """Judge what a page brings; it takes keys and bytes alone: the links go on meanwhile."""
+        found = JudgedPage()
+        absent = {each.number: each.why for each in said.absent}
+        for number, digest in enumerate(page.digests, said.after + 1):
+            raw = page.entries.get(digest)
+            if raw is None:
+                found.gaps.append(Gap(number, absent.get(number, "lost"), digest.hex()))
+            elif raw[:4] == OBJECT_MAGIC:
+                found.objects += 1
+            else:
+                try:
+                    found.entries[number] = self._state.gate.judge_past(raw, page.moment(number))
+                except FormatError as error:
+                    why = printable(f"{error.reason}: {error.detail}")
+                    found.gaps.append(Gap(number, why, digest.hex()))
+        return found
+
     @staticmethod
     def _move(said: Rebuilt, page: Page, stream: str, batch: Batch) -> None:
+        """Let the position in the stream go with the page."""
         digests = b"".join(page.digests)
         batch.incoming[stream] = Incoming(said.through, page.chain, said.through, said.of_epoch)
         batch.changes.intakes.append(

@@ -122,8 +122,11 @@ class PageMaker:
         """Share the node's state."""
         self._state = state
 
-    async def make(self, asked: Rebuild, neighbour: str, now: Instant) -> bytes:
-        """Return the signed page behind `asked.after`; an empty one where no note goes further."""
+    async def make(self, asked: Rebuild, neighbour: str, now: Instant) -> tuple[Rebuilt, bytes]:
+        """Return the page behind `asked.after` and its signed bytes.
+
+        It is an empty one where no note goes further.
+        """
         archive, stream = self._state.archive, stream_to(neighbour, asked.lane)
         reach = asked.after + PAGE_ENTRIES
         notes, last = await archive.notes_beyond(stream, asked.of_epoch, asked.after, reach)
@@ -155,7 +158,7 @@ class PageMaker:
         notes: list[NoteRow] | None = None,
         digests: list[bytes] | None = None,
         stored: list[StoredEntry] | None = None,
-    ) -> bytes:
+    ) -> tuple[Rebuilt, bytes]:
         entries: list[bytes] = []
         absent: list[Absent] = []
         for each in stored or []:
@@ -177,7 +180,7 @@ class PageMaker:
             why=why,
             body=body_of(body),
         )
-        return self._state.gate.sign(header, body)
+        return header, self._state.gate.sign(header, body)
 
     def _pack(self, notes: list[bytes], digests: list[bytes], entries: list[bytes]) -> bytes:
         signers = [cut_object(raw).header.certificate for raw in notes]

@@ -8,7 +8,9 @@ A neighbour shows the same unasked to one whose greeting knows of less than it h
 the running epoch that the record does not have prove to their sealer that its end is lost.
 """
 
+import asyncio
 from functools import partial
+from itertools import accumulate
 
 from exchange.answering import header_of, packet_row
 from exchange.batch import Batch, header_facts, stream_to
@@ -24,6 +26,7 @@ from schemas.answers import ANSWERS
 from schemas.errors import FormatError
 from schemas.header import Header
 from schemas.leaves import LeafKind
+from schemas.moments import Instant
 from schemas.objects import Ask, Lane, pack_bundle_body, unpack_bundle_body
 from schemas.reasons import Reason
 from schemas.records import PacketRow, PayloadRow, ReturnedRow
@@ -68,6 +71,7 @@ class Returning:
     async def _ask(
         self, link: Link, lane: Lane, epoch: int, behind: int | None, batch: Batch
     ) -> None:
+        """Ask once this batch is committed: the answer says that all before it has come."""
         after = await self._state.archive.last_number(stream_to(link.neighbour, lane), epoch)
         ask = Ask(
             **self._state.gate.stamp(link.neighbour, batch.now),  # type: ignore[arg-type]
@@ -93,7 +97,7 @@ class Returning:
         if self._pages.take(link.neighbour, batch.now) >= ASKS_PER_HOUR:
             return
         try:
-            entries = self._judge(header, opened.body, batch)
+            entries = await asyncio.to_thread(self._judge, header, opened.body, batch.now)
         except FormatError as error:
             detail = printable(f"{header.lane} of epoch {header.of_epoch}: {error.detail}")
             self._state.effects.raise_incident("returned_refused", link.neighbour, detail, batch)
@@ -106,10 +110,13 @@ class Returning:
             why = f"{link.neighbour} holds {len(lost)} frames of ours that the record lacks"
             self._losses.notice(why, batch.epoch)
 
-    def _judge(self, header: Returned, body: bytes, batch: Batch) -> list[JudgedEntry]:
-        """Return the frames of an answer, each ours and of its epoch. Raises FormatError."""
+    def _judge(self, header: Returned, body: bytes, now: Instant) -> list[JudgedEntry]:
+        """Return the frames of an answer, each ours and of its epoch. Raises FormatError.
+
+        It takes keys, frames and `now` alone: the links go on meanwhile.
+        """
         frames = unpack_bundle_body(body)[1]
-        entries = [self._state.gate.judge_own(raw, batch.now) for raw in frames]
+        entries = [self._state.gate.judge_own(raw, now) for raw in frames]
         epochs = {found.epoch for found in map(_header_of, entries)}
         if epochs - {header.of_epoch}:
             raise FormatError(Reason.FORMAT_INVALID, f"frames of epochs {sorted(epochs)}")
@@ -218,16 +225,14 @@ class Returning:
 
     async def _read(self, rows: list[PacketRow]) -> tuple[list[PacketRow], list[bytes]]:
         """Return the first of these packets that fit, and the frames of those still there."""
-        page: list[PacketRow] = []
-        frames: list[bytes] = []
-        size = 0
-        for row in rows[:PAGE_FRAMES]:
-            size += row.size
-            if page and size > PAGE_BYTES:
-                break
-            page.append(row)
-            _, _, bucket, sealed = await self._state.archive.stored_frame(row.frame)
-            if bucket is not None and sealed is not None:
+        sizes = accumulate(row.size for row in rows[:PAGE_FRAMES])
+        fit = sum(size <= PAGE_BYTES for size in sizes)
+        page = rows[: max(fit, 1)]
+        stored = await self._state.archive.payloads_of([row.frame for row in page])
+        frames = []
+        for row in page:
+            if row.frame in stored:
+                bucket, sealed = stored[row.frame]
                 payload = self._state.gate.open_rest(bucket, row.frame_sha256, sealed)
                 frames.append(row.head + payload)
         return page, frames

@@ -55,6 +55,7 @@ class TakingBack:
         """
         await self._judging.load(entries.values(), batch)
         answers = await self._own_answers(entries.values())
+        refused = await self._refusals(answers.values())
         kept, gaps = 0, list[Gap]()
         for number, entry in entries.items():
             accepted = entry.verdict
@@ -62,8 +63,8 @@ class TakingBack:
             header = accepted.frame.header
             why = self._hindrance(accepted, batch)
             answer = answers.get((header.id, header.from_))
-            if why is None and answer is not None and answer.type == RECEIPT:
-                why = await self._refused_for(answer)
+            if why is None and answer is not None:
+                why = refused.get(answer.frame)
             if why is not None:
                 gaps.append(Gap(number, why, entry.sha256.hex()))
                 continue
@@ -126,11 +127,18 @@ class TakingBack:
             if row.sender == here and row.type in {RECEIPT, CLOSING}
         }
 
-    async def _refused_for(self, answer: PacketRow) -> str | None:
-        """Return for what we had refused a frame, by our own receipt; None: we had taken it."""
-        row, _, bucket, sealed = await self._state.archive.stored_frame(answer.frame)
-        if row is None or bucket is None or sealed is None:
-            return None
-        payload = self._state.gate.open_rest(bucket, row.frame_sha256, sealed)
-        receipt = decode_receipt(self._state.gate.open_content(cut(row.head + payload)))
-        return f"refused: {receipt.reason}" if receipt.verdict == "refused" else None
+    async def _refusals(self, answers: Iterable[PacketRow]) -> dict[int, str]:
+        """Return for what we had refused frames, by those of our own receipts that say so."""
+        gate = self._state.gate
+        receipts = [row for row in answers if row.type == RECEIPT]
+        stored = await self._state.archive.payloads_of([row.frame for row in receipts])
+        refused = {}
+        for row in receipts:
+            if row.frame not in stored:
+                continue  # its payload was destroyed
+            bucket, sealed = stored[row.frame]
+            payload = gate.open_rest(bucket, row.frame_sha256, sealed)
+            receipt = decode_receipt(gate.open_content(cut(row.head + payload)))
+            if receipt.verdict == "refused":
+                refused[row.frame] = f"refused: {receipt.reason}"
+        return refused

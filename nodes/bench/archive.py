@@ -3,6 +3,7 @@
 A seeded country's packets are stored through the store's own path. Lists are timed in a record with
 a fifth of them and in the full one, storing in an empty one and in the full one, each in turn; then
 a page is printed, the disk weighed, and the largest bucket destroyed while a reader reads on.
+Besides, on a network of its own, a republic's record is deleted and fetched back from its oblasts.
 """
 
 import statistics
@@ -20,6 +21,7 @@ from nodes.bench.archive_load import GROUP_PACKETS, Loader, Progress
 from nodes.bench.archive_reading import print_page, search, searches
 from nodes.bench.archive_rows import HERE
 from nodes.bench.journal_rows import Writer
+from nodes.bench.rebuilding import RebuildResult, run_rebuild
 from nodes.sandbox.postgres import DatabaseUrls, PrivatePostgres
 from store.migrate import migrate
 from store.postgres.session import session
@@ -61,7 +63,10 @@ GOALS = {
     "print_page_ms": Goal(most=500),
     "destroy_s": Goal(most=10),
     "reader_longest_ms": Goal(most=100),
+    "rebuild_packets_per_second": Goal(least=167),
+    "rebuild_refetched": Goal(most=0),
 }
+"""A rebuild of 100,000 packets takes ten minutes at most."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -104,12 +109,14 @@ class ArchiveResult(msgspec.Struct, frozen=True):
     reader_longest_ms: float
     reader_longest_before_ms: float
     """While nothing was destroyed: what the machine by itself makes readers wait."""
+    rebuild: RebuildResult
     disk: list[Disk]
     verdicts: list[Verdict]
 
 
-async def run_archive(*, packets: int, on_progress: Progress) -> ArchiveResult:
-    """Measure with so many packets, 2,000 at least."""
+async def run_archive(*, packets: int, rebuilt: int, on_progress: Progress) -> ArchiveResult:
+    """Measure with so many packets, 2,000 at least, and fetch back so many in a record apart."""
+    rebuild = await run_rebuild(packets=rebuilt, on_progress=on_progress)
     with tempfile.TemporaryDirectory(prefix="bbaj-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o711)  # noqa: ASYNC240 - once, before anything runs
@@ -122,12 +129,15 @@ async def run_archive(*, packets: int, on_progress: Progress) -> ArchiveResult:
         finally:
             await postgres.stop()
     figures |= {"disk_factor_2kb": small.factor, "disk_factor_10kb": large.factor}
+    judged = figures | {
+        f"rebuild_{name}": value for name, value in msgspec.structs.asdict(rebuild).items()
+    }
     verdicts = [
-        Verdict(name, figures[name], goal, goal.is_reached(figures[name]))
+        Verdict(name, judged[name], goal, goal.is_reached(judged[name]))
         for name, goal in GOALS.items()
     ]
-    told = figures | {"packets": packets, "disk": [small, large], "verdicts": verdicts}
-    return msgspec.convert(told, ArchiveResult)
+    told = {"packets": packets, "rebuild": rebuild, "disk": [small, large], "verdicts": verdicts}
+    return msgspec.convert(figures | told, ArchiveResult)
 
 
 async def _weigh_large(postgres: PrivatePostgres, packets: int, on_progress: Progress) -> Disk:

@@ -8,42 +8,30 @@ at being first; their documents are of like size and of the same lane and flow.
 """
 
 import asyncio
-import base64
-import os
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aio_pika
 import msgspec
 
-from exchange.identity import new_packet_id
 from nodes.authority_files import AuthorityFiles
+from nodes.bench.exchanges import FRAMES_AN_EXCHANGE, TYPES, Office, document, office
 from nodes.clock import now
 from nodes.errors import JudgementFailed
-from nodes.samples import order
-from nodes.sandbox.network import NodeSpec, PrivateNetwork, RunningNode, make_brokers
+from nodes.sandbox.network import NodeSpec, PrivateNetwork, make_brokers
 from nodes.sandbox.postgres import PrivatePostgres
 from nodes.wiring import database_url
-from schemas.answers import PacketName
-from schemas.codes import ReturnReason
-from schemas.documents.notice import NoticeReturned
-from schemas.documents.order import AdminOrder
-from schemas.documents.registry import ADMIN_ORDER, NOTICE_RETURNED
 from schemas.header import is_encrypted
 from store.reading import Filters, Reading
 
 PARENT, CHILD = "kz", "kz.zhambyl"
 SYSTEMS = tuple(f"sis-{number}" for number in range(1, 9))
-FRAMES_A_CYCLE = 3
-"""Packet, receipt and closing."""
 WARM_UP = 64
 WAIT_S = 300.0
 POLL_S = 0.02
-TYPES = {"clear": ADMIN_ORDER, "encrypted": NOTICE_RETURNED}
 
 
 class CycleResult(msgspec.Struct, frozen=True):
@@ -62,7 +50,7 @@ async def run_cycle(*, packets: int, content_bytes: int, rounds: int) -> CycleRe
     measured: list[dict[str, float]] = []
     async with _running() as network:
         url = database_url(network.nodes[PARENT].config())
-        async with _systems(network.nodes[CHILD]) as systems, Reading(url) as desk:
+        async with office(network.nodes[CHILD]) as systems, Reading(url) as desk:
             for kind in TYPES:
                 await _one_round(desk, systems, kind, WARM_UP, content_bytes)
             for number in range(rounds):
@@ -101,79 +89,23 @@ async def _running() -> AsyncIterator[PrivateNetwork]:
             await postgres.stop()
 
 
-@asynccontextmanager
-async def _systems(node: RunningNode) -> AsyncIterator[list[aio_pika.abc.AbstractExchange]]:
-    """Log local systems in; each drops over a queue of its own."""
-    broker = node.config().broker
-    assert broker is not None, "a node with systems has a broker"
-    connections = []
-    try:
-        for system in SYSTEMS:
-            login = f"{system}:{node.password_of(system)}"
-            url = f"{broker.url.replace('//', f'//{login}@')}/{broker.local_vhost}"
-            connections.append(await aio_pika.connect(url))
-        channels = [await each.channel() for each in connections]
-        yield [await each.get_exchange("outbound", ensure=False) for each in channels]
-    finally:
-        for connection in connections:
-            await connection.close()
-
-
 async def _one_round(
     desk: Reading,
-    systems: Sequence[aio_pika.abc.AbstractExchange],
+    systems: Office,
     kind: str,
     packets: int,
     content_bytes: int,
 ) -> float:
     """Return the exchanges a second of one round."""
-    documents = [_document(kind, number, content_bytes) for number in range(packets)]
-    total = (await desk.gauges()).last_frame + FRAMES_A_CYCLE * packets
+    documents = [document(kind, number, content_bytes, CHILD) for number in range(packets)]
+    total = (await desk.gauges()).last_frame + FRAMES_AN_EXCHANGE * packets
     async with asyncio.timeout(WAIT_S):
         began = time.perf_counter()
-        async with asyncio.TaskGroup() as tasks:
-            for place, (system, exchange) in enumerate(zip(SYSTEMS, systems, strict=True)):
-                tasks.create_task(_drop(exchange, system, kind, documents[place :: len(SYSTEMS)]))
+        await systems.drop(kind, documents)
         while (await desk.gauges()).last_frame < total:  # noqa: ASYNC110 - other processes act
             await asyncio.sleep(POLL_S)
         took_s = time.perf_counter() - began
     return packets / took_s
-
-
-async def _drop(
-    exchange: aio_pika.abc.AbstractExchange, system: str, kind: str, documents: Sequence[bytes]
-) -> None:
-    for document in documents:
-        headers = {
-            "drop-id": new_packet_id(now()),
-            "type": TYPES[kind],
-            "to": PARENT,
-            "section": "S05",
-        }
-        message = aio_pika.Message(
-            document,
-            headers=headers,  # type: ignore[arg-type]
-            content_type="application/json",
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-        )
-        await exchange.publish(message, routing_key=system)
-
-
-def _document(kind: str, number: int, content_bytes: int) -> bytes:
-    """Return a valid document with so many characters of text that nothing compresses well."""
-    text = base64.b64encode(os.urandom(content_bytes * 3 // 4)).decode("ascii")
-    if kind == "clear":
-        sample = msgspec.json.decode(order(number, 1), type=AdminOrder)
-        texts = (msgspec.structs.replace(sample.texts[0], text=text), *sample.texts[1:])
-        return msgspec.json.encode(msgspec.structs.replace(sample, texts=texts))
-    return msgspec.json.encode(
-        NoticeReturned(
-            packet=PacketName(CHILD, 1, new_packet_id(now())),
-            reasons_version=1,
-            reason=ReturnReason.OTHER,
-            text=text,
-        )
-    )
 
 
 async def _judge(desk: Reading, total: int) -> None:

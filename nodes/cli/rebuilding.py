@@ -24,7 +24,9 @@ FIRST = ("", 0, 0)
 Advance = Callable[[str, int, int], None]
 
 
-async def rebuild(config: Config, wait_s: float, advance: Advance) -> RebuildReport:
+async def rebuild(
+    config: Config, wait_s: float, advance: Advance, *, say: Callable[[str], None] | None = None
+) -> RebuildReport:
     """Give the order, or take up one that is under way; return the report once it has ended.
 
     Raises NotDone where the record is not empty, and StillWaiting after `wait_s`.
@@ -32,7 +34,7 @@ async def rebuild(config: Config, wait_s: float, advance: Advance) -> RebuildRep
     async with asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(_watch(config, advance))
         try:
-            await instruct(config, KIND, {}, wait_s=wait_s)
+            await instruct(config, KIND, {}, wait_s=wait_s, say=say)
         finally:
             watching.cancel()
     return await report(config)

@@ -105,16 +105,31 @@ SELECT * FROM rebuilt WHERE gaps <> '[]' AND (stream, epoch, first) > ($1, $2, $
 ORDER BY stream, epoch, first LIMIT $4
 """
 
-# The first note at each number within reach, or else the nearest one beyond it.
+# The first note at each number within reach, or else the nearest one beyond it. Both ends are
+# found by the index: a stream has as many notes as bundles, and is read page by page.
 _NOTES_BEYOND = """
-WITH kept AS MATERIALIZED (
-    SELECT * FROM note WHERE stream = $1 AND epoch = $2 AND up_to > $3 AND object IS NOT NULL
-)
-SELECT DISTINCT ON (up_to) stream, epoch, up_to, noted, object,
-    (SELECT max(up_to) FROM kept) AS most
-FROM kept
-WHERE up_to <= greatest($4::bigint, (SELECT min(up_to) FROM kept))
+SELECT DISTINCT ON (up_to) stream, epoch, up_to, noted, object, (
+    SELECT up_to FROM note WHERE stream = $1 AND epoch = $2 AND object IS NOT NULL
+    ORDER BY up_to DESC LIMIT 1
+) AS most
+FROM note
+WHERE stream = $1 AND epoch = $2 AND object IS NOT NULL AND up_to > $3
+    AND up_to <= greatest($4::bigint, (
+        SELECT up_to FROM note
+        WHERE stream = $1 AND epoch = $2 AND object IS NOT NULL AND up_to > $3
+        ORDER BY up_to LIMIT 1
+    ))
 ORDER BY up_to, noted
+"""
+
+# The bucket that `stored_frame` would read, for many frames at once.
+_BUCKETS_OF = """
+SELECT p.frame, k.bucket FROM packet AS p CROSS JOIN LATERAL (
+    SELECT bucket FROM kept WHERE frame = p.frame
+        AND NOT EXISTS (SELECT FROM destroyed AS d WHERE d.bucket = kept.bucket)
+    ORDER BY split_part(bucket, '-', 1) = p.class DESC, bucket DESC LIMIT 1
+) AS k
+WHERE p.frame = ANY ($1::bigint[])
 """
 
 _ENTRY_DIGESTS = """
@@ -252,6 +267,20 @@ class Notary(Registrar):
         """Return the SHA-256 of the entries placed behind `after` and up to `up_to`, in order."""
         rows = await self._rows(_ENTRY_DIGESTS, stream, epoch, after, up_to)
         return [row["sha256"] for row in rows]
+
+    async def payloads_of(self, frames: Sequence[int]) -> dict[int, tuple[str, bytes]]:
+        """Return bucket and payload at rest of packets, by frame.
+
+        What is no packet, was destroyed or is lost is left out.
+        """
+        by_bucket: dict[str, list[int]] = {}
+        for frame, bucket in await self._rows(_BUCKETS_OF, frames) if frames else []:
+            by_bucket.setdefault(bucket, []).append(frame)
+        found: dict[int, tuple[str, bytes]] = {}
+        for bucket, within in by_bucket.items():
+            sealed = await self._sealed(bucket, within)
+            found |= {frame: (bucket, sealed[frame]) for frame in sealed}
+        return found
 
     async def has_sent(self, sender: str, type_: str, period: str) -> bool:
         """Say whether a packet of a sender, type and period was ever kept here."""

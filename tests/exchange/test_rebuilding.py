@@ -12,6 +12,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from exchange import rebuilt_pages
 from exchange.core.streams import Incoming
 from exchange.identity import new_packet_id
 from exchange.losses import EpochBegun
@@ -301,6 +302,38 @@ async def test_gaps_are_named_and_a_kill_is_survived(server, tmp_path):
         assert "released" in await child.kinds(PARENT, down[0])
 
 
+async def test_what_has_come_is_not_fetched_again(server, tmp_path, monkeypatch):
+    """A node that was killed goes on behind the last page it has; the neighbour's log shows it."""
+    monkeypatch.setattr(rebuilt_pages, "PAGE_ENTRIES", 2)
+    family = await make_family(server, tmp_path)
+    child, brought = family.child, family.parent.eyes
+    async with family.live():
+        await family.send(family.parent, HERE, 6)
+        await family.until_witnessed()
+    await family.lose_disk()
+    await family.recover()
+    async with family.parent.live(family.link) as parent:
+        parent.state.greeted.set()
+        async with child.live(family.link):
+            await until(lambda: any_page(child))
+        async with opened(child.archive):
+            had = {row.stream: row.last for row in await child.archive.rebuilt()}
+        before = len(pages_of(brought))
+        async with child.live(family.link):
+            state, answer = await family.outcome(child, family.order)
+    assert (state, answer["gaps"], answer["own_gaps"]) == ("done", 0, 0)
+    came = [said for said in pages_of(brought) if said["through"] > said["after"]]
+    assert sum(said["through"] - said["after"] for said in came) >= answer["packets"] >= 12
+    late = pages_of(brought)[before:]
+    assert [each for each in late if each["after"] < had.get(f"{PARENT}/{each['lane']}", 0)] == []
+    assert late
+
+
+def pages_of(eyes):
+    events = zip(eyes.noticed_events, eyes.noticed_facts, strict=True)
+    return [facts for event, facts in events if event == "page_brought"]
+
+
 async def answer_to(family, packet):
     """Return the child's receipt for a packet, while nothing runs."""
     async with opened(family.parent.archive):
@@ -329,7 +362,8 @@ async def page(story):
     """Return the first page of what the parent had sent, and what the child's gate makes of it."""
     parent = story.family.parent.service.state
     asked = Rebuild(**parent.gate.stamp(PARENT, now()), lane="fast", of_epoch=1, after=0)
-    cut = cut_object(await PageMaker(parent).make(asked, HERE, now()))
+    _, raw = await PageMaker(parent).make(asked, HERE, now())
+    cut = cut_object(raw)
     return cut.header, unpack_bundle_body(cut.body)[1], story.family.child.service.state.gate
 
 

@@ -63,12 +63,15 @@ class Eyes:
     def __init__(self) -> None:
         self.incidents: list[str] = []
         self.noticed_events: list[str] = []
+        self.noticed_facts: list[dict[str, object]] = []
+        """Of the same events, in the same order."""
 
     def committed(self, changes: Changes, _took_us: int) -> None:
         self.incidents += [row.kind for row in changes.incidents]
 
-    def noticed(self, event: str, **_facts: object) -> None:
+    def noticed(self, event: str, **facts: object) -> None:
         self.noticed_events.append(event)
+        self.noticed_facts.append(facts)
 
 
 class Node:

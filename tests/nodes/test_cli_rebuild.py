@@ -1,124 +1,129 @@
-"""The republic's disk is gone; its oblasts bring back what they hold, but for two payloads.
+"""The republic's database is deleted and rebuilt from the tiers; the report names every gap.
 
-kz.akmola ── kz ── kz.zhambyl
+kz.akmola.burabay ── kz.akmola ── kz ── kz.zhambyl
+
+Told twice: once three payloads are taken away that no neighbour holds elsewhere, once none is.
+`make rebuild` runs it alone.
 """
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
-import asyncpg
 import pytest
 
 from harness.cli_run import Done, bbaj
-from harness.daemons import daemon, replacing, variant
 from harness.network import private_network
 from harness.watch import Watch
+from nodes.cli.completing_shapes import NeighbourTold
 from nodes.cli.rebuilding_shapes import RebuildReport
-from nodes.cli.shapes import Sending
-from nodes.config import load_config
-from nodes.sandbox.network import NodeSpec, database_name
+from nodes.cli.shapes import Sending, StoreCheck
+from nodes.sandbox.network import NodeSpec, PrivateNetwork, database_name
 from nodes.wiring import database_url
 from store.reading import Filters, Reading
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-TOP, EAST, WEST = "kz", "kz.akmola", "kz.zhambyl"
-EMPTY = "kz_anew"
-LONG_S = 60.0
+TOP, EAST, WEST, BELOW = "kz", "kz.akmola", "kz.zhambyl", "kz.akmola.burabay"
+WAYS = (
+    (EAST, TOP), (WEST, TOP), (TOP, EAST), (TOP, WEST), (EAST, WEST), (WEST, EAST),
+    (BELOW, TOP), (TOP, BELOW), (BELOW, WEST), (WEST, BELOW),
+)  # fmt: skip
+LONG_S = 90.0
+
+
+@dataclass
+class Planted:
+    """What was taken away before the loss."""
+
+    packets: set[str] = field(default_factory=set)
+    """By id."""
+    numbers: set[int] = field(default_factory=set)
+    """In EAST's stream: a packet for the republic, and one that passed through to WEST."""
+    seqs: set[int] = field(default_factory=set)
+    """Of the republic's own packets for WEST."""
 
 
 @dataclass
 class Story:
-    """What was sent, which of it was planted as a gap, and what the rebuild said."""
+    """What the republic had, what was planted, and what was said."""
 
     packets: set[str]
-    """What the republic had, by id."""
-    lost: str
-    """Sent to the republic by EAST, which has lost its payload."""
-    own: str
-    """Sent by the republic to WEST, which has lost its payload."""
-    number: int
-    """Of the lost packet in EAST's stream."""
-    seq: int
-    """Of the republic's own."""
+    planted: Planted
     early: Done
     said: Done
     again: Done
+    shown: Done
+    verified: Done
+    reconciled: Done
     back: set[str]
     east: Watch
 
 
-@pytest.fixture(scope="module")
-async def story(tmp_path_factory):
-    """Send documents in all directions, lose the republic's disk, and rebuild it."""
+@pytest.fixture(scope="module", params=[True, False], ids=["gaps planted", "none planted"])
+async def story(request, tmp_path_factory):
+    """Send documents in all directions, delete the republic's database, and rebuild it."""
     folder = tmp_path_factory.mktemp("rebuild")
-    specs = [NodeSpec(TOP), NodeSpec(EAST), NodeSpec(WEST)]
-    async with private_network(specs) as network:
-        top, east, west = (Watch(network, each) for each in (TOP, EAST, WEST))
-        await network.start(TOP, EAST, WEST)
-        for sender, to in ((EAST, TOP), (WEST, TOP), (EAST, WEST), (TOP, EAST)):
+    async with private_network([NodeSpec(each) for each in (TOP, EAST, WEST, BELOW)]) as network:
+        watches = {each: Watch(network, each) for each in (TOP, EAST, WEST, BELOW)}
+        await network.start(*watches)
+        for sender, to in WAYS:
             await ping(network, sender, to)
-        lost, own = await ping(network, EAST, TOP), await ping(network, TOP, WEST)
-        # Two more, so that the numbers of those that are to be missed lie below others'.
-        await ping(network, EAST, TOP)
-        await ping(network, TOP, WEST)
-        await top.until(partial(is_quiet, top), LONG_S)
-        packets = await ids_of(top.node.config())
-        await network.stop(TOP)
-        await top.close()
-        number, seq = await lose(east, lost, EAST), await lose(west, own, TOP)
-
-        await as_superuser(network, f'CREATE DATABASE "{EMPTY}" OWNER "{database_name(TOP)}_owner"')
-        config = variant(
-            top.node.config_path, EMPTY, replacing(r"(postgres.*)/kz\b", rf"\1/{EMPTY}")
+        planted = await plant(network, watches) if request.param else Planted()
+        for each in (TOP, EAST, WEST):
+            await watches[each].until(partial(is_quiet, watches[each]), LONG_S)
+        await watches[TOP].until(partial(is_witnessed, watches[TOP]), LONG_S)
+        packets = await ids_of(watches[TOP])
+        early = await delete(network, watches[TOP])
+        await network.start(TOP)
+        await watches[TOP].until_logged("journal_lost", patience_s=LONG_S)
+        await recover(network, watches, folder)
+        run = partial(bbaj, config=watches[TOP].node.config_path)
+        said = await run("rebuild", "--from-neighbours", f"--wait={LONG_S}", "--json")
+        yield Story(
+            packets,
+            planted,
+            early,
+            said,
+            again=await run("rebuild", "--json"),
+            shown=await run("rebuild"),
+            verified=await run("store", "verify", "--json"),
+            reconciled=await run("reconcile", "--json"),
+            back=await ids_of(watches[TOP]),
+            east=watches[EAST],
         )
-        shutil.rmtree(load_config(config).data)
-        for each in (EAST, WEST):  # an empty record does not know who may witness it
-            shutil.copy(network.keys_of(each) / "witness.pem", network.cards / f"{each}-w.pem")
-        assert (await bbaj("store", "migrate", config=config)).code == 0
-        early = await bbaj("rebuild", "--from-neighbours", "--wait=0", config=config)
-        async with daemon(config) as running:
-            await running.until_said("journal_lost")
-            notes = await notes_of(folder, east, west)
-            words = ("journal", "recover", *(f"--after={note}" for note in notes))
-            recovered = await bbaj(*words, config=config)
-            assert recovered.code == 0, recovered.err
-            words = ("rebuild", "--from-neighbours", f"--wait={LONG_S}", "--json")
-            said = await bbaj(*words, config=config)
-            again = await bbaj("rebuild", "--json", config=config)
-            back = await ids_of(load_config(config))
-            assert await running.stop() == 0
-        yield Story(packets, lost, own, number, seq, early, said, again, back, east)
-        await east.close()
-        await west.close()
+        for watch in watches.values():
+            await watch.close()
 
 
-async def ping(network, sender, to) -> str:
+async def ping(network: PrivateNetwork, sender: str, to: str) -> str:
     config = network.nodes[sender].config_path
     sent = (await bbaj("ping", to, "--wait=60", "--json", config=config)).shape(Sending)
     assert sent.state in {"delivered", "closed"}, sent
     return sent.packet
 
 
-async def is_quiet(top) -> bool:
-    """Say whether all exchanges of the republic have ended, and both oblasts have witnessed it."""
-    [open_] = await top.rows("SELECT count(*) FROM open_exchange")
-    [waiting] = await top.rows(
-        "SELECT count(*) FROM entry AS e WHERE stream LIKE 'kz.%' AND number > (SELECT "
-        "COALESCE(max(up_to), 0) FROM note AS n WHERE (n.stream, n.epoch) = (e.stream, e.epoch))"
+async def plant(network: PrivateNetwork, watches: dict[str, Watch]) -> Planted:
+    """Send what is to be missed, then take its payload from every neighbour of the republic."""
+    lost, own = await ping(network, EAST, TOP), await ping(network, TOP, WEST)
+    passed = await ping(network, BELOW, WEST)
+    for sender, to in ((EAST, TOP), (TOP, WEST)):  # what is missed lies below others' numbers
+        await ping(network, sender, to)
+    for each in (EAST, WEST):
+        await watches[each].until(partial(is_quiet, watches[each]), LONG_S)
+    await take_payload(watches[WEST], passed, BELOW)
+    return Planted(
+        packets={lost, own, passed},
+        numbers={
+            await take_payload(watches[EAST], lost, EAST),
+            await take_payload(watches[EAST], passed, BELOW),
+        },
+        seqs={await take_payload(watches[WEST], own, TOP)},
     )
-    [signers] = await top.rows("SELECT count(DISTINCT witness) FROM cosignature")
-    return (open_[0], waiting[0], signers[0]) == (0, 0, 2)
 
 
-async def ids_of(config) -> set[str]:
-    async with Reading(database_url(config)) as record:
-        page = await record.list_packets(Filters(), limit=200)
-        return {each.packet.id for each in page.packets if each.packet.epoch == 1}
-
-
-async def lose(watch, packet, sender) -> int:
+async def take_payload(watch: Watch, packet: str, sender: str) -> int:
     """Take a payload out of a record, as no daemon may; return its number, or else its seq."""
     connection = await watch.superuser()
     try:
@@ -136,30 +141,57 @@ async def lose(watch, packet, sender) -> int:
         await connection.close()
 
 
-async def as_superuser(network, statement) -> None:
-    connection = await asyncpg.connect(network._postgres.admin_url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
+async def is_quiet(watch: Watch) -> bool:
+    """Say whether all exchanges of a node have ended, and its neighbours have all it placed."""
+    [waiting] = await watch.rows(
+        "SELECT count(*) FROM entry AS e WHERE stream LIKE 'kz%' AND number > (SELECT "
+        "COALESCE(max(up_to), 0) FROM note AS n WHERE (n.stream, n.epoch) = (e.stream, e.epoch))"
+    )
+    [open_] = await watch.rows("SELECT count(*) FROM open_exchange")
+    return (open_[0], waiting[0]) == (0, 0)
 
 
-async def notes_of(folder, *oblasts) -> list[str]:
-    """Return what both hold of the republic's journal: the largest size that they share."""
-    sizes = [
-        {row[0] for row in await each.rows("SELECT size FROM witnessed WHERE address = $1", TOP)}
-        for each in oblasts
-    ]
-    size = max(set.intersection(*sizes))
-    paths = []
-    for each in oblasts:
-        words = ("journal", "note", TOP, "--size", str(size))
-        done = await bbaj(*words, config=each.node.config_path)
+async def is_witnessed(watch: Watch) -> bool:
+    """Say whether both oblasts have cosigned one and the same checkpoint."""
+    query = "SELECT size FROM cosignature GROUP BY size HAVING count(DISTINCT witness) = 2"
+    return bool(await watch.rows(query))
+
+
+async def ids_of(watch: Watch) -> set[str]:
+    """Return the packets of before the loss that a record has."""
+    async with Reading(database_url(watch.node.config())) as record:
+        page = await record.list_packets(Filters(), limit=1000)
+        assert page.next_after is None
+        return {each.packet.id for each in page.packets if each.packet.epoch == 1}
+
+
+async def delete(network: PrivateNetwork, top: Watch) -> Done:
+    """Leave the republic its keys and its configuration; give the order at its empty record."""
+    config = top.node.config_path
+    await network.stop(TOP)
+    await top.close()
+    await network._postgres.lose_database(database_name(TOP))
+    shutil.rmtree(top.node.config().data)
+    for each in (EAST, WEST):  # an empty record does not know who may witness it
+        shutil.copy(network.keys_of(each) / "witness.pem", network.cards / f"{each}-w.pem")
+    assert (await bbaj("store", "migrate", config=config)).code == 0
+    return await bbaj("rebuild", "--from-neighbours", "--wait=0", config=config)
+
+
+async def recover(network: PrivateNetwork, watches: dict[str, Watch], folder: Path) -> None:
+    """Let the republic go on behind the largest checkpoint that both oblasts hold."""
+    query = "SELECT size FROM witnessed WHERE address = $1"
+    sizes = [{row[0] for row in await watches[each].rows(query, TOP)} for each in (EAST, WEST)]
+    words = []
+    for each in (EAST, WEST):
+        asked = ("journal", "note", TOP, "--size", str(max(set.intersection(*sizes))))
+        done = await bbaj(*asked, config=network.nodes[each].config_path)
         assert done.code == 0, done.err
-        path = folder / f"{each.address}.note"
+        path = folder / f"{each}.note"
         path.write_bytes(done.out)
-        paths.append(str(path))
-    return paths
+        words.append(f"--after={path}")
+    done = await bbaj("journal", "recover", *words, config=network.nodes[TOP].config_path)
+    assert done.code == 0, done.err
 
 
 def test_the_order_waits_for_the_daemon(story):
@@ -168,25 +200,47 @@ def test_the_order_waits_for_the_daemon(story):
 
 
 def test_the_report_names_just_the_planted_gaps(story):
-    """One entry of EAST's stream, and one number of the republic's own; nothing else."""
-    assert story.said.code == 1, story.said.err
+    """Entries of EAST's stream and a number of the republic's own where planted; else nothing."""
     told = story.said.read(RebuildReport)
     assert (told.is_done, told.silent) == (True, [])
-    [gap] = told.gaps
-    assert (gap.neighbour, gap.number, gap.why) == (EAST, story.number, "lost")
-    [own] = told.own_gaps
-    assert (own.recipient, own.epoch, own.first, own.last) == (WEST, 1, story.seq, story.seq)
+    assert {(gap.neighbour, gap.number, gap.why) for gap in told.gaps} == {
+        (EAST, number, "lost") for number in story.planted.numbers
+    }
+    assert [(own.recipient, own.epoch, own.first, own.last) for own in told.own_gaps] == [
+        (WEST, 1, seq, seq) for seq in story.planted.seqs
+    ]
     assert all(stream.is_whole for stream in told.streams)
     assert story.again.read(RebuildReport) == told
 
 
+def test_whoever_asks_is_told_whether_there_is_a_gap(story):
+    """By the exit code, and in words."""
+    is_whole = not story.planted.packets
+    assert (story.said.code == 0) is is_whole, story.said.err
+    assert (b"no gap" in story.shown.out) is is_whole
+
+
 def test_all_else_is_back(story):
     """Documents, receipts and closings, those that only passed through as well."""
-    assert story.packets - story.back == {story.lost, story.own}
+    assert story.packets - story.back == story.planted.packets
+
+
+def test_the_rebuilt_record_verifies(story):
+    """Journal, payloads, streams and the pages that came back fit together."""
+    found = story.verified.shape(StoreCheck)
+    assert (found.holds, found.faults) == (True, [])
+    assert found.counts["rebuilt"] > 0
+
+
+def test_both_ends_of_each_stream_agree(story):
+    """What neighbours have taken and placed is what the republic has."""
+    told = story.reconciled.shape(list[NeighbourTold])
+    assert {each.neighbour for each in told} == {EAST, WEST}
 
 
 async def test_nothing_was_sent_again(story):
     """EAST got nothing about what had been dealt with before."""
     query = "SELECT count(*) FROM packet WHERE sender = $1 AND epoch = 2 AND re = ANY ($2)"
-    [count] = await story.east.rows(query, TOP, sorted(story.packets - {story.lost, story.own}))
+    settled = sorted(story.packets - story.planted.packets)
+    [count] = await story.east.rows(query, TOP, settled)
     assert count[0] == 0

@@ -14,6 +14,7 @@ app = typer.Typer(
 )
 
 LONG_PACKETS = 5_000_000
+LONG_REBUILT = 100_000
 
 PayloadBytes = Annotated[int, typer.Option(min=16, max=1_000_000, help="Of each packet.")]
 
@@ -27,11 +28,12 @@ def hop(
 ) -> None:
     """Time one relay node with all checks on, beside a bare relay that checks nothing."""
     from nodes.bench.hop import run_hop
-    from nodes.cli import output, tables
+    from nodes.cli import bench_tables, output
+    from nodes.cli.speaking import say
 
-    with output.working(f"{rounds} rounds of {packets} packets"):
+    with output.working(say("bench.rounds-of", rounds=rounds, packets=packets)):
         measured = asyncio.run(run_hop(packets=packets, payload_bytes=payload_bytes, rounds=rounds))
-    output.show(json, measured, lambda: tables.figures(measured))
+    output.show(json, measured, lambda: bench_tables.figures(measured))
 
 
 @app.command()
@@ -42,22 +44,24 @@ def backlog(
 ) -> None:
     """Time how a node drains what it held for a parent that was away."""
     from nodes.bench.backlog import run_backlog
-    from nodes.cli import output, tables
+    from nodes.cli import bench_tables, output
+    from nodes.cli.speaking import say
 
-    with output.working(f"{packets} packets"):
+    with output.working(say("bench.packets-of", packets=packets)):
         measured = asyncio.run(run_backlog(packets=packets, payload_bytes=payload_bytes))
-    output.show(json, measured, lambda: tables.figures(measured))
+    output.show(json, measured, lambda: bench_tables.figures(measured))
 
 
 @app.command()
 def idle(packets: Annotated[int, typer.Option(min=5)] = 100, json: JsonOption = False) -> None:
     """Time single packets over one hop, from the drop to delivered; weigh a leaf daemon."""
     from nodes.bench.idle import run_idle
-    from nodes.cli import output, tables
+    from nodes.cli import bench_tables, output
+    from nodes.cli.speaking import say
 
-    with output.working(f"{packets} packets, one at a time"):
+    with output.working(say("bench.packets-of", packets=packets)):
         measured = asyncio.run(run_idle(packets=packets))
-    output.show(json, measured, lambda: tables.figures(measured))
+    output.show(json, measured, lambda: bench_tables.figures(measured))
 
 
 @app.command()
@@ -71,13 +75,14 @@ def cycle(
 ) -> None:
     """Time whole exchanges between two neighbours, drop to closing: encrypted beside clear."""
     from nodes.bench.cycle import run_cycle
-    from nodes.cli import output, tables
+    from nodes.cli import bench_tables, output
+    from nodes.cli.speaking import say
 
-    with output.working(f"{rounds} rounds of {packets} packets, clear and encrypted"):
+    with output.working(say("bench.rounds-of", rounds=rounds, packets=packets)):
         measured = asyncio.run(
             run_cycle(packets=packets, content_bytes=content_bytes, rounds=rounds)
         )
-    output.show(json, measured, lambda: tables.figures(measured))
+    output.show(json, measured, lambda: bench_tables.figures(measured))
 
 
 @app.command()
@@ -88,10 +93,10 @@ def seal(
 ) -> None:
     """Time sealing and opening one packet, clear and encrypted, in processor time."""
     from nodes.bench.sealing import run_seal
-    from nodes.cli import output, tables
+    from nodes.cli import bench_tables, output
 
     measured = run_seal(content_bytes=content_bytes, packets=packets)
-    output.show(json, measured, lambda: tables.figures(measured))
+    output.show(json, measured, lambda: bench_tables.figures(measured))
 
 
 @app.command()
@@ -101,27 +106,37 @@ def journal(
 ) -> None:
     """Time the journal from empty to full: tree, appending, proofs, verification, witnessing."""
     from nodes.bench.journal import run_journal
-    from nodes.cli import output, tables
+    from nodes.cli import bench_tables, output
+    from nodes.cli.speaking import say
 
     leaves = 10_000_000 if long else 1_000_000
-    with output.working(f"{leaves} leaves"):
+    with output.working(say("bench.leaves-of", leaves=leaves)):
         measured = asyncio.run(run_journal(leaves=leaves))
-    output.show(json, measured, lambda: tables.figures(measured))
+    output.show(json, measured, lambda: bench_tables.figures(measured))
 
 
 @app.command()
 def archive(
     packets: Annotated[int, typer.Option(min=2000, help="Of 2 KB each.")] = 1_000_000,
-    long: Annotated[bool, typer.Option("--long", help="5 million packets.")] = False,
+    rebuilt: Annotated[
+        int, typer.Option(min=5000, help="Fetched back from neighbours, in a record apart.")
+    ] = 10_000,
+    long: Annotated[
+        bool, typer.Option("--long", help="5 million packets, and 100,000 fetched back.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Time a full archive: storing, lists, a print, a destruction; weigh it on its disk."""
+    """Time a full archive: storing, lists, a print, a destruction, a rebuild; weigh its disk."""
     from nodes.bench.archive import run_archive
-    from nodes.cli import archive_figures, output
+    from nodes.cli import bench_tables, output
     from nodes.cli.progress import progress
 
     with progress() as on_progress:
         measured = asyncio.run(
-            run_archive(packets=LONG_PACKETS if long else packets, on_progress=on_progress)
+            run_archive(
+                packets=LONG_PACKETS if long else packets,
+                rebuilt=LONG_REBUILT if long else rebuilt,
+                on_progress=on_progress,
+            )
         )
-    output.show(json, measured, lambda: archive_figures.drawn(measured))
+    output.show(json, measured, lambda: bench_tables.archive(measured))
