@@ -245,8 +245,9 @@ class Link:
             await self._sleep()
 
     async def _sleep(self) -> None:
+        patience_s = STALL_S / 3 if self._lanes.awaits_note else None
         with suppress(TimeoutError):
-            async with asyncio.timeout(STALL_S / 3):
+            async with asyncio.timeout(patience_s):
                 await self._wake.wait()
         self._lanes.look_for_stall()
 
