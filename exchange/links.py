@@ -108,6 +108,8 @@ class Link:
         self._objects: deque[tuple[bytes, tuple[str, ...]]] = deque(maxlen=OBJECTS_MAX)
         self._sequencer: Sequencer | None = None
         self._hello_sent_at: Instant = 0
+        self._full: Session | None = None
+        """The session that found no room, while it waits to greet again."""
 
     def attach(self, sequencer: Sequencer) -> None:
         """Name the sequencer that takes this link's messages."""
@@ -276,13 +278,17 @@ class Link:
         """Publish something small; where there was no room, greet once more: that makes up for it.
 
         The neighbour's first hello may be what finds its own queue full: nobody else greets again.
+        One greeting makes up for all that found no room in the meantime.
         """
         try:
             await session.publish(raw)
         except BrokerFull:
-            await asyncio.sleep(FULL_PAUSE_S)
-            self._hello_due = True
-            self._wake.set()
+            if session is not self._full:
+                self._full = session
+                await asyncio.sleep(FULL_PAUSE_S)
+                self._full = None
+                self._hello_due = True
+                self._wake.set()
 
     def _make_hello(self, now: Instant) -> bytes:
         assert self._sequencer is not None

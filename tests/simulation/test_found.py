@@ -1,0 +1,24 @@
+"""What seeds have found once, each by itself in the plan that a failing seed was shrunk to."""
+
+from simulation.country import run
+from simulation.plan import Fault, Plan, scenarios
+
+TOP, OBLAST, DISTRICT = "kz", "kz.akmola", "kz.akmola.burabay"
+
+
+def plan_of(*faults, drops=()):
+    return Plan(1, scenarios()["01-fair"], tuple(drops), tuple(faults))
+
+
+def published(watch, by, since_s, until_s):
+    """Return how many messages a node has put on its lines within a time."""
+    lines = [line.split() for line in watch.history]
+    at = [float(line[0]) for line in lines if line[1:3] == [by, "published"]]
+    return sum(since_s <= moment < until_s for moment in at)
+
+
+def test_a_full_queue_is_tried_at_a_pace():
+    """While there is no room a link greets about once a second: its tries do not beget tries."""
+    watch, failure = run(plan_of(Fault("full", DISTRICT, 100, 900, 0)))
+    assert failure is None
+    assert 0 < published(watch, DISTRICT, 700, 800) <= 250
