@@ -170,7 +170,7 @@ class Link:
         return greeting.fresh
 
     def greet_anew(self) -> None:
-        """Begin the greeting again with a new nonce, to compare clocks once more."""
+        """Greet with a new nonce, to compare clocks; or again, where no greeting has come about."""
         if self.synchronised:
             self._shake = Handshake(
                 is_child=self.is_parent,
@@ -178,8 +178,8 @@ class Link:
                 heard=self._shake.heard,
                 synchronised=True,
             )
-            self._hello_due = True
-            self._wake.set()
+        self._hello_due = self.up_since is not None
+        self._wake.set()
 
     def is_latest_nonce(self, nonce: str | None) -> bool:
         """Say whether a note was made in this session."""

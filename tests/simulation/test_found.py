@@ -1,7 +1,7 @@
 """What seeds have found once, each by itself in the plan that a failing seed was shrunk to."""
 
 from simulation.country import run
-from simulation.plan import Fault, Plan, scenarios
+from simulation.plan import Drop, Fault, Plan, scenarios
 
 TOP, OBLAST, DISTRICT = "kz", "kz.akmola", "kz.akmola.burabay"
 
@@ -22,3 +22,12 @@ def test_a_full_queue_is_tried_at_a_pace():
     watch, failure = run(plan_of(Fault("full", DISTRICT, 100, 900, 0)))
     assert failure is None
     assert 0 < published(watch, DISTRICT, 700, 800) <= 250
+
+
+def test_a_hello_that_was_lost_is_said_again():
+    """A broker that loses the hellos of a connection costs an hour, not the connection."""
+    cut = Fault("cut", DISTRICT, 100, 50, 0)
+    lose = Fault("lose", DISTRICT, 120, 300, 1)
+    watch, failure = run(plan_of(cut, lose, drops=[Drop(500, TOP, DISTRICT, 1)]))
+    assert failure is None
+    assert any("released" in line for line in watch.history)
