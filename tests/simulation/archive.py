@@ -4,6 +4,7 @@ What is durable is what `commit` has put into the record; a life that ends leave
 """
 
 import asyncio
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,10 @@ class Database(FrameReads, RegistryReads, EvidenceReads):
     """One node's record, with all that reads it."""
 
 
+Call = tuple[str, tuple[Any, ...], Any]
+"""A method of the port, its arguments, and what it returned."""
+
+
 class Server:
     """What keeps a record: it outlives the daemon, and has moods of its own."""
 
@@ -29,6 +34,8 @@ class Server:
         self.record = record
         self.is_up = asyncio.Event()
         self.is_up.set()
+        self.calls: list[Call] | None = None
+        """What was asked and answered, where somebody wants to know."""
         self.commit_fault: str | None = None
         """What befalls the next commit: `refused`, `unheard` (done) or `torn` (not done)."""
 
@@ -50,7 +57,7 @@ class SimulatedArchive:
         assert wait, "a daemon waits for the life before"
         await self._server.is_up.wait()  # the daemon asks each second: no need to watch it do so
         self._is_open = True
-        return self._server.record.position()
+        return self._told("open", (), self._server.record.position())
 
     async def close(self) -> None:
         self._is_open = False
@@ -66,6 +73,7 @@ class SimulatedArchive:
         if fault == "torn":
             await self._lose("commit: connection lost before it was done (simulated)")
         committed = self._server.record.commit(changes)
+        self._told("commit", (changes,), committed)
         self._port.stored(changes, committed)
         if fault == "unheard":
             await self._lose("commit: connection lost after it was done (simulated)")
@@ -90,9 +98,14 @@ class SimulatedArchive:
             if self._port.chance.random() < 0.2:
                 await asyncio.sleep(self._port.chance.random() * COMMIT_S / 4)
                 self._check()
-            return read(*args, **options)
+            return self._told(name, args, read(*args, **options))
 
         return call
+
+    def _told(self, name: str, args: tuple[Any, ...], answer: Any) -> Any:
+        if self._server.calls is not None:
+            self._server.calls.append((name, copy.copy(args), copy.copy(answer)))
+        return answer
 
     def _check_server(self) -> None:
         if not self._server.is_up.is_set():

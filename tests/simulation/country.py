@@ -131,8 +131,13 @@ class Country:
         return found
 
 
-def run(plan: Plan) -> tuple[Watch, Exception | None]:
-    """Run a plan; return what was seen, and what failed, if anything."""
+def run(
+    plan: Plan, on_made: Callable[[Country], None] = lambda _country: None
+) -> tuple[Watch, Exception | None]:
+    """Run a plan; return what was seen, and what failed, if anything.
+
+    `on_made` is told the country before it lives.
+    """
     chance = stream(plan.seed, "world")
     loop = VirtualLoop(chance)
     place = MEMORY if MEMORY.is_dir() else None
@@ -140,12 +145,12 @@ def run(plan: Plan) -> tuple[Watch, Exception | None]:
         tempfile.TemporaryDirectory(prefix="bbaj-", dir=place) as folder,
         drawn_from(stream(plan.seed, "system")),
     ):
-        asyncio.set_event_loop(loop)
         country: Country | None = None
 
         async def whole() -> None:
             nonlocal country
             country = Country(plan, Path(folder), loop, chance)
+            on_made(country)
             await country.live()
 
         failure: Exception | None = None
@@ -167,7 +172,6 @@ def _end(loop: VirtualLoop) -> None:
         for task in tasks:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-    asyncio.set_event_loop(None)
     loop.close()
 
 
