@@ -46,8 +46,8 @@ def _audit_streams(country: "Country", writer: str, reader: str) -> None:
     }
     for row in country.machines[reader].server.record.tables[IntakeRow]:
         neighbour, _, lane = row.stream.rpartition("/")
-        if neighbour != writer:
-            continue
+        if neighbour != writer or row.epoch < country.machines[writer].server.record.epoch:
+            continue  # of an epoch whose end the writer's record has lost
         found = placed.get((f"{reader}/{lane}", row.epoch, row.last))
         if found is None or found.chain != row.chain:
             raise FailureError(f"{reader} has taken {row.last} of {row.stream} as nobody placed it")

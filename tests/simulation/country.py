@@ -1,18 +1,21 @@
 """The simulated country: machines and lines, documents and faults, and the end of it all."""
 
 import asyncio
+import itertools
 import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from random import Random
 
+from exchange.jobs import Introduced
 from harness.cards import make_cards
 from harness.pki import Network, make_network
 from nodes import samples
 from schemas.addresses import parent_of
 from schemas.limits import Limits
 from schemas.moments import DAY, MINUTE, SECOND
+from signing.authority import issue_crl
 from simulation.audit import audit
 from simulation.chance import SeededKeys, drawn_from, stream
 from simulation.faults import FAULTS, heal
@@ -20,6 +23,7 @@ from simulation.loop import StuckError, VirtualLoop
 from simulation.machine import Machine
 from simulation.network import Line
 from simulation.observers import Exchanges, Journals, Streams
+from simulation.operators import look_after
 from simulation.plan import Drop, Plan
 from simulation.watch import BEGIN, FailureError, Watch
 
@@ -37,6 +41,14 @@ def network_of(nodes: tuple[str, ...]) -> tuple[Network, tuple[bytes, ...]]:
         network.now = BEGIN
         network.current_crls()
         return network, tuple(make_cards(network))
+
+
+@lru_cache(64)
+def lists_of(nodes: tuple[str, ...], day: int) -> tuple[bytes, ...]:
+    """Return the revocation lists that authorities issue on a day of the run."""
+    network, _ = network_of(nodes)
+    issuers = (network.root, *network.authorities.values())
+    return tuple(issue_crl(issuer, [], 2 + day, BEGIN + day * DAY) for issuer in issuers)
 
 
 def limits_of(plan: Plan) -> Limits:
@@ -92,6 +104,8 @@ class Country:
                 self.loop.call_later(self.drops[drop_id][0].at_s, self._hand_over, drop_id)
             for fault in self.plan.faults:
                 self.loop.call_later(fault.at_s, FAULTS[fault.kind], self, fault)
+            lives.append(tasks.create_task(self._issue_lists()))
+            lives.append(tasks.create_task(look_after(self)))
             await self._until_closed()
             for each in lives:
                 each.cancel()
@@ -101,6 +115,16 @@ class Country:
         self.watch.note(drop.sender, "drops", f"{drop_id} to {drop.to}")
         headers = {"drop-id": drop_id, "type": "admin.order/1", "to": drop.to, "section": "S01"}
         self.machines[drop.sender].queues.drop(body, headers)
+
+    async def _issue_lists(self) -> None:
+        """Have the root's machine be brought new revocation lists each day."""
+        nodes = self.plan.scenario.nodes
+        for day in itertools.count(1):
+            await asyncio.sleep(DAY / SECOND)
+            self.machines[nodes[0]].crls = lists_of(nodes, day)
+            service = self.machines[nodes[0]].service
+            if service is not None:
+                await service.submit(Introduced([], list(lists_of(nodes, day)), []))
 
     async def _until_closed(self) -> None:
         await self._watching(self.plan.scenario.faults_s, lambda: False)
@@ -123,7 +147,7 @@ class Country:
         found = self.exchanges.unfinished()
         for address, machine in self.machines.items():
             if machine.service is None:
-                found.append(f"{address} has never run")
+                found.append(f"{address} does not run")
             elif count := machine.server.record.open_count():
                 found.append(f"{address} waits for {count} answers")
             elif held := machine.server.record.held_all():

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from exchange.signed_size import SIZE_FILE
 from simulation.network import Weather
 from simulation.plan import Fault
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 Begin = Callable[["Country", Fault], None]
 ROOM = 1_000_000
+RESTORING_S = 120.0
 
 
 def _note(country: "Country", fault: Fault) -> None:
@@ -109,6 +111,29 @@ def clock(country: "Country", fault: Fault) -> None:
     country.loop.call_later(fault.lasts_s, setattr, machine, "clock_offset_us", 0)
 
 
+def restore(country: "Country", fault: Fault) -> None:
+    """Make a backup now, and bring it back in place of the record after a time.
+
+    With a `value` below a half the file of the signed size comes back as well.
+    """
+    machine = country.machines[fault.where]
+    backup, size_file = machine.server.record.copy(), machine.folder / SIZE_FILE
+    size = size_file.read_text(encoding="ascii") if size_file.exists() else None
+    since_s = country.loop.time()
+
+    def bring_back() -> None:
+        _note(country, fault)
+        machine.crash(RESTORING_S)
+        machine.server.record = backup
+        if fault.value < 0.5:
+            size_file.unlink(missing_ok=True)
+            if size is not None:
+                size_file.write_text(size, encoding="ascii")
+        country.watch.restored(fault.where, since_s)
+
+    country.loop.call_later(fault.lasts_s, bring_back)
+
+
 FAULTS: dict[str, Begin] = {
     "cut": cut,
     "slow": slow,
@@ -119,6 +144,7 @@ FAULTS: dict[str, Begin] = {
     "crash-between": crash_between,
     "database": database,
     "clock": clock,
+    "restore": restore,
     **{name: _weather(name) for name in ("lose", "double", "reorder", "damage", "flaky")},
     **{f"commit-{kind}": _commit(kind) for kind in ("refused", "unheard", "torn")},
 }

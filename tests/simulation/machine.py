@@ -93,6 +93,8 @@ class Machine:
         self.server = Server(Database(address))
         self.queues = LocalQueues(address, watch)
         self.lines: list[Line] = []
+        self.crls: tuple[bytes, ...] = ()
+        """Revocation lists in its folder, newer than those it began with."""
         self.clock_offset_us = 0
         self.is_on = asyncio.Event()
         self.is_on.set()
@@ -190,6 +192,7 @@ class Machine:
                 for line, link in links.items():
                     tasks.create_task(line.run_as(life, link.handle, lambda _state: None))
         finally:
+            self.service = None
             life.is_over = True
             await archive.close()
 
@@ -248,7 +251,9 @@ class Machine:
     def _introduced(self) -> Introduced:
         keys = self.network.nodes[self.address].public_keys
         own = [OwnKey(key_digest(key), "simulated", self.clock()) for key in keys]
-        return Introduced(self.network.certificates, [], self.cards, own_keys=own)
+        return Introduced(
+            self.network.certificates, list(self.crls), self.cards, own_keys=own
+        )
 
     async def _tick(self, service: Service, checkpoints: Checkpoints, woken: asyncio.Event) -> None:
         """Sweep at its interval and whenever woken, and sign what is due; as the daemon does."""

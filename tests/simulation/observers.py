@@ -1,5 +1,6 @@
 """Separate eyes at the rim: each knows what it saw there, and no program's own state."""
 
+import asyncio
 from collections import defaultdict
 from typing import Any
 
@@ -19,20 +20,34 @@ class Exchanges:
     def __init__(self, drops: dict[str, tuple[Drop, bytes]]) -> None:
         self.drops = drops
         """By drop id: who drops what for whom."""
-        self.accepted_ids: set[str] = set()
+        self.accepted_at: dict[str, float] = {}
+        self.excused: set[str] = set()
+        """Drops that were accepted in a time that a restored record has lost: perhaps with them."""
         self.states: dict[str, list[str]] = defaultdict(list)
         self.packets: dict[str, str] = {}
         """Packet ids by drop id, as the sender's node has told them."""
-        self.fresh: dict[str, str] = {}
-        """Packets that came into an inbox, not marked as repeated, with where."""
+        self.fresh: dict[str, tuple[str, float]] = {}
+        """Packets that came into an inbox, not marked as repeated, with where and when."""
         self.inboxes: dict[str, str] = {}
         """Packets that came into an inbox at all, with the drop that their bytes are of."""
         self.receipts: dict[str, set[tuple[str, str]]] = defaultdict(set)
         """By packet id: who has signed which verdict, as seen on the lines."""
         self._by_body = {body: drop_id for drop_id, (_, body) in drops.items()}
 
-    def accepted(self, at: str, drop_id: str) -> None:
-        self.accepted_ids.add(drop_id)
+    def accepted(self, _at: str, drop_id: str) -> None:
+        self.accepted_at[drop_id] = now_s()
+
+    def restored(self, at: str, since_s: float) -> None:
+        self.excused |= {
+            drop_id
+            for drop_id, accepted_s in self.accepted_at.items()
+            if self.drops[drop_id][0].sender == at and accepted_s >= since_s
+        }
+        self.fresh = {
+            packet: (where, released_s)
+            for packet, (where, released_s) in self.fresh.items()
+            if where != at or released_s < since_s
+        }
 
     def published(self, by: str, _to: str, parcel: Parcel) -> None:
         for frame in parcel.frames:
@@ -55,7 +70,7 @@ class Exchanges:
         if not headers.get("repeat", False):
             if packet in self.fresh:
                 raise FailureError(f"{at} releases {packet} twice, as if it were new")
-            self.fresh[packet] = at
+            self.fresh[packet] = at, now_s()
 
     def told(self, at: str, event: dict[str, Any]) -> None:
         drop_id, state, packet = event["drop_id"], event["state"], event.get("packet")
@@ -75,13 +90,19 @@ class Exchanges:
         found = []
         for drop_id, (drop, _) in self.drops.items():
             states = self.states[drop_id]
-            if drop_id not in self.accepted_ids:
+            if drop_id in self.excused:
+                continue
+            if drop_id not in self.accepted_at:
                 found.append(f"{drop_id} was never accepted by {drop.sender}")
             elif not ENDS & set(states):
                 found.append(f"{drop_id} to {drop.to} ends {states or 'without a word'}")
             elif "delivered" in states and self.packets[drop_id] not in self.inboxes:
                 found.append(f"{drop_id} is delivered, and {drop.to} has never released it")
         return found
+
+
+def now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class Streams:

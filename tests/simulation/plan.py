@@ -5,6 +5,7 @@ list that can be cut down while a run still fails.
 """
 
 import tomllib
+from functools import lru_cache
 from pathlib import Path
 from random import Random
 
@@ -42,6 +43,8 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     closes_s: float = 48 * 3600
     """So long after healing everything is closed."""
     sweep_s: float = 300
+    weight: float = 1.0
+    """How often it has its turn, beside the others."""
     strangers: float = 0.0
     """The share of documents to an address that is not there."""
     faults: dict[str, Much] = {}
@@ -76,6 +79,7 @@ class Plan(msgspec.Struct, frozen=True):
     faults: tuple[Fault, ...]
 
 
+@lru_cache
 def scenarios() -> dict[str, Scenario]:
     """Return all scenarios by name, in the order of their names."""
     found = {}
@@ -86,9 +90,10 @@ def scenarios() -> dict[str, Scenario]:
 
 
 def scenario_of(seed: int) -> Scenario:
-    """Return the scenario that a seed runs when none is named: each has its turn."""
+    """Return the scenario that a seed runs when none is named."""
     every = list(scenarios().values())
-    return every[seed % len(every)]
+    weights = [scenario.weight for scenario in every]
+    return stream(seed, "scenario").choices(every, weights)[0]
 
 
 def draw(seed: int, scenario: Scenario) -> Plan:

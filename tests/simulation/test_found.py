@@ -3,7 +3,7 @@
 from simulation.country import run
 from simulation.plan import Drop, Fault, Plan, scenarios
 
-TOP, OBLAST, DISTRICT = "kz", "kz.akmola", "kz.akmola.burabay"
+TOP, DISTRICT, SHCHUCHINSK = "kz", "kz.akmola.burabay", "kz.akmola.shuchinsk"
 
 
 def plan_of(*faults, drops=()):
@@ -31,3 +31,12 @@ def test_a_hello_that_was_lost_is_said_again():
     watch, failure = run(plan_of(cut, lose, drops=[Drop(500, TOP, DISTRICT, 1)]))
     assert failure is None
     assert any("released" in line for line in watch.history)
+
+
+def test_a_receipt_that_waited_for_its_packet_ends_the_wait():
+    """Packet and receipt come back to a restored node in one group: nothing is open for ever."""
+    scenario = scenarios()["06-restored"]
+    drop = Drop(7318.297, SHCHUCHINSK, DISTRICT, 1)
+    restore = Fault("restore", SHCHUCHINSK, 7176.93, 2359.895, 0.205)
+    failures = [run(Plan(seed, scenario, (drop,), (restore,)))[1] for seed in range(4)]
+    assert failures == [None] * 4

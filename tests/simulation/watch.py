@@ -27,7 +27,7 @@ class Watch:
 
     Observers are told what they have methods for: `published` and `delivered` (by whom, to whom,
     which parcel), `accepted` (where, which drop), `released` (where, bytes, headers) and `told`
-    (where, which event). They raise FailureError.
+    (where, which event), `restored` (where, since when all is lost). They raise FailureError.
     """
 
     def __init__(self, observers: list[Any], forbidden: frozenset[str]) -> None:
@@ -82,6 +82,10 @@ class Watch:
         event = msgspec.json.decode(body)
         self.note(at, "told", f"{event['drop_id']} {event['state']} {event.get('reason', '')}")
         self._ask("told", at, event)
+
+    def restored(self, at: str, since_s: float) -> None:
+        self.note(at, "restored", f"as it was at {since_s:.0f}")
+        self._ask("restored", at, since_s)
 
     def stored(self, at: str, changes: Changes, journal: Committed) -> None:
         self.note(at, "commit", f"{journal.leaves} {journal.root.hex()[:16]}")
