@@ -1,13 +1,16 @@
 """What seeds have found once, each by itself in the plan that a failing seed was shrunk to."""
 
+import pytest
+
 from simulation.country import run
 from simulation.plan import Drop, Fault, Plan, scenarios
 
-TOP, DISTRICT, SHCHUCHINSK = "kz", "kz.akmola.burabay", "kz.akmola.shuchinsk"
+TOP, OBLAST = "kz", "kz.akmola"
+DISTRICT, SHCHUCHINSK = "kz.akmola.burabay", "kz.akmola.shuchinsk"
 
 
-def plan_of(*faults, drops=()):
-    return Plan(1, scenarios()["01-fair"], tuple(drops), tuple(faults))
+def plan_of(*faults, drops=(), name="01-fair"):
+    return Plan(1, scenarios()[name], tuple(drops), tuple(faults))
 
 
 def published(watch, by, since_s, until_s):
@@ -40,3 +43,27 @@ def test_a_receipt_that_waited_for_its_packet_ends_the_wait():
     restore = Fault("restore", SHCHUCHINSK, 7176.93, 2359.895, 0.205)
     failures = [run(Plan(seed, scenario, (drop,), (restore,)))[1] for seed in range(4)]
     assert failures == [None] * 4
+
+
+@pytest.mark.parametrize("jump_s", [-6e7, 6e7], ids=["back", "ahead"])
+def test_a_clock_that_jumps_refuses_nothing(jump_s):
+    """A relay whose clock jumps by years holds what comes at once, not from the next greeting."""
+    jump = Fault("clock", OBLAST, 3435, 5868, jump_s)
+    drops = [Drop(3436, SHCHUCHINSK, TOP, 1), Drop(3440, TOP, DISTRICT, 2)]
+    watch, failure = run(plan_of(jump, drops=drops, name="05-clocks"))
+    assert failure is None
+    assert not watch.incidents["answer_refused"]
+
+
+def test_a_clock_that_was_wrong_at_the_start_refuses_nothing():
+    """A relay that starts behind its last leaf, with its parent away, judges nothing."""
+    faults = [
+        Fault("cut", OBLAST, 3400, 6000, 0),
+        Fault("clock", OBLAST, 3435, 5868, -6e7),
+        Fault("crash", OBLAST, 3434, 10, 0),
+    ]
+    watch, failure = run(
+        plan_of(*faults, drops=[Drop(3500, SHCHUCHINSK, TOP, 1)], name="05-clocks")
+    )
+    assert failure is None
+    assert watch.incidents["clock_disagrees"]
