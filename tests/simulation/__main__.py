@@ -14,8 +14,10 @@ import msgspec
 from simulation.country import run
 from simulation.plan import Plan, draw, scenario_of, scenarios
 
-HISTORY_LINES = 60
+HISTORY_LINES = 80
 """So many lines of a failed run are printed; the file has them all."""
+CHATTER = (" delivered  ", " published  ", " commit  ")
+"""What is not printed of a history."""
 SHRUNK_S = 60.0
 """Shrinking takes no longer than about this."""
 
@@ -54,11 +56,12 @@ def _report(plan: Plan, failure: Exception, history: Path) -> None:
     print(f"again: make simulate SEED={plan.seed} SCENARIO={plan.scenario.name}")
     shrunk = shrink(plan, type(failure))
     watch, last = run(shrunk)
+    found = [line for line in watch.history if not any(each in line for each in CHATTER)]
     lines = [*(repr(each) for each in (*shrunk.drops, *shrunk.faults)), *watch.history]
     history.write_text("\n".join(lines), encoding="utf-8")
     print(f"shrunk to {len(shrunk.drops)} documents, {len(shrunk.faults)} faults: {last!r}")
     print("\n".join(repr(each) for each in (*shrunk.drops, *shrunk.faults)))
-    print("\n".join(watch.history[-HISTORY_LINES:]))
+    print("\n".join(found[-HISTORY_LINES:]))
     print(f"the whole history is in {history}")
 
 

@@ -251,9 +251,7 @@ class Machine:
     def _introduced(self) -> Introduced:
         keys = self.network.nodes[self.address].public_keys
         own = [OwnKey(key_digest(key), "simulated", self.clock()) for key in keys]
-        return Introduced(
-            self.network.certificates, list(self.crls), self.cards, own_keys=own
-        )
+        return Introduced(self.network.certificates, list(self.crls), self.cards, own_keys=own)
 
     async def _tick(self, service: Service, checkpoints: Checkpoints, woken: asyncio.Event) -> None:
         """Sweep at its interval and whenever woken, and sign what is due; as the daemon does."""
