@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from exchange.signed_size import SIZE_FILE
+from simulation.lying import Liar
 from simulation.network import Weather
 from simulation.plan import Fault
 
@@ -134,6 +135,18 @@ def restore(country: "Country", fault: Fault) -> None:
     country.loop.call_later(fault.lasts_s, bring_back)
 
 
+def lie(country: "Country", fault: Fault) -> None:
+    """Have a node lie in so many of its messages, for a time."""
+    _note(country, fault)
+    machine = country.machines[fault.where]
+    if machine.liar is None:
+        own = machine.network.nodes[machine.address]
+        machine.liar = Liar(own, fault.value, machine.chance)
+    machine.liar.lies = fault.value
+    country.liars.add(fault.where)
+    country.loop.call_later(fault.lasts_s, setattr, machine.liar, "lies", 0.0)
+
+
 FAULTS: dict[str, Begin] = {
     "cut": cut,
     "slow": slow,
@@ -145,6 +158,7 @@ FAULTS: dict[str, Begin] = {
     "database": database,
     "clock": clock,
     "restore": restore,
+    "lie": lie,
     **{name: _weather(name) for name in ("lose", "double", "reorder", "damage", "flaky")},
     **{f"commit-{kind}": _commit(kind) for kind in ("refused", "unheard", "torn")},
 }
@@ -160,5 +174,7 @@ def heal(country: "Country") -> None:
         machine.server.is_up.set()
         machine.server.commit_fault = None
         machine.clock_offset_us = 0
+        if machine.liar is not None:
+            machine.liar.lies = 0.0
         machine.crash_at.clear()
         machine.is_on.set()

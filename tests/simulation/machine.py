@@ -13,6 +13,7 @@ from typing import Any
 from exchange.checkpoints import Checkpoints
 from exchange.core.registry import Registry
 from exchange.core.rules import Rules
+from exchange.core.streams import CHAIN_START
 from exchange.gate import Gate
 from exchange.jobs import Introduced, Signed, Swept
 from exchange.links import Link
@@ -32,7 +33,9 @@ from signing.keys import key_digest
 from signing.notes import origin
 from simulation.archive import Database, Server, SimulatedArchive
 from simulation.client import SYSTEM, LocalQueues, LocalWire
+from simulation.lying import Liar
 from simulation.network import Line
+from simulation.parcels import open_parcel
 
 LIFE_PAUSE_S = 1.0
 SIGNS_IN_A_SWEEP = 4
@@ -96,6 +99,8 @@ class Machine:
         self.crls: tuple[bytes, ...] = ()
         """Revocation lists in its folder, newer than those it began with."""
         self.clock_offset_us = 0
+        self.liar: Liar | None = None
+        """What alters its messages, once it has begun to lie."""
         self.is_on = asyncio.Event()
         self.is_on.set()
         self.crash_at: dict[int, float] = {}
@@ -108,6 +113,19 @@ class Machine:
     def clock(self) -> Instant:
         """Return what the machine believes the time to be."""
         return self.watch.now() + self.clock_offset_us
+
+    def say(self, line: Line, body: bytes) -> bytes | None:
+        """Return what really goes out in place of what the program would send."""
+        parcel = None if self.liar is None else open_parcel(body)
+        if self.liar is None or parcel is None:
+            return body
+        to = line.parent if line.child == self.address else line.child
+        record = self.server.record
+
+        def chain_at(lane: str, number: int) -> bytes:
+            return record.chain_at(f"{to}/{lane}", record.epoch, number) or CHAIN_START
+
+        return self.liar.say(to, parcel, chain_at)
 
     # --- crashes --------------------------------------------------------------------------------
 

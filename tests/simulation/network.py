@@ -142,6 +142,10 @@ class Wire(MemorySession):
     def _take(self, body: bytes, headers: Mapping[str, HeaderValue]) -> None:
         """Queue what has come to the broker, as the weather has it. Raises as MemorySession."""
         pipe, chance, weather = self._outgoing, self._line.chance, self._line.weather
+        said = self._port.machine.say(self._line, body)
+        if said is None:
+            return
+        body = said
         self._line.watch.published(self._port.address, self._line, body)
         self.check_room()
         if chance.random() < weather.lose:

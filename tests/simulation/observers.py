@@ -2,9 +2,11 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from exchange.core.streams import CHAIN_START, chain_after
+from schemas.addresses import is_on_tree_path
 from schemas.objects import Bundle, CustodyNote
 from simulation.parcels import Head, Parcel, receipt_in
 from simulation.plan import Drop
@@ -17,7 +19,8 @@ ENDS = frozenset(("delivered", "refused", "fault"))
 class Exchanges:
     """Every accepted drop: what its sender is told, and what its recipient is given."""
 
-    def __init__(self, drops: dict[str, tuple[Drop, bytes]]) -> None:
+    def __init__(self, drops: dict[str, tuple[Drop, bytes]], liars: AbstractSet[str]) -> None:
+        self.liars = liars
         self.drops = drops
         """By drop id: who drops what for whom."""
         self.accepted_at: dict[str, float] = {}
@@ -78,19 +81,23 @@ class Exchanges:
         if packet is not None and self.packets.setdefault(drop_id, packet) != packet:
             raise FailureError(f"{drop_id} is {self.packets[drop_id]} and {packet}")
         self.states[drop_id].append(state)
-        if state == "delivered" and (drop.to, "accepted") not in self.receipts[packet or ""]:
+        proven = drop.to in self.liars or (drop.to, "accepted") in self.receipts[packet or ""]
+        if state == "delivered" and not proven:
             raise FailureError(f"{drop_id} is told delivered, and {drop.to} has signed no receipt")
-        if state == "refused" and not drop.to.endswith("nobody"):
+        if state == "refused" and not drop.to.endswith("nobody") and not self._met_liar(drop):
             raise FailureError(f"{drop_id} is refused for {event['reason']}: {event['detail']}")
         if state == "fault" and not drop.to.endswith("nobody"):
             raise FailureError(f"{drop_id} is at fault: {event}")
+
+    def _met_liar(self, drop: Drop) -> bool:
+        return any(is_on_tree_path(liar, drop.sender, drop.to) for liar in self.liars)
 
     def unfinished(self) -> list[str]:
         """Return what has not come to its end, in words."""
         found = []
         for drop_id, (drop, _) in self.drops.items():
             states = self.states[drop_id]
-            if drop_id in self.excused:
+            if drop_id in self.excused or self._met_liar(drop):
                 continue
             if drop_id not in self.accepted_at:
                 found.append(f"{drop_id} was never accepted by {drop.sender}")
@@ -108,7 +115,8 @@ def now_s() -> float:
 class Streams:
     """Who notes a number has been given every number before it, and those very bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, liars: AbstractSet[str]) -> None:
+        self._liars = liars
         self._sent: set[bytes] = set()
         self._given: dict[tuple[str, str, str, int], dict[int, bytes]] = defaultdict(dict)
         self._whole: dict[tuple[str, str, str, int], tuple[int, bytes]] = {}
@@ -116,7 +124,7 @@ class Streams:
 
     def published(self, by: str, to: str, parcel: Parcel) -> None:
         self._sent.add(parcel.raw)
-        if isinstance(parcel.header, CustodyNote):
+        if isinstance(parcel.header, CustodyNote) and not {by, to} & self._liars:
             self._judge(by, to, parcel.header)
 
     def delivered(self, by: str, to: str, parcel: Parcel) -> None:
@@ -148,11 +156,12 @@ class Streams:
 class Journals:
     """Every head of a journal that was ever shown: one root for each size."""
 
-    def __init__(self) -> None:
+    def __init__(self, liars: AbstractSet[str]) -> None:
+        self._liars = liars
         self.heads: dict[tuple[str, int], bytes] = {}
 
     def published(self, by: str, _to: str, parcel: Parcel) -> None:
-        if parcel.head is not None:
+        if parcel.head is not None and by not in self._liars:
             self._see(by, parcel.head)
 
     def _see(self, by: str, head: Head) -> None:
