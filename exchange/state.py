@@ -77,6 +77,10 @@ class NodeState(msgspec.Struct):
         """Say whether the node may seal: it was greeted, and nothing is in doubt (clause 7.4)."""
         return self.greeted.is_set() and self.doubt(now) is None
 
+    def arrive(self, what: str) -> None:
+        """Have held frames judged again that wait for something: it is at hand now."""
+        self.arrived.add(what)
+
     @property
     def is_root(self) -> bool:
         """Say whether this node has no parent."""

@@ -1,5 +1,6 @@
 """A batch: numbers are given out on an overlay, and become the node's with its commit alone."""
 
+from functools import partial
 from hashlib import sha256
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from exchange.batch import Batch, Tails, header_facts, packet_name, stream_to
 from exchange.core.streams import CHAIN_START, Incoming, chain_after
+from exchange.state import NodeState
 from harness.drafts import DISTRICT, NOW, OBLAST, PACKET_ID, SCHOOL, draft, packet_of
 from schemas.leaves import LeafKind, read_leaf
 from schemas.moments import format_instant
@@ -173,3 +175,13 @@ def test_what_is_opened_and_closed_in_one_batch_is_closed():
     batch.close(41)
     assert [row.frame for row in batch.changes.open] == [42]
     assert batch.changes.closed == [41]
+
+
+def test_what_arrives_with_a_commit_is_not_lost_to_an_earlier_look():
+    """Held frames may be looked at within the very batch that brings what they wait for."""
+    state = NodeState(None, None, None, None)
+    batch = Batch(tails(), NOW)
+    batch.after_commit(partial(state.arrive, "packet"))
+    state.arrived = set()  # as whoever has looked leaves it
+    batch.follow_up()
+    assert state.arrived == {"packet"}
