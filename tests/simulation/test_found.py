@@ -3,7 +3,7 @@
 import pytest
 
 from simulation.country import run
-from simulation.plan import Drop, Fault, Plan, scenarios
+from simulation.plan import Drop, Fault, Plan, draw, scenarios
 
 TOP, OBLAST = "kz", "kz.akmola"
 DISTRICT, SHCHUCHINSK = "kz.akmola.burabay", "kz.akmola.shuchinsk"
@@ -67,3 +67,11 @@ def test_a_clock_that_was_wrong_at_the_start_refuses_nothing():
     )
     assert failure is None
     assert watch.incidents["clock_disagrees"]
+
+
+def test_no_epoch_is_begun_twice():
+    """A backup made between the wish for an epoch and its beginning, brought back after it."""
+    watch, failure = run(draw(2282, scenarios()["06-restored"]))
+    assert failure is None
+    begun = [line.split(":")[1] for line in watch.history if "EpochBegun" in line]
+    assert begun == [" epoch 2 begins", " epoch 3 begins"]
