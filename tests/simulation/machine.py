@@ -5,7 +5,7 @@ a life between two effects: from then on none of its ports does anything.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -88,6 +88,10 @@ class Machine:
     ) -> None:
         self.address = address
         self.network = network
+        self.known = [
+            der for name in near(address, network.nodes) for der in network.nodes[name].certificates
+        ]
+        """Certificates in its folders, of itself and those next to it; the rest comes by lines."""
         self.cards = list(cards)
         self.folder = folder
         self.limits = limits
@@ -217,7 +221,7 @@ class Machine:
     def _service(self, archive: SimulatedArchive, life: Life) -> Service:
         own = self.network.nodes[self.address]
         trust = self.network.trust(certificates=False)
-        trust.add_certificates(self.network.certificates)
+        trust.add_certificates(self.known)
         gate = Gate(
             here=self.address,
             epoch=1,
@@ -269,7 +273,7 @@ class Machine:
     def _introduced(self) -> Introduced:
         keys = self.network.nodes[self.address].public_keys
         own = [OwnKey(key_digest(key), "simulated", self.clock()) for key in keys]
-        return Introduced(self.network.certificates, list(self.crls), self.cards, own_keys=own)
+        return Introduced(self.known, list(self.crls), self.cards, own_keys=own)
 
     async def _tick(self, service: Service, checkpoints: Checkpoints, woken: asyncio.Event) -> None:
         """Sweep at its interval and whenever woken, and sign what is due; as the daemon does."""
@@ -290,6 +294,12 @@ class Machine:
     @property
     def parent(self) -> str | None:
         return parent_of(self.address)
+
+
+def near(address: str, nodes: Iterable[str]) -> list[str]:
+    """Return whom a node has met in person: itself, its parent and its children."""
+    met = (address, parent_of(address))
+    return [name for name in nodes if name in met or parent_of(name) == address]
 
 
 def _first(error: BaseException) -> str:
