@@ -2,7 +2,7 @@
 BIN := .venv/bin
 export PYTHONSAFEPATH := 1
 
-.PHONY: help setup format lint types imports test simulate acceptance demo demo-negative destruction
+.PHONY: help setup format lint types imports test simulate mutants acceptance demo demo-negative destruction
 .PHONY: bench lock clean
 
 help:            ## say what there is
@@ -32,6 +32,9 @@ SEED := 1
 COUNT := 1
 simulate: setup  ## SEED (and COUNT of them) of the simulated country; SCENARIO names one
 	PYTHONHASHSEED=0 PYTHONPATH=tests $(BIN)/python -m simulation $(SEED) --count $(COUNT) $(SCENARIO:%=--scenario %)
+
+mutants: setup   ## plants known faults one by one, and has seeds find each
+	PYTHONPATH=tests $(BIN)/python -m simulation.mutants
 
 acceptance: test ## everything, under an hour
 	@deploy/setup.sh acceptance

@@ -33,7 +33,7 @@ def main() -> int:
         if asked.verbose:
             print(f"{seed} {plan.scenario.name} {watch.digest} {failure or 'closed'}", flush=True)
         if failure is not None:
-            _report(plan, failure, asked.history)
+            _report(plan, failure, asked.history, shrinking=not asked.whole)
             return 1
     took_s = time.process_time() - began
     print(f"{asked.count} seeds from {asked.seed} on: all closed, {took_s:.1f} s of a core")
@@ -47,13 +47,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scenario", choices=list(scenarios()))
     parser.add_argument("--history", type=Path, default=Path("history.txt"))
     parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--whole", action="store_true", help="do not shrink what fails")
     return parser.parse_args()
 
 
-def _report(plan: Plan, failure: Exception, history: Path) -> None:
+def _report(plan: Plan, failure: Exception, history: Path, *, shrinking: bool) -> None:
     """Print what failed, how to run it again, and the shortest history of it."""
     print(f"seed {plan.seed} of {plan.scenario.name} fails: {failure!r}")
-    print(f"again: make simulate SEED={plan.seed} SCENARIO={plan.scenario.name}")
+    print(f"again: make simulate SEED={plan.seed} SCENARIO={plan.scenario.name}", flush=True)
+    if not shrinking:
+        return
     shrunk = shrink(plan, type(failure))
     watch, last = run(shrunk)
     found = [line for line in watch.history if not any(each in line for each in CHATTER)]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulation.country import run
+from simulation.mutants import ROOT, mutants
 from simulation.plan import draw, scenarios
 
 HERE = Path(__file__).parent
@@ -33,6 +34,17 @@ def test_seeds_close(tmp_path):
     history = ["--history", str(tmp_path / "history.txt")]
     environment = os.environ | {"PYTHONPATH": str(HERE.parent), "PYTHONHASHSEED": "0"}
     done = subprocess.run(
-        [*command, *history], cwd=HERE.parents[1], env=environment, capture_output=True, check=False
+        [*command, *history], cwd=ROOT, env=environment, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+
+
+@pytest.mark.parametrize("mutant", mutants().values(), ids=list(mutants()))
+def test_planted_faults_fit(mutant, tmp_path):
+    """What a planted fault replaces stands in the program once, and it is a program yet."""
+    place = tmp_path / mutant.file
+    place.parent.mkdir(parents=True)
+    place.write_bytes((ROOT / mutant.file).read_bytes())
+    mutant.plant(tmp_path)
+    compile(place.read_text(encoding="utf-8"), mutant.file, "exec")
+    assert mutant.scenario in scenarios()
