@@ -12,12 +12,14 @@ from contextvars import Context
 from random import Random
 from typing import Any
 
+TASKS_MAX = 30_000
+"""No run of so small a country begins more: it is a storm."""
 THREAD_S = 0.002
 """A piece of work in another thread is done within this time."""
 
 
 class StuckError(Exception):
-    """Nothing is scheduled any more, and the run is not over."""
+    """Nothing is scheduled any more, and the run is not over; or there is no end of tasks."""
 
 
 class NumberedTask(asyncio.Task[Any]):
@@ -27,6 +29,9 @@ class NumberedTask(asyncio.Task[Any]):
 
     def __init__(self, coroutine: Any, **options: Any) -> None:
         self.number = next(self._numbers)
+        if self.number > TASKS_MAX:
+            coroutine.close()
+            raise StuckError(f"no rest: {TASKS_MAX} tasks were begun")
         super().__init__(coroutine, **options)
 
     def __hash__(self) -> int:
