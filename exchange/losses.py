@@ -184,9 +184,9 @@ class Losses:
         """Ask our parent for a new epoch, now and at each greeting until it is opened."""
         order = msgspec.json.decode(row.content, type=RecoverOrder)
         loss, here = self._state.loss, self._state.rules.here
-        if loss is None:
+        if loss is None and not await self._believe_neighbours(batch):
             return Declined("nothing is known to be missing in this journal")
-        if not self._is_kept:
+        if loss is None or not self._is_kept:
             return None  # found just now
         parent = parent_of(here)
         if (order.after is None) == (parent is None):
@@ -197,6 +197,21 @@ class Losses:
         batch.after_commit(partial(self._begin_to_ask, batch.now, raw))
         answer = Recovering(here, loss.of_epoch, loss.left, parent or here)
         return Done(answer, f"epoch {loss.of_epoch}, {loss.left} leaves")
+
+    async def _believe_neighbours(self, batch: Batch) -> bool:
+        """Take the operator's word that a neighbour is right who shows numbers beyond ours.
+
+        What was lost may bear no signature of ours: frames passed on, and no checkpoint yet.
+        """
+        marks = await self._state.archive.link_marks()
+        beyond = [
+            name
+            for name, mark in marks.items()
+            if mark.action == "suspended" and mark.why.endswith(BEYOND)
+        ]
+        if beyond:
+            self.notice(f"{beyond[0]} {BEYOND}, and our operator believes it", batch.epoch)
+        return bool(beyond)
 
     def _approve_own(self, note: str, loss: Loss, batch: Batch) -> None:
         """Open the root's next epoch behind what its children hold. Raises FormatError."""

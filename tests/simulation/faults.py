@@ -126,6 +126,7 @@ def restore(country: "Country", fault: Fault) -> None:
         _note(country, fault)
         machine.crash(RESTORING_S)
         machine.server.record = backup
+        machine.was_restored = True
         if fault.value < 0.5:
             size_file.unlink(missing_ok=True)
             if size is not None:

@@ -103,6 +103,7 @@ class Machine:
         self.crls: tuple[bytes, ...] = ()
         """Revocation lists in its folder, newer than those it began with."""
         self.clock_offset_us = 0
+        self.was_restored = False
         self.liar: Liar | None = None
         """What alters its messages, once it has begun to lie."""
         self.is_on = asyncio.Event()

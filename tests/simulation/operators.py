@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from exchange.identity import new_packet_id
-from exchange.losses import RECOVER
+from exchange.losses import BEYOND, RECOVER
 from schemas.records import InstructionRow
 
 if TYPE_CHECKING:
@@ -26,9 +26,20 @@ async def look_after(country: "Country") -> None:
         await asyncio.sleep(LOOKS_EVERY_S)
         for machine in country.machines.values():
             service = machine.service
-            if service is not None and service.state.loss is not None:
+            if service is None:
+                continue
+            if service.state.loss is not None:
                 country.watch.note(machine.address, "lost", service.state.loss.why)
                 recover(country, machine)
+            elif machine.was_restored and stands_still(machine):
+                country.watch.note(machine.address, "lost", "as its operator knows")
+                recover(country, machine)
+
+
+def stands_still(machine: "Machine") -> bool:
+    """Say whether a link is suspended because its neighbour shows more than the node has."""
+    marks = machine.server.record.link_marks().values()
+    return any(mark.action == "suspended" and mark.why.endswith(BEYOND) for mark in marks)
 
 
 def recover(country: "Country", machine: "Machine") -> None:

@@ -75,3 +75,12 @@ def test_no_epoch_is_begun_twice():
     assert failure is None
     begun = [line.split(":")[1] for line in watch.history if "EpochBegun" in line]
     assert begun == [" epoch 2 begins", " epoch 3 begins"]
+
+
+def test_an_operator_ends_the_loss_of_what_was_only_passed_on():
+    """A relay restored to before its last packet, which no checkpoint had covered yet."""
+    restore = Fault("restore", OBLAST, 7417.377, 1429.4, 0.88)
+    drops = [Drop(8800.6, SHCHUCHINSK, TOP, 1)]
+    watch, failure = run(plan_of(restore, drops=drops, name="06-restored"))
+    assert failure is None
+    assert any("its operator knows" in line for line in watch.history)
