@@ -38,6 +38,8 @@ from simulation.network import Line
 from simulation.parcels import open_parcel
 
 LIFE_PAUSE_S = 1.0
+LOCAL_S = 4.0
+"""A local system is connected this long after a start, at most."""
 SIGNS_IN_A_SWEEP = 4
 
 
@@ -211,13 +213,17 @@ class Machine:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(service.run())
                 tasks.create_task(self._tick(service, checkpoints, woken))
-                tasks.create_task(local.handle(LocalWire(self.queues, life)))
+                tasks.create_task(self._serve_local(local, life))
                 for line, link in links.items():
                     tasks.create_task(line.run_as(life, link.handle, lambda _state: None))
         finally:
             self.service = None
             life.is_over = True
             await archive.close()
+
+    async def _serve_local(self, local: LocalSystem, life: Life) -> None:
+        await life.pause(LOCAL_S)
+        await local.handle(LocalWire(self.queues, life))
 
     def _service(self, archive: SimulatedArchive, life: Life) -> Service:
         own = self.network.nodes[self.address]
