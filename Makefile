@@ -2,7 +2,8 @@
 BIN := .venv/bin
 export PYTHONSAFEPATH := 1
 
-.PHONY: help setup format lint types imports test acceptance demo demo-negative destruction rebuild bench lock clean
+.PHONY: help setup format lint types imports test simulate mutants acceptance demo demo-negative
+.PHONY: destruction rebuild bench lock clean
 
 help:            ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -26,6 +27,14 @@ imports: setup   ## the layers and the pure core
 
 test: setup lint types imports   ## the gate, under ten minutes
 	$(BIN)/pytest -m "not slow" -n 2
+
+SEED := 1
+COUNT := 1
+simulate: setup  ## SEED (and COUNT of them) of the simulated country; SCENARIO names one
+	PYTHONHASHSEED=0 PYTHONPATH=tests $(BIN)/python -m simulation $(SEED) --count $(COUNT) $(SCENARIO:%=--scenario %)
+
+mutants: setup   ## plants known faults one by one, and has seeds find each
+	PYTHONPATH=tests $(BIN)/python -m simulation.mutants
 
 acceptance: test ## everything, under an hour
 	@deploy/setup.sh acceptance

@@ -195,13 +195,13 @@ class Answering:
         deadline = receipt_deadline(lane_of_packet(packet), batch.now, limits)
         again = next_resend(packet.id, 0, batch.now, limits)
         row = OpenRow(packet.frame, packet.frame, "receipt", batch.now, again, 0, deadline)
-        batch.changes.open.append(row)
+        batch.open(row)
 
     def await_closing(self, receipt: PacketRow, about: int, batch: Batch) -> None:
         """Repeat a receipt at long intervals until its closing comes, a bounded number of times."""
         again = next_resend(receipt.id, 0, batch.now, self._rules.limits)
         row = OpenRow(receipt.frame, about, "closing", batch.now, again, 0, None)
-        batch.changes.open.append(row)
+        batch.open(row)
 
 
 def packet_row(  # noqa: PLR0913 - what the header does not say of a frame

@@ -21,6 +21,7 @@ from schemas.records import (
     EntryRow,
     LeafMark,
     LeafRow,
+    OpenRow,
     PacketRow,
     Position,
     QuarantineRow,
@@ -77,6 +78,7 @@ class Batch:
         """Kept in this batch, by address; they count from its commit on."""
         self.offers: dict[str, list[Offer]] = {}
         self._tails = tails
+        self._opened: set[int] = set()
         self._after: list[Callable[[], object]] = []
 
     def after_commit(self, action: Callable[[], object]) -> None:
@@ -100,6 +102,21 @@ class Batch:
     def is_empty(self) -> bool:
         """Say whether there is nothing to commit."""
         return not any(getattr(self.changes, name) for name in self.changes.__struct_fields__)
+
+    def open(self, row: OpenRow) -> None:
+        """Let a packet wait for its answer from this commit on."""
+        self.changes.open.append(row)
+        self._opened.add(row.about)
+
+    def close(self, about: int) -> None:
+        """End what waits for an answer about a frame, be it opened before or in this batch.
+
+        A commit removes rows before it puts any: one of this batch would outlive its own end.
+        """
+        self.changes.closed.append(about)
+        if about in self._opened:
+            self._opened.discard(about)
+            self.changes.open = [row for row in self.changes.open if row.about != about]
 
     def next_frame(self) -> int:
         """Give out a frame number."""

@@ -170,7 +170,7 @@ class Dialogue:
                     f"has taken of epoch {newest} of ours, we run {batch.epoch}: our card tells"
                 )
                 self._state.effects.raise_incident("epoch_unknown", link.neighbour, detail, batch)
-            self._state.outrun = newest > batch.epoch
+            self._state.outrun = newest if newest > batch.epoch else 0
         elif newest > batch.epoch and self._state.loss is None:
             self._state.suspend(link, f"epoch {newest} of ours: {BEYOND}", batch)
 

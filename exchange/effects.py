@@ -67,7 +67,7 @@ class Effects(Keeping):
                 assert origin.header is not None
                 await self.answering.send_closing(origin.header, origin.entry, effect.packet, batch)
             case Finish():
-                batch.changes.closed.append(effect.packet.frame)
+                batch.close(effect.packet.frame)
             case ReportStatus():
                 await self.report_status(effect, batch)
             case Quarantine():

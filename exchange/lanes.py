@@ -4,7 +4,7 @@ Each lane is one outgoing stream. It stands in the record; here is only how far 
 newest entries while they are in memory.
 """
 
-import time
+import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
@@ -99,17 +99,22 @@ class Lanes:
         """Move a lane by what the neighbour has taken."""
         state = self._lanes[position.lane]
         state.at = state.at.after_note(position.up_to, position.seen)
-        state.moved_at = time.monotonic()
+        state.moved_at = _now()
         _forget_taken(state)
+
+    @property
+    def awaits_note(self) -> bool:
+        """Say whether anything was sent that no note has come for yet."""
+        return any(state.out for state in self._lanes.values())
 
     def look_for_stall(self) -> None:
         """Send again, one by one, what no note has come for in a long time."""
         for state in self._lanes.values():
             rate = self.line.bytes_per_s if self.line is not None else 1.0
             patience_s = STALL_S + 3 * state.out_bytes / max(1.0, rate)
-            if state.out and time.monotonic() - state.moved_at > patience_s:
+            if state.out and _now() - state.moved_at > patience_s:
                 state.at = state.at.stalled()
-                state.moved_at = time.monotonic()
+                state.moved_at = _now()
                 _restart(state)
 
     async def bundle_of(self, lane: Lane) -> bytes | None:
@@ -142,7 +147,7 @@ class Lanes:
             state.out.append((offer.row.number, offer.row.size))
             state.out_bytes += offer.row.size
         if not state.moved_at or len(state.out) == len(entries):
-            state.moved_at = time.monotonic()
+            state.moved_at = _now()
         state.at = state.at.after_sending(last.number)
         return raw
 
@@ -207,6 +212,11 @@ class Lanes:
         return self._gate.make_void(
             self._neighbour, lane, entry.number, entry.sha256, self._clock()
         )
+
+
+def _now() -> float:
+    """Return the time that the loop's own timers go by, in seconds."""
+    return asyncio.get_running_loop().time()
 
 
 def _forget_taken(state: LaneState) -> None:

@@ -108,6 +108,8 @@ class Link:
         self._objects: deque[tuple[bytes, tuple[str, ...]]] = deque(maxlen=OBJECTS_MAX)
         self._sequencer: Sequencer | None = None
         self._hello_sent_at: Instant = 0
+        self._full: Session | None = None
+        """The session that found no room, while it waits to greet again."""
 
     def attach(self, sequencer: Sequencer) -> None:
         """Name the sequencer that takes this link's messages."""
@@ -168,7 +170,7 @@ class Link:
         return greeting.fresh
 
     def greet_anew(self) -> None:
-        """Begin the greeting again with a new nonce, to compare clocks once more."""
+        """Greet with a new nonce, to compare clocks; or again, where no greeting has come about."""
         if self.synchronised:
             self._shake = Handshake(
                 is_child=self.is_parent,
@@ -176,8 +178,8 @@ class Link:
                 heard=self._shake.heard,
                 synchronised=True,
             )
-            self._hello_due = True
-            self._wake.set()
+        self._hello_due = self.up_since is not None
+        self._wake.set()
 
     def is_latest_nonce(self, nonce: str | None) -> bool:
         """Say whether a note was made in this session."""
@@ -245,8 +247,9 @@ class Link:
             await self._sleep()
 
     async def _sleep(self) -> None:
+        patience_s = STALL_S / 3 if self._lanes.awaits_note else None
         with suppress(TimeoutError):
-            async with asyncio.timeout(STALL_S / 3):
+            async with asyncio.timeout(patience_s):
                 await self._wake.wait()
         self._lanes.look_for_stall()
 
@@ -275,13 +278,17 @@ class Link:
         """Publish something small; where there was no room, greet once more: that makes up for it.
 
         The neighbour's first hello may be what finds its own queue full: nobody else greets again.
+        One greeting makes up for all that found no room in the meantime.
         """
         try:
             await session.publish(raw)
         except BrokerFull:
-            await asyncio.sleep(FULL_PAUSE_S)
-            self._hello_due = True
-            self._wake.set()
+            if session is not self._full:
+                self._full = session
+                await asyncio.sleep(FULL_PAUSE_S)
+                self._full = None
+                self._hello_due = True
+                self._wake.set()
 
     def _make_hello(self, now: Instant) -> bytes:
         assert self._sequencer is not None

@@ -80,7 +80,7 @@ class Losses:
         found = [row for row in rows if row.address == here and row.of_epoch >= epoch]
         if not found:
             return
-        row = found[0]
+        row = max(found, key=lambda row: row.of_epoch)
         self._state.loss = Loss(row.of_epoch, row.leaves, "found in a life before")
         self._is_kept = True
         told = await self._state.archive.last_instruction(RECOVER)
@@ -99,8 +99,9 @@ class Losses:
             left = self._state.require_tails().leaf
             self._state.loss = Loss(of_epoch, left, printable(why))
             self._state.wake()
-        else:
-            loss.of_epoch = max(loss.of_epoch, of_epoch)
+        elif of_epoch > loss.of_epoch:
+            loss.of_epoch = of_epoch
+            self._is_kept = False
 
     def notice_note(self, note: str, link: Link, batch: Batch) -> None:
         """Take it from a checkpoint that a key of ours has signed over what we do not have."""
@@ -121,11 +122,21 @@ class Losses:
         return card.facts.epochs[-1] if card is not None and card.facts.epochs else None
 
     def _is_ours(self, opened: EpochFacts) -> bool:
-        """Say whether an epoch on our card was opened because we asked for it in this loss."""
+        """Say whether an epoch on our card was opened because we asked for it in this loss.
+
+        One that our parent has taken of was begun before, in a life that this record has lost.
+        """
         loss, told = self._state.loss, self._told
         if loss is None or told is None or opened.epoch != loss.of_epoch + 1:
             return False
+        if opened.epoch <= self._state.outrun:
+            return False
         return parse_instant(opened.since) >= told - self._state.rules.limits.time_window_ahead_us
+
+    def _has_heard(self) -> bool:
+        """Say whether our parent has had its chance in this life to say what it has taken."""
+        uplink = self._state.links.get(self._state.registry.uplink or "")
+        return uplink is None or uplink.suspended or self._state.greeted.is_set()
 
     async def sweep(self, batch: Batch) -> None:
         """Keep what was found, and begin the new epoch once our card opens it."""
@@ -137,7 +148,7 @@ class Losses:
             await self._keep(loss, batch)  # it lifts links by their marks in the record
         opened = self._newest_opened()
         is_free = not (batch.changes.entries or batch.changes.epochs)
-        if opened is not None and self._is_ours(opened) and is_free:
+        if opened is not None and self._is_ours(opened) and is_free and self._has_heard():
             await self._begin(opened, loss, batch)
 
     async def _keep(self, loss: Loss, batch: Batch) -> None:
@@ -173,9 +184,9 @@ class Losses:
         """Ask our parent for a new epoch, now and at each greeting until it is opened."""
         order = msgspec.json.decode(row.content, type=RecoverOrder)
         loss, here = self._state.loss, self._state.rules.here
-        if loss is None:
+        if loss is None and not await self._believe_neighbours(batch):
             return Declined("nothing is known to be missing in this journal")
-        if not self._is_kept:
+        if loss is None or not self._is_kept:
             return None  # found just now
         parent = parent_of(here)
         if (order.after is None) == (parent is None):
@@ -186,6 +197,21 @@ class Losses:
         batch.after_commit(partial(self._begin_to_ask, batch.now, raw))
         answer = Recovering(here, loss.of_epoch, loss.left, parent or here)
         return Done(answer, f"epoch {loss.of_epoch}, {loss.left} leaves")
+
+    async def _believe_neighbours(self, batch: Batch) -> bool:
+        """Take the operator's word that a neighbour is right who shows numbers beyond ours.
+
+        What was lost may bear no signature of ours: frames passed on, and no checkpoint yet.
+        """
+        marks = await self._state.archive.link_marks()
+        beyond = [
+            name
+            for name, mark in marks.items()
+            if mark.action == "suspended" and mark.why.endswith(BEYOND)
+        ]
+        if beyond:
+            self.notice(f"{beyond[0]} {BEYOND}, and our operator believes it", batch.epoch)
+        return bool(beyond)
 
     def _approve_own(self, note: str, loss: Loss, batch: Batch) -> None:
         """Open the root's next epoch behind what its children hold. Raises FormatError."""

@@ -15,6 +15,7 @@ from exchange.inviting import Inviting
 from exchange.issuing import Issuing
 from exchange.judging import Judging
 from exchange.legal_holds import LegalHolds
+from exchange.own_clock import OwnClock
 from exchange.ports import Observer
 from exchange.rebuilding import Rebuilding
 from exchange.reconciling import Reconciler
@@ -38,6 +39,7 @@ class Parts:
     def __init__(self, state: NodeState, keys: KeyShelf | None, observer: Observer) -> None:
         """Put them together; without `keys` none is renewed."""
         self._state = state
+        self.own_clock = OwnClock(state)
         self.directory = Directory(state)
         self.requests = Requests(state)
         self.issuing = Issuing(state, self.requests)

@@ -53,7 +53,7 @@ class Placing:
         frame = effect.packet.frame
         if effect.packet.sender != self._rules.here:
             row = OpenRow(frame, frame, "room", batch.now, effect.at, 0, None)
-            batch.changes.open.append(row)
+            batch.open(row)
 
     def place_object(self, stream: str, raw: bytes, batch: Batch) -> None:
         """Place an object of ours into a numbered stream."""

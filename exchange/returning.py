@@ -133,7 +133,7 @@ class Returning:
         for entry in lost:
             self._keep(entry, link, batch)
         if lost:
-            batch.after_commit(partial(self._state.arrived.add, "packet"))
+            batch.after_commit(partial(self._state.arrive, "packet"))
             batch.after_commit(self._state.wake)
         stream = stream_to(link.neighbour, header.lane)
         if header.behind is not None:

@@ -99,6 +99,7 @@ class Service:
         state.tails = Tails(position)
         state.gate.epoch = position.epoch
         state.arrived.add(START)
+        self.parts.own_clock.open(position.last_leaf_at)
         state.effects.cursors.update(position.cursors)
         known = await state.archive.certificates()
         state.recorded.update(row.sha256 for row in known)
@@ -330,6 +331,7 @@ class Service:
     async def _take_whole(self, jobs: Sequence[Job]) -> None:
         began = self.clock()
         batch = Batch(self.state.require_tails(), began)
+        self.parts.own_clock.look(batch)
         plans = [self.parts.intake.plan(job, batch) for job in jobs if isinstance(job, LinkMessage)]
         await self.parts.intake.load(plans, batch)
         for plan in plans:

@@ -52,8 +52,8 @@ class NodeState(msgspec.Struct):
     """While there is one, nothing is sealed, judged, signed or sent (clause 18.4)."""
     clock_offset_us: int | None = None
     """Of our clock from the parent's, by the last fresh hello; None before one."""
-    outrun: bool = False
-    """Our parent has taken of an epoch of ours that we do not run: our card will tell."""
+    outrun: int = 0
+    """The epoch of ours that our parent has taken of and we do not run: our card tells; else 0."""
     rebuilding: Callable[[str], bool] = lambda _: False
     """Says of an incoming stream that it comes back by pages yet; nothing else is taken of it."""
     wake: Callable[[], None] = lambda: None
@@ -67,7 +67,7 @@ class NodeState(msgspec.Struct):
 
     def doubt(self, now: Instant) -> str | None:
         """Return why nothing may be sealed or judged now, as held frames wait for it, or None."""
-        if self.loss is not None or self.outrun:
+        if self.loss is not None or self.outrun > 0:
             return "journal"
         if not self.clock_agrees.is_set():
             return "clock"
@@ -76,6 +76,10 @@ class NodeState(msgspec.Struct):
     def may_seal(self, now: Instant) -> bool:
         """Say whether the node may seal: it was greeted, and nothing is in doubt (clause 7.4)."""
         return self.greeted.is_set() and self.doubt(now) is None
+
+    def arrive(self, what: str) -> None:
+        """Have held frames judged again that wait for something: it is at hand now."""
+        self.arrived.add(what)
 
     @property
     def is_root(self) -> bool:

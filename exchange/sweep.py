@@ -51,14 +51,14 @@ class Sweep:
         packet = trail.packet
         if row.awaited == "room":
             await self._effects.place_again(packet, batch, swept=True)
-            batch.changes.closed.append(row.about)
+            batch.close(row.about)
             return
         end = find_end(packet.recipient, self._rules)
         if end is not None and packet.sender == self._rules.here:
             await self._end(row, packet, end, batch)
             return
         if row.awaited == "closing" and row.attempts >= self._rules.limits.receipt_repeats_max:
-            batch.changes.closed.append(row.about)
+            batch.close(row.about)
             return
         was_overdue = row.awaited == "receipt" and row.deadline is None
         is_new = row.deadline is not None and row.deadline <= batch.now
@@ -73,11 +73,11 @@ class Sweep:
             attempts = row.attempts + 1
             again = next_resend(packet.id, attempts, batch.now, self._rules.limits)
             row = msgspec.structs.replace(row, attempts=attempts, next_at=again)
-        batch.changes.open.append(row)
+        batch.open(row)
 
     async def _end(self, row: OpenRow, packet: PacketRow, end: Finding, batch: Batch) -> None:
         """End what we wait for from a child that is closed: nobody else would tell us."""
-        batch.changes.closed.append(row.about)
+        batch.close(row.about)
         if row.awaited == "closing":
             return
         batch.mark_packet(

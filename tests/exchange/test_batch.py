@@ -1,5 +1,6 @@
 """A batch: numbers are given out on an overlay, and become the node's with its commit alone."""
 
+from functools import partial
 from hashlib import sha256
 
 import pytest
@@ -8,10 +9,11 @@ from hypothesis import strategies as st
 
 from exchange.batch import Batch, Tails, header_facts, packet_name, stream_to
 from exchange.core.streams import CHAIN_START, Incoming, chain_after
+from exchange.state import NodeState
 from harness.drafts import DISTRICT, NOW, OBLAST, PACKET_ID, SCHOOL, draft, packet_of
 from schemas.leaves import LeafKind, read_leaf
 from schemas.moments import format_instant
-from schemas.records import Position, StreamTail
+from schemas.records import OpenRow, Position, StreamTail
 
 STREAM = f"{OBLAST}/fast"
 CHAIN = sha256(b"chain of 7").digest()
@@ -163,3 +165,23 @@ def test_two_batches_share_no_rows():
 def test_a_links_stream_is_named_by_neighbour_and_lane():
     """The record finds a stream by who it is for and how it travels."""
     assert stream_to(OBLAST, "fast") == STREAM
+
+
+def test_what_is_opened_and_closed_in_one_batch_is_closed():
+    """A lost packet comes back, and the receipt that waited for it is judged at once."""
+    batch = Batch(tails(), NOW)
+    for frame in (41, 42):
+        batch.open(OpenRow(frame, frame, "receipt", NOW, NOW, 0, None))
+    batch.close(41)
+    assert [row.frame for row in batch.changes.open] == [42]
+    assert batch.changes.closed == [41]
+
+
+def test_what_arrives_with_a_commit_is_not_lost_to_an_earlier_look():
+    """Held frames may be looked at within the very batch that brings what they wait for."""
+    state = NodeState(None, None, None, None)
+    batch = Batch(tails(), NOW)
+    batch.after_commit(partial(state.arrive, "packet"))
+    state.arrived = set()  # as whoever has looked leaves it
+    batch.follow_up()
+    assert state.arrived == {"packet"}

@@ -30,7 +30,7 @@ class Waiting:
     redelivered: bool = False
 
 
-@dataclass
+@dataclass(eq=False)
 class Pipe:
     """One queue: what was handed over and is not settled."""
 
@@ -60,15 +60,18 @@ class MemorySession:
     async def publish(self, body: bytes, headers: Mapping[str, HeaderValue] = NO_HEADERS) -> None:
         """Put a message into the neighbour's queue; as Session.publish."""
         self._check("publish")
-        pipe = self._outgoing
-        if not pipe.bound:
-            raise Unroutable("publish: the binding is missing")
-        if len(pipe.waiting) >= pipe.room:
-            raise BrokerFull("publish: the queue is full")
-        pipe.waiting.append(Waiting(body, dict(headers)))
-        pipe.news.set()
+        self.check_room()
+        self._outgoing.waiting.append(Waiting(body, dict(headers)))
+        self._outgoing.news.set()
         await asyncio.sleep(0)
         self._check("publish")
+
+    def check_room(self) -> None:
+        """Raise what a broker answers that can't take a message."""
+        if not self._outgoing.bound:
+            raise Unroutable("publish: the binding is missing")
+        if len(self._outgoing.waiting) >= self._outgoing.room:
+            raise BrokerFull("publish: the queue is full")
 
     async def receive(self) -> Delivery:
         """Return the next message; as Session.receive."""
@@ -114,7 +117,7 @@ class MemoryLink:
         self.child = child
         self.up = Pipe()
         self.down = Pipe()
-        self._open: set[MemorySession] = set()
+        self._open: dict[MemorySession, None] = {}
 
     async def run_child(self, handler: Handler, on_state: OnState) -> NoReturn:
         """Keep the child's end up; as ParentEndpoint.run."""
@@ -134,14 +137,14 @@ class MemoryLink:
     ) -> NoReturn:
         async def life(_attempt: int, opened) -> None:
             session = MemorySession(*ends)
-            self._open.add(session)
+            self._open[session] = None
             opened()
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(handler(session))
                     tasks.create_task(_until_ended(session))
             finally:
-                self._open.discard(session)
+                self._open.pop(session)
                 session.end()
 
         await supervise(life, peer=ends[0], seed=b"memory", on_state=on_state, backoff=FAST)

@@ -77,12 +77,29 @@ class Identity:
         ]
 
 
+class KeyMaker:
+    """Makes private keys that nobody can know beforehand."""
+
+    def p256(self) -> ec.EllipticCurvePrivateKey:
+        return ec.generate_private_key(ec.SECP256R1())
+
+    def p384(self) -> ec.EllipticCurvePrivateKey:
+        return ec.generate_private_key(ec.SECP384R1())
+
+    def ed25519(self) -> ed25519.Ed25519PrivateKey:
+        return ed25519.Ed25519PrivateKey.generate()
+
+    def hybrid(self) -> HybridKey:
+        return HybridKey.generate()
+
+
 @dataclass
 class Network:
     """Root, authorities by the address of their subtree, nodes by address."""
 
     now: Instant
     root: Issuer
+    maker: KeyMaker = field(default_factory=KeyMaker)
     authorities: dict[str, Issuer] = field(default_factory=dict)
     nodes: dict[str, Identity] = field(default_factory=dict)
     revoked: dict[str, list[Revoked]] = field(default_factory=dict)
@@ -93,7 +110,7 @@ class Network:
         """Return the issuing authority of an address: its oblast's, or the republic's own."""
         subtree = ".".join(address.split(".")[:2])
         if subtree not in self.authorities:
-            key = ec.generate_private_key(ec.SECP256R1())
+            key = self.maker.p256()
             certificate = issue_authority(self.root, subtree, key.public_key(), self.now)
             self.authorities[subtree] = Issuer(certificate, key)
         return self.authorities[subtree]
@@ -102,8 +119,8 @@ class Network:
         """Make keys and certificates for an address; again for a known one: a renewal."""
         now = self.now if now is None else now
         authority = self.authority_for(address)
-        packet, link, enrolment = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
-        journal, witness = (ed25519.Ed25519PrivateKey.generate() for _ in range(2))
+        packet, link, enrolment = (self.maker.p256() for _ in range(3))
+        journal, witness = (self.maker.ed25519() for _ in range(2))
 
         def issue(purpose, key, name=address):
             return der_of(issue_node(authority, name, purpose, key.public_key(), now))
@@ -118,7 +135,7 @@ class Network:
             packet_key=packet,
             journal_key=journal,
             witness_key=witness,
-            encryption=EncryptionKeyring(HybridKey.generate()),
+            encryption=EncryptionKeyring(self.maker.hybrid()),
             enrolment=PacketSigner(
                 enrolment,
                 issue(Purpose.ENROLMENT, enrolment, enrolment_address(address, INVITATION)),
@@ -173,10 +190,10 @@ class Network:
         return parsed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
 
 
-def make_network(addresses: Iterable[str], now: Instant) -> Network:
+def make_network(addresses: Iterable[str], now: Instant, maker: KeyMaker | None = None) -> Network:
     """Make root, authorities and every address's keys and certificates, valid from `now`."""
-    root = make_root(ec.generate_private_key(ec.SECP384R1()), now)
-    network = Network(now, root)
+    maker = maker or KeyMaker()
+    network = Network(now, make_root(maker.p384(), now), maker)
     for address in addresses:
         network.add(address)
     return network

@@ -1,0 +1,87 @@
+"""What seeds have found once, each by itself in the plan that a failing seed was shrunk to."""
+
+import msgspec
+import pytest
+
+from simulation.country import run
+from simulation.plan import Drop, Fault, Plan, draw, scenarios
+
+TOP, OBLAST = "kz", "kz.akmola"
+DISTRICT, SHCHUCHINSK = "kz.akmola.burabay", "kz.akmola.shuchinsk"
+
+
+def plan_of(*faults, drops=(), name="01-fair", healed_s=4500, seed=1):
+    scenario = msgspec.structs.replace(scenarios()[name], faults_s=healed_s)
+    return Plan(seed, scenario, tuple(drops), tuple(faults))
+
+
+def published(watch, by, since_s, until_s):
+    """Return how many messages a node has put on its lines within a time."""
+    lines = [line.split() for line in watch.history]
+    at = [float(line[0]) for line in lines if line[1:3] == [by, "published"]]
+    return sum(since_s <= moment < until_s for moment in at)
+
+
+def test_a_full_queue_is_tried_at_a_pace():
+    """While there is no room a link greets about once a second: its tries do not beget tries."""
+    watch, failure = run(plan_of(Fault("full", DISTRICT, 100, 900, 0)))
+    assert failure is None
+    assert 0 < published(watch, DISTRICT, 700, 800) <= 250
+
+
+def test_a_hello_that_was_lost_is_said_again():
+    """A broker that loses the hellos of a connection costs an hour, not the connection."""
+    cut = Fault("cut", DISTRICT, 100, 50, 0)
+    lose = Fault("lose", DISTRICT, 120, 300, 1)
+    watch, failure = run(plan_of(cut, lose, drops=[Drop(500, TOP, DISTRICT, 1)]))
+    assert failure is None
+    assert any("released" in line for line in watch.history)
+
+
+def test_a_receipt_that_waited_for_its_packet_ends_the_wait():
+    """Packet and receipt come back to a restored node in one group: nothing is open for ever."""
+    drop = Drop(1318.297, SHCHUCHINSK, DISTRICT, 1)
+    restore = Fault("restore", SHCHUCHINSK, 1176.93, 2359.895, 0.205)
+    plans = [plan_of(restore, drops=[drop], name="06-restored", seed=seed) for seed in (5, 7)]
+    assert [run(plan)[1] for plan in plans] == [None, None]
+
+
+@pytest.mark.parametrize("jump_s", [-6e7, 6e7], ids=["back", "ahead"])
+def test_a_clock_that_jumps_refuses_nothing(jump_s):
+    """A relay whose clock jumps by years holds what comes at once, not from the next greeting."""
+    jump = Fault("clock", OBLAST, 3435, 5868, jump_s)
+    drops = [Drop(3436, SHCHUCHINSK, TOP, 1), Drop(3440, TOP, DISTRICT, 2)]
+    watch, failure = run(plan_of(jump, drops=drops, name="05-clocks"))
+    assert failure is None
+    assert not watch.incidents["answer_refused"]
+
+
+def test_a_clock_that_was_wrong_at_the_start_refuses_nothing():
+    """A relay that starts behind its last leaf, with its parent away, judges nothing."""
+    faults = [
+        Fault("cut", OBLAST, 3400, 6000, 0),
+        Fault("clock", OBLAST, 3435, 5868, -6e7),
+        Fault("crash", OBLAST, 3434, 30, 0),
+    ]
+    watch, failure = run(
+        plan_of(*faults, drops=[Drop(3440, SHCHUCHINSK, TOP, 1)], name="05-clocks")
+    )
+    assert failure is None
+    assert watch.incidents["clock_disagrees"]
+
+
+def test_no_epoch_is_begun_twice():
+    """A backup made between the wish for an epoch and its beginning, brought back after it."""
+    watch, failure = run(draw(2282, scenarios()["06-restored"]))
+    assert failure is None
+    begun = [line.split(":")[1] for line in watch.history if "EpochBegun" in line]
+    assert begun == [" epoch 2 begins", " epoch 3 begins"]
+
+
+def test_an_operator_ends_the_loss_of_what_was_only_passed_on():
+    """A relay restored to before its last packet, which no checkpoint had covered yet."""
+    restore = Fault("restore", OBLAST, 1417.377, 1429.4, 0.88)
+    drops = [Drop(2800.6, SHCHUCHINSK, TOP, 1)]
+    watch, failure = run(plan_of(restore, drops=drops, name="06-restored"))
+    assert failure is None
+    assert any("its operator knows" in line for line in watch.history)
