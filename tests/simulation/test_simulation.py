@@ -12,7 +12,7 @@ from simulation.mutants import ROOT, mutants
 from simulation.plan import draw, scenarios
 
 HERE = Path(__file__).parent
-SEEDS = 200
+SEEDS, AT_ONCE = 200, 25
 
 
 @pytest.mark.parametrize("name", list(scenarios()))
@@ -25,12 +25,13 @@ def test_one_seed_is_one_history(name):
 
 
 @pytest.mark.timeout(300)
-def test_seeds_close(tmp_path):
+@pytest.mark.parametrize("first", range(1, SEEDS, AT_ONCE))
+def test_seeds_close(first, tmp_path):
     """In seed after seed nothing wrong is seen, and all is closed once the faults are over.
 
     In a process of its own: a failing seed is run again there by the line that it prints.
     """
-    command = [sys.executable, "-m", "simulation", "1", "--count", str(SEEDS)]
+    command = [sys.executable, "-m", "simulation", str(first), "--count", str(AT_ONCE)]
     history = ["--history", str(tmp_path / "history.txt")]
     environment = os.environ | {"PYTHONPATH": str(HERE.parent), "PYTHONHASHSEED": "0"}
     done = subprocess.run(
