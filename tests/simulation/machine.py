@@ -51,6 +51,7 @@ class Life:
         self.address = machine.address
         self.chance = machine.chance
         self.is_over = False
+        self.was_killed = False
         self.on_drop: Any = None
 
     async def effect(self, name: str) -> None:
@@ -147,7 +148,7 @@ class Machine:
         """End the life that runs, at once; the next one begins after a while."""
         self.is_on.clear()
         if self.life is not None:
-            self.life.is_over = True
+            self.life.is_over = self.life.was_killed = True
         loop = asyncio.get_running_loop()
         loop.call_soon(self._end_life)
         loop.call_later(down_s, self.is_on.set)
@@ -179,7 +180,7 @@ class Machine:
             else (None, None if isinstance(error, Retryable | OutcomeUnknown) else error)
         )
         self.watch.note(self.address, "life ended", _first(error))
-        if rest is not None and not (self.life is not None and self.life.is_over):
+        if rest is not None and not (self.life is not None and self.life.was_killed):
             raise rest
 
     async def _live(self) -> None:

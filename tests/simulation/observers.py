@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from exchange.core.streams import CHAIN_START, chain_after
-from schemas.addresses import is_on_tree_path
+from schemas.addresses import is_on_tree_path, parent_of
 from schemas.objects import Bundle, CustodyNote
 from simulation.parcels import Head, Parcel, receipt_in
 from simulation.plan import Drop
@@ -90,7 +90,10 @@ class Exchanges:
             raise FailureError(f"{drop_id} is at fault: {event}")
 
     def _met_liar(self, drop: Drop) -> bool:
-        return any(is_on_tree_path(liar, drop.sender, drop.to) for liar in self.liars)
+        """Say whether a liar is on a drop's way, or above an end, which then waits."""
+        above = {parent_of(drop.sender), parent_of(drop.to)}
+        on_way = (is_on_tree_path(liar, drop.sender, drop.to) for liar in self.liars)
+        return bool(above & self.liars) or any(on_way)
 
     def unfinished(self) -> list[str]:
         """Return what has not come to its end, in words."""

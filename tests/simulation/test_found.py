@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from simulation.country import run
-from simulation.plan import Drop, Fault, Plan, draw, scenarios
+from simulation.plan import Drop, Fault, Plan, scenarios
 
 TOP, OBLAST = "kz", "kz.akmola"
 DISTRICT, SHCHUCHINSK = "kz.akmola.burabay", "kz.akmola.shuchinsk"
@@ -72,7 +72,23 @@ def test_a_clock_that_was_wrong_at_the_start_refuses_nothing():
 
 def test_no_epoch_is_begun_twice():
     """A backup made between the wish for an epoch and its beginning, brought back after it."""
-    watch, failure = run(draw(2282, scenarios()["06-restored"]))
+    faults = [
+        Fault("restore", OBLAST, 996.237, 4616.719, 0.951),
+        Fault("cut", OBLAST, 3484.514, 2047.178, 0.0),
+        Fault("restore", OBLAST, 7158.195, 3312.209, 0.474),
+    ]
+    drops = [
+        Drop(684.525, DISTRICT, TOP, 8),
+        Drop(1320.595, SHCHUCHINSK, OBLAST, 4),
+        Drop(2113.111, DISTRICT, TOP, 0),
+        Drop(3198.997, TOP, SHCHUCHINSK, 1),
+        Drop(3953.483, TOP, SHCHUCHINSK, 7),
+        Drop(7570.371, DISTRICT, OBLAST, 6),
+        Drop(10871.762, DISTRICT, TOP, 5),
+        Drop(10915.326, DISTRICT, OBLAST, 3),
+    ]
+    plan = plan_of(*faults, drops=drops, name="06-restored", healed_s=14400, seed=2282)
+    watch, failure = run(plan)
     assert failure is None
     begun = [line.split(":")[1] for line in watch.history if "EpochBegun" in line]
     assert begun == [" epoch 2 begins", " epoch 3 begins"]
