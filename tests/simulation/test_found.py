@@ -101,3 +101,11 @@ def test_an_operator_ends_the_loss_of_what_was_only_passed_on():
     watch, failure = run(plan_of(restore, drops=drops, name="06-restored"))
     assert failure is None
     assert any("its operator knows" in line for line in watch.history)
+
+
+def test_a_drop_that_meets_the_jump_itself_waits():
+    """The group that notices a jump seals nothing either: the drop in it is parked."""
+    jump = Fault("clock", SHCHUCHINSK, 711, 3590, -5e7)
+    watch, failure = run(plan_of(jump, drops=[Drop(797, SHCHUCHINSK, OBLAST, 4)], name="05-clocks"))
+    assert failure is None
+    assert watch.incidents["clock_disagrees"]
