@@ -148,6 +148,14 @@ def lie(country: "Country", fault: Fault) -> None:
     country.loop.call_later(fault.lasts_s, setattr, machine.liar, "lies", 0.0)
 
 
+def revoke(country: "Country", fault: Fault) -> None:
+    """Revoke a node's packet key: what it seals from now on is refused, and nothing else."""
+    _note(country, fault)
+    country.liars.add(fault.where)
+    country.watch.revoked(fault.where)
+    country.begin(country.authorities.revoke(fault.where))
+
+
 FAULTS: dict[str, Begin] = {
     "cut": cut,
     "slow": slow,
@@ -160,6 +168,7 @@ FAULTS: dict[str, Begin] = {
     "clock": clock,
     "restore": restore,
     "lie": lie,
+    "revoke": revoke,
     **{name: _weather(name) for name in ("lose", "double", "reorder", "damage", "flaky")},
     **{f"commit-{kind}": _commit(kind) for kind in ("refused", "unheard", "torn")},
 }
