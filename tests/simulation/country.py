@@ -17,6 +17,7 @@ from schemas.moments import DAY, MINUTE, SECOND
 from simulation.audit import audit
 from simulation.authorities import Authorities
 from simulation.chance import SeededKeys, drawn_from, stream
+from simulation.disk import watched
 from simulation.faults import FAULTS, heal
 from simulation.loop import StuckError, VirtualLoop
 from simulation.machine import Machine
@@ -164,7 +165,8 @@ def run(
             nonlocal country
             country = Country(plan, Path(folder), loop, chance)
             on_made(country)
-            await country.live()
+            with watched({each.folder: each.disk for each in country.machines.values()}):
+                await country.live()
 
         failure: Exception | None = None
         try:
