@@ -38,6 +38,15 @@ def test_a_hello_that_was_lost_is_said_again():
     assert any("released" in line for line in watch.history)
 
 
+def test_hellos_that_come_twice_are_answered_once():
+    """A line that doubles messages and breaks now and then does not drown in greetings."""
+    faults = [Fault("double", DISTRICT, 90, 1400, 0.6), Fault("flaky", DISTRICT, 100, 1200, 0.06)]
+    drops = [Drop(500, OBLAST, DISTRICT, 1), Drop(1300, DISTRICT, OBLAST, 2)]
+    watch, failure = run(plan_of(*faults, drops=drops, healed_s=1600))
+    assert failure is None
+    assert published(watch, DISTRICT, 1400, 1500) < 100
+
+
 def test_a_receipt_that_waited_for_its_packet_ends_the_wait():
     """Packet and receipt come back to a restored node in one group: nothing is open for ever."""
     drop = Drop(1318.297, SHCHUCHINSK, DISTRICT, 1)
