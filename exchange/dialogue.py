@@ -3,6 +3,7 @@
 They are not packets: nothing answers them but the next of their kind, and an old one is ignored.
 """
 
+from collections import deque
 from functools import partial
 from typing import assert_never
 
@@ -56,6 +57,9 @@ from schemas.statements import (
 from schemas.wire import printable
 from schemas.witnessing import Checkpoint, Cosigned, Proven, Recover, Returned
 
+HELLOS_KEPT = 64
+"""So many hellos of a neighbour are known again."""
+
 _REASONS = frozenset(Reason)
 
 
@@ -87,6 +91,8 @@ class Dialogue:
         self._tracker = tracker
         self._reconciler = reconciler
         self._rebuilding = rebuilding
+        self._heard: dict[str, deque[int]] = {}
+        """Numbers of the hellos heard last, by neighbour."""
 
     async def take_object(self, opened: OpenedObject, link: Link, batch: Batch) -> None:
         """Take one object whose signature holds."""
@@ -140,6 +146,10 @@ class Dialogue:
                 self.keep_evidence(link, opened.raw, f"{kind} outside a stream", batch)
 
     async def _take_hello(self, hello: Hello, link: Link, batch: Batch) -> None:
+        heard = self._heard.setdefault(link.neighbour, deque(maxlen=HELLOS_KEPT))
+        if hello.number in heard:
+            return  # a broker brings it again: one answer is enough
+        batch.after_commit(partial(heard.append, hello.number))
         fresh = link.hear_hello(hello)
         if not fresh:
             return

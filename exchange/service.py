@@ -397,8 +397,8 @@ class Service:
                 assert_never(job)
 
     async def _seal(self, drops: list[Drop], batch: Batch) -> list[Outcome]:
-        """Seal documents; they wait where a loss was found since they were queued."""
-        if self.state.loss is None:
+        """Seal documents; they wait where a doubt has come up since they were queued."""
+        if self.state.doubt(batch.now) is None:
             return await self.parts.desk.seal_all(drops, batch)
         for drop in drops:
             await self.park(drop)

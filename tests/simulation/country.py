@@ -1,23 +1,23 @@
 """The simulated country: machines and lines, documents and faults, and the end of it all."""
 
 import asyncio
-import itertools
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from pathlib import Path
 from random import Random
+from typing import Any
 
-from exchange.jobs import Introduced
 from harness.cards import make_cards
 from harness.pki import Network, make_network
 from nodes import samples
 from schemas.addresses import parent_of
 from schemas.limits import Limits
 from schemas.moments import DAY, MINUTE, SECOND
-from signing.authority import issue_crl
 from simulation.audit import audit
+from simulation.authorities import Authorities
 from simulation.chance import SeededKeys, drawn_from, stream
+from simulation.disk import watched
 from simulation.faults import FAULTS, heal
 from simulation.loop import StuckError, VirtualLoop
 from simulation.machine import Machine
@@ -43,14 +43,6 @@ def network_of(nodes: tuple[str, ...]) -> tuple[Network, tuple[bytes, ...]]:
         return network, tuple(make_cards(network))
 
 
-@lru_cache(64)
-def lists_of(nodes: tuple[str, ...], day: int) -> tuple[bytes, ...]:
-    """Return the revocation lists that authorities issue on a day of the run."""
-    network, _ = network_of(nodes)
-    issuers = (network.root, *network.authorities.values())
-    return tuple(issue_crl(issuer, [], 2 + day, BEGIN + day * DAY) for issuer in issuers)
-
-
 def limits_of(plan: Plan) -> Limits:
     """Return what nodes allow: as in the field, but for the pace of looking."""
     return Limits(
@@ -68,6 +60,8 @@ class Country:
         self.loop = loop
         self.drops = {f"drop-{each.number}": (each, samples.order(each.number, plan.seed))
                       for each in plan.drops}  # fmt: skip
+        self.begin: Callable[[Coroutine[Any, Any, None]], object] = asyncio.ensure_future
+        """Runs something beside everything else."""
         self.liars: set[str] = set()
         self.exchanges = Exchanges(self.drops, self.liars)
         self.journals = Journals(self.liars)
@@ -88,6 +82,7 @@ class Country:
                 chance=chance,
                 watch=self.watch,
             )
+        self.authorities = Authorities(network, self.machines[plan.scenario.nodes[0]])
         for address in plan.scenario.nodes[1:]:
             self._join(address, chance)
 
@@ -101,12 +96,13 @@ class Country:
     async def live(self) -> None:
         """Run until everything is closed. Raises FailureError."""
         async with asyncio.TaskGroup() as tasks:
+            self.begin = tasks.create_task
             lives = [tasks.create_task(each.run()) for each in self.machines.values()]
             for drop_id in self.drops:
                 self.loop.call_later(self.drops[drop_id][0].at_s, self._hand_over, drop_id)
             for fault in self.plan.faults:
                 self.loop.call_later(fault.at_s, FAULTS[fault.kind], self, fault)
-            lives.append(tasks.create_task(self._issue_lists()))
+            lives.append(tasks.create_task(self.authorities.run()))
             lives.append(tasks.create_task(look_after(self)))
             await self._until_closed()
             for each in lives:
@@ -117,16 +113,6 @@ class Country:
         self.watch.note(drop.sender, "drops", f"{drop_id} to {drop.to}")
         headers = {"drop-id": drop_id, "type": "admin.order/1", "to": drop.to, "section": "S01"}
         self.machines[drop.sender].queues.drop(body, headers)
-
-    async def _issue_lists(self) -> None:
-        """Have the root's machine be brought new revocation lists each day."""
-        nodes = self.plan.scenario.nodes
-        for day in itertools.count(1):
-            await asyncio.sleep(DAY / SECOND)
-            self.machines[nodes[0]].crls = lists_of(nodes, day)
-            service = self.machines[nodes[0]].service
-            if service is not None:
-                await service.submit(Introduced([], list(lists_of(nodes, day)), []))
 
     async def _until_closed(self) -> None:
         await self._watching(self.plan.scenario.faults_s, lambda: False)
@@ -179,7 +165,8 @@ def run(
             nonlocal country
             country = Country(plan, Path(folder), loop, chance)
             on_made(country)
-            await country.live()
+            with watched({each.folder: each.disk for each in country.machines.values()}):
+                await country.live()
 
         failure: Exception | None = None
         try:

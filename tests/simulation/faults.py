@@ -119,7 +119,7 @@ def restore(country: "Country", fault: Fault) -> None:
     """
     machine = country.machines[fault.where]
     backup, size_file = machine.server.record.copy(), machine.folder / SIZE_FILE
-    size = size_file.read_text(encoding="ascii") if size_file.exists() else None
+    size = size_file.read_bytes() if size_file.exists() else None
     since_s = country.loop.time()
 
     def bring_back() -> None:
@@ -128,9 +128,7 @@ def restore(country: "Country", fault: Fault) -> None:
         machine.server.record = backup
         machine.was_restored = True
         if fault.value < 0.5:
-            size_file.unlink(missing_ok=True)
-            if size is not None:
-                size_file.write_text(size, encoding="ascii")
+            machine.disk.bring_back(size_file, size)
         country.watch.restored(fault.where, since_s)
 
     country.loop.call_later(fault.lasts_s, bring_back)
@@ -148,6 +146,14 @@ def lie(country: "Country", fault: Fault) -> None:
     country.loop.call_later(fault.lasts_s, setattr, machine.liar, "lies", 0.0)
 
 
+def revoke(country: "Country", fault: Fault) -> None:
+    """Revoke a node's packet key: what it seals from now on is refused, and nothing else."""
+    _note(country, fault)
+    country.liars.add(fault.where)
+    country.watch.revoked(fault.where)
+    country.begin(country.authorities.revoke(fault.where))
+
+
 FAULTS: dict[str, Begin] = {
     "cut": cut,
     "slow": slow,
@@ -160,6 +166,7 @@ FAULTS: dict[str, Begin] = {
     "clock": clock,
     "restore": restore,
     "lie": lie,
+    "revoke": revoke,
     **{name: _weather(name) for name in ("lose", "double", "reorder", "damage", "flaky")},
     **{f"commit-{kind}": _commit(kind) for kind in ("refused", "unheard", "torn")},
 }

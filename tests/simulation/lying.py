@@ -14,7 +14,7 @@ from exchange.core.streams import CHAIN_START, chain_after
 from exchange.identity import new_packet_id
 from exchange.signing_desk import body_of
 from harness.pki import Identity
-from schemas.answers import RECEIPT, PacketName, Receipt
+from schemas.answers import ANSWERS, RECEIPT, PacketName, Receipt
 from schemas.frame import Frame, cut
 from schemas.objects import (
     Bundle,
@@ -49,7 +49,7 @@ class Liar:
 
     def say(self, to: str, parcel: Parcel, chain_at: Chain) -> bytes | None:
         """Return what goes out in place of a message; None: nothing does."""
-        self._kept += parcel.frames
+        self._kept += [frame for frame in parcel.frames if frame.header.type not in ANSWERS]
         match parcel.header:
             case Bundle():
                 return self._bundle(to, parcel, chain_at)
@@ -125,6 +125,8 @@ class Liar:
     def _receipt(self, about: Frame) -> bytes:
         """Return a receipt that the recipient of a packet never made, in our name or in its."""
         header = about.header
+        if header.from_ == self.own.address:
+            return about.raw
         said = Receipt(
             packet=PacketName(header.from_, header.epoch, header.id),
             head_sha256=sha256(about.head).hexdigest(),

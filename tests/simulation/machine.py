@@ -33,6 +33,7 @@ from signing.keys import key_digest
 from signing.notes import origin
 from simulation.archive import Database, Server, SimulatedArchive
 from simulation.client import SYSTEM, LocalQueues, LocalWire
+from simulation.disk import Disk
 from simulation.lying import Liar
 from simulation.network import Line
 from simulation.parcels import open_parcel
@@ -51,6 +52,7 @@ class Life:
         self.address = machine.address
         self.chance = machine.chance
         self.is_over = False
+        self.was_killed = False
         self.on_drop: Any = None
 
     async def effect(self, name: str) -> None:
@@ -96,6 +98,7 @@ class Machine:
         """Certificates in its folders, of itself and those next to it; the rest comes by lines."""
         self.cards = list(cards)
         self.folder = folder
+        self.disk = Disk(folder, chance, self._syncs)
         self.limits = limits
         self.chance = chance
         self.watch = watch
@@ -143,11 +146,18 @@ class Machine:
             self.watch.note(self.address, "crash", f"{name}, for {down_s:.0f} s")
             self.crash(down_s)
 
+    def _syncs(self) -> None:
+        """Go on to make a file durable, or end here: the power may go at this, too."""
+        self.count_effect("sync")
+        if self.life is not None and self.life.was_killed:
+            raise asyncio.CancelledError
+
     def crash(self, down_s: float) -> None:
         """End the life that runs, at once; the next one begins after a while."""
         self.is_on.clear()
         if self.life is not None:
-            self.life.is_over = True
+            self.life.is_over = self.life.was_killed = True
+        self.disk.cut()
         loop = asyncio.get_running_loop()
         loop.call_soon(self._end_life)
         loop.call_later(down_s, self.is_on.set)
@@ -179,10 +189,11 @@ class Machine:
             else (None, None if isinstance(error, Retryable | OutcomeUnknown) else error)
         )
         self.watch.note(self.address, "life ended", _first(error))
-        if rest is not None and not (self.life is not None and self.life.is_over):
+        if rest is not None and not (self.life is not None and self.life.was_killed):
             raise rest
 
     async def _live(self) -> None:
+        self.disk.start()
         life = self.life = Life(self)
         self.born += 1
         archive = SimulatedArchive(self.server, life)

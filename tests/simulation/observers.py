@@ -6,12 +6,14 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from exchange.core.streams import CHAIN_START, chain_after
-from schemas.addresses import is_on_tree_path
+from schemas.addresses import is_on_tree_path, parent_of
 from schemas.objects import Bundle, CustodyNote
 from simulation.parcels import Head, Parcel, receipt_in
 from simulation.plan import Drop
 from simulation.watch import FailureError
 
+SPREAD_S = 1200.0
+"""A revocation reaches everybody who runs within this time, and machines start again in it."""
 ENDS = frozenset(("delivered", "refused", "fault"))
 """What a local system is told last of a drop."""
 
@@ -24,6 +26,7 @@ class Exchanges:
         self.drops = drops
         """By drop id: who drops what for whom."""
         self.accepted_at: dict[str, float] = {}
+        self.revoked_at: dict[str, float] = {}
         self.excused: set[str] = set()
         """Drops that were accepted in a time that a restored record has lost: perhaps with them."""
         self.states: dict[str, list[str]] = defaultdict(list)
@@ -39,6 +42,9 @@ class Exchanges:
 
     def accepted(self, _at: str, drop_id: str) -> None:
         self.accepted_at[drop_id] = now_s()
+
+    def revoked(self, at: str) -> None:
+        self.revoked_at[at] = now_s()
 
     def restored(self, at: str, since_s: float) -> None:
         self.excused |= {
@@ -66,6 +72,9 @@ class Exchanges:
         drop, _ = self.drops[drop_id]
         if (drop.sender, drop.to) != (headers["from"], at):
             raise FailureError(f"{at} releases {drop_id} of {drop.sender} to {drop.to}")
+        revoked_s = self.revoked_at.get(drop.sender)
+        if revoked_s is not None and self.accepted_at[drop_id] > revoked_s + SPREAD_S:
+            raise FailureError(f"{at} releases {drop_id}, sealed under a key revoked before")
         for known, same in self.inboxes.items():
             if same == drop_id and known != packet:
                 raise FailureError(f"{drop_id} is released as {known} and as {packet}")
@@ -90,7 +99,10 @@ class Exchanges:
             raise FailureError(f"{drop_id} is at fault: {event}")
 
     def _met_liar(self, drop: Drop) -> bool:
-        return any(is_on_tree_path(liar, drop.sender, drop.to) for liar in self.liars)
+        """Say whether a liar is on a drop's way, or above an end, which then waits."""
+        above = {parent_of(drop.sender), parent_of(drop.to)}
+        on_way = (is_on_tree_path(liar, drop.sender, drop.to) for liar in self.liars)
+        return bool(above & self.liars) or any(on_way)
 
     def unfinished(self) -> list[str]:
         """Return what has not come to its end, in words."""

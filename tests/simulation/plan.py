@@ -19,6 +19,9 @@ LINE_FAULTS = frozenset(
 )
 """These befall a line; a line is named by its child."""
 
+BURST_S = 2.0
+"""Documents of a burst come within so long."""
+
 Span = tuple[float, float]
 
 
@@ -99,10 +102,8 @@ def scenario_of(seed: int) -> Scenario:
 def draw(seed: int, scenario: Scenario) -> Plan:
     """Return what a seed makes of a scenario."""
     chance = stream(seed, f"plan {scenario.name}")
-    drops = [
-        _draw_drop(number, scenario, chance)
-        for number in range(chance.randint(*scenario.documents))
-    ]
+    numbers = range(chance.randint(*scenario.documents))
+    drops = _gathered([_draw_drop(number, scenario, chance) for number in numbers], chance)
     faults = [
         _draw_fault(kind, much, scenario, chance)
         for kind, much in sorted(scenario.faults.items())
@@ -116,6 +117,17 @@ def _draw_drop(number: int, scenario: Scenario, chance: Random) -> Drop:
     if chance.random() < scenario.strangers:
         to = f"{chance.choice(scenario.nodes)}.nobody"
     return Drop(chance.random() * scenario.faults_s, sender, to, number)
+
+
+def _gathered(drops: list[Drop], chance: Random) -> list[Drop]:
+    """Return drops of which many come in one burst, as they do in the field."""
+    at_s = drops[0].at_s
+    return [
+        msgspec.structs.replace(drop, at_s=at_s + chance.random() * BURST_S)
+        if chance.random() < 0.4
+        else drop
+        for drop in drops
+    ]
 
 
 def _draw_fault(kind: str, much: Much, scenario: Scenario, chance: Random) -> Fault:

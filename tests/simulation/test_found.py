@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from simulation.country import run
-from simulation.plan import Drop, Fault, Plan, draw, scenarios
+from simulation.plan import Drop, Fault, Plan, scenarios
 
 TOP, OBLAST = "kz", "kz.akmola"
 DISTRICT, SHCHUCHINSK = "kz.akmola.burabay", "kz.akmola.shuchinsk"
@@ -36,6 +36,15 @@ def test_a_hello_that_was_lost_is_said_again():
     watch, failure = run(plan_of(cut, lose, drops=[Drop(500, TOP, DISTRICT, 1)]))
     assert failure is None
     assert any("released" in line for line in watch.history)
+
+
+def test_hellos_that_come_twice_are_answered_once():
+    """A line that doubles messages and breaks now and then does not drown in greetings."""
+    faults = [Fault("double", DISTRICT, 90, 1400, 0.6), Fault("flaky", DISTRICT, 100, 1200, 0.06)]
+    drops = [Drop(500, OBLAST, DISTRICT, 1), Drop(1300, DISTRICT, OBLAST, 2)]
+    watch, failure = run(plan_of(*faults, drops=drops, healed_s=1600))
+    assert failure is None
+    assert published(watch, DISTRICT, 1400, 1500) < 100
 
 
 def test_a_receipt_that_waited_for_its_packet_ends_the_wait():
@@ -72,7 +81,23 @@ def test_a_clock_that_was_wrong_at_the_start_refuses_nothing():
 
 def test_no_epoch_is_begun_twice():
     """A backup made between the wish for an epoch and its beginning, brought back after it."""
-    watch, failure = run(draw(2282, scenarios()["06-restored"]))
+    faults = [
+        Fault("restore", OBLAST, 996.237, 4616.719, 0.951),
+        Fault("cut", OBLAST, 3484.514, 2047.178, 0.0),
+        Fault("restore", OBLAST, 7158.195, 3312.209, 0.474),
+    ]
+    drops = [
+        Drop(684.525, DISTRICT, TOP, 8),
+        Drop(1320.595, SHCHUCHINSK, OBLAST, 4),
+        Drop(2113.111, DISTRICT, TOP, 0),
+        Drop(3198.997, TOP, SHCHUCHINSK, 1),
+        Drop(3953.483, TOP, SHCHUCHINSK, 7),
+        Drop(7570.371, DISTRICT, OBLAST, 6),
+        Drop(10871.762, DISTRICT, TOP, 5),
+        Drop(10915.326, DISTRICT, OBLAST, 3),
+    ]
+    plan = plan_of(*faults, drops=drops, name="06-restored", healed_s=14400, seed=2282)
+    watch, failure = run(plan)
     assert failure is None
     begun = [line.split(":")[1] for line in watch.history if "EpochBegun" in line]
     assert begun == [" epoch 2 begins", " epoch 3 begins"]
@@ -85,3 +110,11 @@ def test_an_operator_ends_the_loss_of_what_was_only_passed_on():
     watch, failure = run(plan_of(restore, drops=drops, name="06-restored"))
     assert failure is None
     assert any("its operator knows" in line for line in watch.history)
+
+
+def test_a_drop_that_meets_the_jump_itself_waits():
+    """The group that notices a jump seals nothing either: the drop in it is parked."""
+    jump = Fault("clock", SHCHUCHINSK, 711, 3590, -5e7)
+    watch, failure = run(plan_of(jump, drops=[Drop(797, SHCHUCHINSK, OBLAST, 4)], name="05-clocks"))
+    assert failure is None
+    assert watch.incidents["clock_disagrees"]

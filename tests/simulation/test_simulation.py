@@ -12,7 +12,7 @@ from simulation.mutants import ROOT, mutants
 from simulation.plan import draw, scenarios
 
 HERE = Path(__file__).parent
-SEEDS, AT_ONCE = 200, 25
+SEEDS, AT_ONCE = 120, 20
 
 
 @pytest.mark.parametrize("name", list(scenarios()))

@@ -26,8 +26,9 @@ class Watch:
     """Sees everything, and keeps what happened when.
 
     Observers are told what they have methods for: `published` and `delivered` (by whom, to whom,
-    which parcel), `accepted` (where, which drop), `released` (where, bytes, headers) and `told`
-    (where, which event), `restored` (where, since when all is lost). They raise FailureError.
+    which parcel), `accepted` (where, which drop), `released` (where, bytes, headers), `told`
+    (where, which event), `restored` (where, since when all is lost) and `revoked` (who). They
+    raise FailureError.
     """
 
     def __init__(self, observers: list[Any], forbidden: frozenset[str]) -> None:
@@ -86,6 +87,10 @@ class Watch:
     def restored(self, at: str, since_s: float) -> None:
         self.note(at, "restored", f"as it was at {since_s:.0f}")
         self._ask("restored", at, since_s)
+
+    def revoked(self, at: str) -> None:
+        self.note(at, "revoked")
+        self._ask("revoked", at)
 
     def stored(self, at: str, changes: Changes, journal: Committed) -> None:
         self.note(at, "commit", f"{journal.leaves} {journal.root.hex()[:16]}")
