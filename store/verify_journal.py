@@ -44,6 +44,8 @@ _NEWEST_CHECKPOINT = "SELECT size, note FROM checkpoint WHERE size <= $1 ORDER B
 
 _TILE = "SELECT hashes FROM tile WHERE level = $1 AND index = $2"
 
+_TILES = "SELECT index, hashes FROM tile WHERE level = $1 AND index BETWEEN $2 AND $3"
+
 
 async def check_ends(connection: Connection, faults: Faults, vouched: Mapping[int, bytes]) -> int:
     """Check that the journal is as long as others say; return how many leaves it has."""
@@ -123,8 +125,7 @@ class _Journal:
             tiles += self.tree.extend(hashes[self.tree.size - first : size - first])
             for name, root in roots.get(size, []):
                 self._expect_root(name, size, holds=root == self.tree.root())
-        for tile in tiles:
-            await self._check_tile(tile)
+        await self._check_tiles(tiles)
         records = [rows[at].record if at in rows else None for at in range(first, end)]
         await self.second.check(first, records)
 
@@ -190,9 +191,20 @@ class _Journal:
                 roots.setdefault(size, []).append(("witness", self.vouched[size]))
         return roots
 
-    async def _check_tile(self, tile: Tile) -> None:
+    async def _check_tiles(self, tiles: Sequence[Tile]) -> None:
+        """Compare tiles, which follow each other at each level, with those stored."""
+        levels: dict[int, list[Tile]] = {}
+        for tile in tiles:
+            levels.setdefault(tile.level, []).append(tile)
+        for level, filled in levels.items():
+            span = (filled[0].index, filled[-1].index)
+            rows = await self.connection.fetch(_TILES, level, *span)
+            stored: dict[int, bytes] = {row["index"]: row["hashes"] for row in rows}
+            for tile in filled:
+                self._check_tile(tile, stored.get(tile.index))
+
+    def _check_tile(self, tile: Tile, stored: bytes | None) -> None:
         self.faults.counts["tile"] += 1
-        stored = await self.connection.fetchval(_TILE, tile.level, tile.index)
         if stored == tile.hashes:
             return
         key = f"level {tile.level} index {tile.index}"
