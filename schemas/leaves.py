@@ -151,7 +151,7 @@ def leaf_record(kind: LeafKind, **fields: str) -> bytes:
     `frame_sha256="…"` becomes the line `frame-sha256 …`, and `from_` the line `from`.
     Fields given as empty text are left out. The order is that of FIELDS, whatever the caller's.
     """
-    lines = [FIRST_LINE, "kind ", kind, "\n"]
+    lines = [_opening(kind)]
     for name in FIELDS[kind]:
         value = fields.pop(_KEYWORDS.get(name) or name.replace("-", "_"), "")
         assert "\n" not in value, f"leaf {kind} has a {name} of several lines"
@@ -161,6 +161,15 @@ def leaf_record(kind: LeafKind, **fields: str) -> bytes:
     record = "".join(lines).encode("ascii")
     assert len(record) <= LEAF_BYTES_MAX
     return record
+
+
+def opening_of(kind: str) -> bytes:
+    """Return what every leaf of a kind begins with."""
+    return _opening(kind).encode()
+
+
+def _opening(kind: str) -> str:
+    return f"{FIRST_LINE}kind {kind}\n"
 
 
 def read_leaf(record: bytes) -> dict[str, str]:

@@ -13,7 +13,8 @@ import msgspec
 from store.errors import StoreFault
 from store.faults import Fault, Faults, OpenPayload, Progress, Reached
 from store.postgres.position import load_tree
-from store.postgres.session import Connection, session
+from store.postgres.session import Connection
+from store.reading_ahead import open_reader
 from store.scope import WHOLE, Order, Scope, behind, scope_of, width
 from store.verify_frames import check_frames, frame_bounds
 from store.verify_holds import check_holds
@@ -64,15 +65,16 @@ async def verify(  # noqa: PLR0913 - what a caller knows beside the record
     Raises StoreUnavailable.
     """
     faults, vouched = Faults(), witnessed or {}
-    async with session(url, "bbaj verify", {"jit": "off"}) as connection:
+    async with open_reader(url, "bbaj verify") as reader:
+        connection = reader.connection
         leaves = await check_ends(connection, faults, vouched)
         scope = scope_of(order, leaves, *await frame_bounds(connection, order.size))
         run = _Run(faults, scope, on_progress, keep)
         reached = run.stage("journal", "leaves", width(scope.leaves))
-        await check_journal(connection, faults, vouched, scope.leaves, reached)
+        await check_journal(reader, faults, vouched, scope.leaves, reached)
         reached = run.stage("frames", "frames", width(scope.frames))
         payloads = await PayloadCheck.begin(connection, faults, open_payload, listed or {})
-        await check_frames(connection, faults, payloads, scope.frames, reached)
+        await check_frames(reader, faults, payloads, scope.frames, reached)
         spans = await entry_spans(connection, scope)
         reached = run.stage("streams", None, sum(map(width, spans.values())))
         await check_streams(connection, faults, spans, reached)

@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import aclosing
+from functools import partial
 from hashlib import sha256, sha512
 from typing import Any
 
@@ -14,6 +16,7 @@ from store.merkle import Span
 from store.packing import unpack
 from store.postgres.rows import read_all
 from store.postgres.session import Connection
+from store.reading_ahead import Reader, in_lots
 from store.scope import FRAMES_AT_ONCE
 from store.verify_payloads import PayloadCheck, StoredFrames, StoredLeaf, header_of
 
@@ -58,17 +61,16 @@ async def frame_bounds(connection: Connection, size: int) -> tuple[int, int]:
 
 
 async def check_frames(
-    connection: Connection,
+    reader: Reader,
     faults: Faults,
     payloads: PayloadCheck,
     spans: Sequence[Span],
     on_reached: Reached,
 ) -> None:
     """Check heads, payloads and quarantined bytes against their leaves, and the leaves' rows."""
-    for span in spans:
-        for first in range(span.first, span.end, FRAMES_AT_ONCE):
-            end = min(first + FRAMES_AT_ONCE, span.end)
-            frames = await _load(connection, first, end)
+    load = partial(_load, reader.ahead)
+    async with aclosing(in_lots(spans, FRAMES_AT_ONCE, load)) as lots:
+        async for first, end, frames in lots:
             _check_rows(faults, frames)
             await payloads.check(frames)
             on_reached(end - first, end)
