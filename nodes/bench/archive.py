@@ -61,7 +61,7 @@ GOALS = {
     "search_p99_ms": Goal(most=200),
     "search_growth": Goal(most=1.2),
     "print_page_ms": Goal(most=500),
-    "destroy_s": Goal(most=10),
+    "destroy_million_s": Goal(most=10),
     "reader_longest_ms": Goal(most=100),
     "rebuild_packets_per_second": Goal(least=167),
     "rebuild_refetched": Goal(most=0),
@@ -102,6 +102,8 @@ class ArchiveResult(msgspec.Struct, frozen=True):
     destroyed_packets: int
     destroy_s: float
     """From looking at the bucket once more to its last byte."""
+    destroy_million_s: float
+    """The same for each million of packets."""
     drop_s: float
     """Its partitions alone."""
     reader_median_ms: float
@@ -177,6 +179,7 @@ async def _measure(
         "print_page_ms": page_ms,
         "destroyed_packets": ending.packets,
         "destroy_s": ending.took_s,
+        "destroy_million_s": round(ending.took_s * 1e6 / ending.packets, 2),
         "drop_s": ending.dropped_s,
         "reader_median_ms": ending.reader_median_ms,
         "reader_longest_ms": ending.reader_longest_ms,

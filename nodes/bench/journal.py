@@ -1,15 +1,16 @@
 """`bbaj bench journal`: the journal from empty to full, on a private PostgreSQL with fsync on.
 
-The tree's code by itself in processor time; appending at both ends; proofs at full size, each
-checked; a whole verification of the record, in both times, with the memory that it took. Then what
-witnessing costs a parent, with a broker and daemons beside it.
+The tree's code by itself in processor time; appending to it and to an empty one in turn; proofs at
+full size, each checked; a whole verification of the record, in both times, with the memory that it
+took. Then what witnessing costs a parent, with a broker and daemons beside it.
 """
 
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -50,9 +51,9 @@ class JournalResult(msgspec.Struct, frozen=True):
     """Of the code that appends to the tree and fills its tiles, without any database."""
     append_leaves_per_second: int
     """Committed to the record, in groups, each with its fsync."""
-    append_last_against_first: float
-    """Rate of the last 100,000 leaves against the first, by the quicker quarter of their groups:
-    what slows down the others is the machine."""
+    append_full_against_empty: float
+    """Rate of the last 100,000 leaves against the first ones of an empty journal beside it, a group
+    of each in turn, by their medians."""
     inclusion_proof_ms: float
     """Median from the record at full size, any leaf."""
     consistency_proof_ms: float
@@ -86,37 +87,88 @@ async def measure_journal(leaves: int) -> dict[str, float]:
         postgres = PrivatePostgres(folder / "postgres")
         try:
             await postgres.start()
-            urls = await postgres.create_database("bench")
-            await migrate(urls.owner_url, urlsplit(urls.daemon_url).username or "", RELAY)
-            await ensure_partitions(urls.owner_url, buckets_ahead(DEFAULT, now(), 1))
-            return await _measure(urls, Writer(folder / "at-rest"), leaves)
+            async with _journal(postgres, "full") as full, _journal(postgres, "empty") as empty:
+                return await _measure(full, empty, leaves)
         finally:
             await postgres.stop()
 
 
-async def _measure(urls: DatabaseUrls, writer: Writer, leaves: int) -> dict[str, float]:
+class _Journal:
+    """A record that grows, and who writes it."""
+
+    def __init__(self, urls: DatabaseUrls, archive: PostgresArchive, writer: Writer) -> None:
+        self.urls = urls
+        self.writer = writer
+        self._archive = archive
+
+    async def open(self) -> None:
+        self.tails = Tails(await self._archive.open())
+
+    async def append(self) -> float:
+        """Append a group of leaves; return the seconds of its commit."""
+        batch = Batch(self.tails, now())
+        self.writer.add_leaves(batch, GROUP_LEAVES)
+        return await self._commit(batch)
+
+    async def add_packets(self) -> None:
+        for _ in range(0, PACKETS, GROUP_PACKETS):
+            batch = Batch(self.tails, now())
+            self.writer.add_packets(batch, GROUP_PACKETS, PAYLOAD_BYTES)
+            await self._commit(batch)
+
+    async def _commit(self, batch: Batch) -> float:
+        began = time.perf_counter()
+        await self._archive.commit(batch.changes)
+        took_s = time.perf_counter() - began
+        batch.adopt()
+        return took_s
+
+
+@asynccontextmanager
+async def _journal(postgres: PrivatePostgres, name: str) -> AsyncIterator[_Journal]:
+    urls = await postgres.create_database(name)
+    await migrate(urls.owner_url, urlsplit(urls.daemon_url).username or "", RELAY)
+    await ensure_partitions(urls.owner_url, buckets_ahead(DEFAULT, now(), 1))
     archive = PostgresArchive(urls.daemon_url)
+    journal = _Journal(urls, archive, Writer(postgres.folder.parent / f"{name}-at-rest"))
     try:
-        tails = Tails(await archive.open())
-        groups, took_s = await _append(archive, tails, writer, leaves)
-        ends = END_LEAVES // GROUP_LEAVES
-        ratio = _quick(groups[:ends]) / _quick(groups[-ends:])
-        await _add_packets(archive, tails, writer)
+        await journal.open()
+        yield journal
     finally:
         await archive.close()
-    verification = await _verify(urls, writer)
-    async with Notary(urls.daemon_url) as reader:
-        inclusion, consistency = await _prove(reader, tails.leaf)
+
+
+async def _measure(full: _Journal, empty: _Journal, leaves: int) -> dict[str, float]:
+    groups = (leaves - END_LEAVES) // GROUP_LEAVES
+    filled_s = sum([await full.append() for _ in range(groups)])
+    full_s, empty_s = await _append_in_turn(full, empty)
+    await full.add_packets()
+    verification = await _verify(full)
+    size = full.tails.leaf
+    async with Notary(full.urls.daemon_url) as reader:
+        inclusion, consistency = await _prove(reader, size)
     return {
-        "leaves": tails.leaf,
+        "leaves": size,
         "packets": PACKETS,
         "tree_leaves_per_cpu_second": _time_tree(min(leaves, 1_000_000)),
-        "append_leaves_per_second": round(leaves / took_s),
-        "append_last_against_first": round(ratio, 2),
+        "append_leaves_per_second": round(groups * GROUP_LEAVES / filled_s),
+        "append_full_against_empty": round(empty_s / full_s, 2),
         "inclusion_proof_ms": inclusion,
         "consistency_proof_ms": consistency,
         **verification,
     }
+
+
+async def _append_in_turn(full: _Journal, empty: _Journal) -> tuple[float, float]:
+    """Append END_LEAVES to both, a group each in turn; return the median seconds of a commit.
+
+    Whatever else the machine does meanwhile falls on both, and each comes first as often.
+    """
+    took: dict[_Journal, list[float]] = {full: [], empty: []}
+    for number in range(END_LEAVES // GROUP_LEAVES):
+        for journal in (full, empty) if number % 2 else (empty, full):
+            took[journal].append(await journal.append())
+    return statistics.median(took[full]), statistics.median(took[empty])
 
 
 def _time_tree(leaves: int) -> int:
@@ -128,34 +180,6 @@ def _time_tree(leaves: int) -> int:
         tree.extend(hashes)
         spent += time.process_time() - began
     return round(leaves / spent)
-
-
-async def _append(
-    archive: PostgresArchive, tails: Tails, writer: Writer, leaves: int
-) -> tuple[list[float], float]:
-    """Fill the journal; return the seconds of each group's commit, and all of them together."""
-    groups = []
-    for _ in range(0, leaves, GROUP_LEAVES):
-        batch = Batch(tails, now())
-        writer.add_leaves(batch, GROUP_LEAVES)
-        began = time.perf_counter()
-        await archive.commit(batch.changes)
-        groups.append(time.perf_counter() - began)
-        batch.adopt()
-    return groups, sum(groups)
-
-
-def _quick(times: list[float]) -> float:
-    """Return the time that the quicker quarter keeps to."""
-    return statistics.quantiles(times, n=4)[0]
-
-
-async def _add_packets(archive: PostgresArchive, tails: Tails, writer: Writer) -> None:
-    for _ in range(0, PACKETS, GROUP_PACKETS):
-        batch = Batch(tails, now())
-        writer.add_packets(batch, GROUP_PACKETS, PAYLOAD_BYTES)
-        await archive.commit(batch.changes)
-        batch.adopt()
 
 
 async def _prove(archive: Notary, size: int) -> tuple[float, float]:
@@ -187,9 +211,9 @@ def _median_ms(times: list[float]) -> float:
     return round(statistics.median(times[PROOF_WARM_UP:]) * 1e3, 2)
 
 
-async def _verify(urls: DatabaseUrls, writer: Writer) -> dict[str, float]:
+async def _verify(journal: _Journal) -> dict[str, float]:
     """Verify the whole record; return rates by stage and the memory taken."""
-    sizes = writer.bytes_written
+    sizes = journal.writer.bytes_written
     before, highest, cpu = _resident_bytes(), 0, {"": time.process_time()}
 
     def on_progress(stage: str, _done: int, _total: int) -> None:
@@ -198,7 +222,7 @@ async def _verify(urls: DatabaseUrls, writer: Writer) -> dict[str, float]:
         cpu[stage] = time.process_time()
 
     began = time.perf_counter()
-    found = await verify(urls.daemon_url, writer.at_rest.open, on_progress)
+    found = await verify(journal.urls.daemon_url, journal.writer.at_rest.open, on_progress)
     took_s = time.perf_counter() - began
     if not found.holds:
         raise JudgementFailed(f"the record does not hold: {found.faults[0]}")
