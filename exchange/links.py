@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -23,6 +24,7 @@ from exchange.lanes import LANES, STALL_S, Lanes
 from exchange.ports import Archive, Clock
 from exchange.sessions import Delivery, Session
 from exchange.shown import Shown
+from schemas.errors import BbajError
 from schemas.limits import Limits
 from schemas.moments import Instant, format_instant
 from schemas.objects import CustodyNote, Hello, Lane, StreamPosition
@@ -30,6 +32,8 @@ from schemas.objects import CustodyNote, Hello, Lane, StreamPosition
 OBJECTS_MAX = 8192
 """So many single objects wait for a session; beyond that the oldest go, and are asked for again."""
 BUNDLES_IN_FLIGHT = 8
+OPENED_HERE_BYTES = 2048
+"""Up to this size a message is one signature and little else."""
 FULL_PAUSE_S = 1.0
 """So long a message waits for room in the neighbour's queue before it, or a hello, goes again."""
 
@@ -217,19 +221,25 @@ class Link:
         self._wake.set()
 
     async def _receive(self, session: Session) -> None:
-        loop = asyncio.get_running_loop()
         assert self._sequencer is not None, "attach comes first"
         while True:
             delivery = await session.receive()
             learned = self._gate.learn(delivery.body)
-            opened = loop.run_in_executor(
-                self._executor,
-                self._gate.open_message,
-                delivery.body,
-                self.neighbour,
-                self._clock(),
-            )
+            opened = self._open(delivery.body)
             await self._sequencer.submit(LinkMessage(self, session, delivery, opened, learned))
+
+    def _open(self, raw: bytes) -> "asyncio.Future[Opened]":
+        """Authenticate a message: in a thread, unless to hand it over costs as much."""
+        loop = asyncio.get_running_loop()
+        open_message = partial(self._gate.open_message, raw, self.neighbour, self._clock())
+        if len(raw) > OPENED_HERE_BYTES:
+            return loop.run_in_executor(self._executor, open_message)
+        opened: asyncio.Future[Opened] = loop.create_future()
+        try:
+            opened.set_result(open_message())
+        except BbajError as error:
+            opened.set_exception(error)
+        return opened
 
     async def _send(self, session: Session, tasks: asyncio.TaskGroup) -> None:
         """Hand over whatever is due, the small and urgent first, without awaiting confirms."""

@@ -40,7 +40,7 @@ class Limits(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     heartbeat_s: int = 10
     reconnect_most_s: int = 60
     checkpoint_due_us: int = 10 * SECOND
-    checkpoint_wait_us: int = SECOND // 2
+    checkpoint_wait_us: int = 1 * SECOND
     """So long a checkpoint that was shown waits for others, so that one commit takes many."""
     hello_round_trip_us: int = 1 * MINUTE
     refused_bytes_kept_per_link: int = 64 * 1024 * 1024

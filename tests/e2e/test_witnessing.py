@@ -11,7 +11,7 @@ from signing.notes import KeyType, open_note, read_vkey, vkey
 
 ROOT, OBLAST, SCHOOL, SECOND_OBLAST = "kz", "kz.zhambyl", "kz.zhambyl.taraz", "kz.turkestan"
 WITHIN_S = 20.0
-"""The network signs half a second after a leaf; a loaded machine takes its time."""
+"""The network signs a second after a leaf; a loaded machine takes its time."""
 
 
 def witness_key(country, address):
