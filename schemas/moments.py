@@ -1,6 +1,7 @@
 """Instants: whole microseconds since 1970 in code, `2026-11-23T03:32:06.000000Z` on the wire."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -26,14 +27,19 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+@lru_cache(64)
 def format_instant(instant: Instant) -> str:
-    """Return the one wire form: six digits and Z."""
+    """Return the one wire form: six digits and Z. A group of packets has one moment, kept here."""
     moment = _EPOCH + timedelta(microseconds=instant)
     return moment.isoformat(timespec="microseconds")[:26] + "Z"
 
 
+@lru_cache(4096)
 def parse_instant(text: str) -> Instant:
-    """Return the instant of a wire form. Raises ValueError where no such moment exists."""
+    """Return the instant of a wire form. Raises ValueError where no such moment exists.
+
+    A header's moment is asked for where it is judged and where it is kept.
+    """
     return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
 
 
