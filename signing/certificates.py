@@ -8,14 +8,14 @@ from typing import TypeVar
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from schemas.addresses import DNS_SUFFIX, is_address
 from schemas.moments import Instant, from_datetime
 from schemas.reasons import Reason
-from signing.errors import CertificateError
+from signing.errors import MALFORMED, CertificateError
 from signing.profiles import (
     CERTIFICATE_BYTES_MAX,
     KEY_USAGES,
@@ -25,14 +25,6 @@ from signing.profiles import (
     purpose_of_usages,
 )
 
-_MALFORMED = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
 _KNOWN_CRITICAL = (
     x509.BasicConstraints,
     x509.KeyUsage,
@@ -61,7 +53,7 @@ def parse_certificate(der: bytes) -> x509.Certificate | None:
     try:
         certificate = x509.load_der_x509_certificate(der)
         _ = certificate.extensions, certificate.issuer, certificate.subject
-    except _MALFORMED:
+    except MALFORMED:
         return None
     return certificate
 
@@ -101,7 +93,7 @@ def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> boo
     """Say whether the names match and the issuer's key signed the certificate."""
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (*_MALFORMED, InvalidSignature):
+    except (*MALFORMED, InvalidSignature):
         return False
     return True
 
@@ -223,7 +215,7 @@ def public_key_of(certificate: x509.Certificate) -> object:
     """Return a certificate's public key, or None where it is of no kind known here."""
     try:
         return certificate.public_key()
-    except _MALFORMED:
+    except MALFORMED:
         return None
 
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from schemas.errors import FormatError
 from schemas.moments import Instant, from_datetime
 from schemas.reasons import Reason
+from signing.errors import MALFORMED
 from signing.profiles import CRL_BYTES_MAX
 
 _REFUSED = (
@@ -25,14 +25,6 @@ _KNOWN = (x509.AuthorityKeyIdentifier, x509.CRLNumber)
 _KNOWN_IN_ENTRIES = (x509.CRLReason, x509.InvalidityDate)
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _SEQUENCE, _TIMES, _LONG_FORM = 0x30, (0x17, 0x18), 0x80
-_MALFORMED = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
 
 
 class Crl(msgspec.Struct, frozen=True, gc=False):
@@ -50,9 +42,11 @@ def parse_crl(der: bytes) -> x509.CertificateRevocationList:
     if len(der) > CRL_BYTES_MAX:
         raise _fault(f"{len(der)} bytes, limit {CRL_BYTES_MAX}")
     try:
-        return x509.load_der_x509_crl(der)
-    except _MALFORMED as error:
+        parsed = x509.load_der_x509_crl(der)
+        _ = parsed.issuer, parsed.last_update_utc, parsed.next_update_utc  # read here or never
+    except MALFORMED as error:
         raise _fault("not the DER of a CRL") from error
+    return parsed
 
 
 def issuer_key_id(parsed: x509.CertificateRevocationList) -> bytes | None:
@@ -73,7 +67,7 @@ def read_crl(
     number = _check_extensions(parsed)
     if parsed.issuer != issuer.subject:
         raise _fault("its issuer bears another name")
-    if not isinstance(parsed.signature_hash_algorithm, _HASHES):
+    if not isinstance(_hash_of(parsed), _HASHES):
         raise _fault("its signature uses a hash that is not allowed")
     if not _is_signed_by(parsed, issuer):
         raise _fault("its signature does not hold")
@@ -89,10 +83,18 @@ def read_crl(
     )
 
 
+def _hash_of(parsed: x509.CertificateRevocationList) -> hashes.HashAlgorithm | None:
+    """Return the hash that a CRL's signature uses; None where it is of no kind known here."""
+    try:
+        return parsed.signature_hash_algorithm
+    except MALFORMED:
+        return None
+
+
 def _is_signed_by(parsed: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
     try:
         return parsed.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
-    except _MALFORMED:
+    except MALFORMED:
         return False
 
 
@@ -180,7 +182,7 @@ def _extensions(
 ) -> list[x509.Extension[x509.ExtensionType]]:
     try:
         return list(parsed.extensions)
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise _fault("its extensions cannot be read") from error
 
 

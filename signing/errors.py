@@ -21,7 +21,20 @@ All but the first are our own files' faults, never the peer's. `TrustStore.judge
 `authenticate` raise none of these for what a peer sends: they return the refusal.
 """
 
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
 from schemas.errors import Fatal, FormatError, Retryable
+
+MALFORMED = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What `cryptography` raises for DER that it cannot read, some of it only once a field is read."""
 
 
 class CertificateError(FormatError):

@@ -47,5 +47,3 @@ def _read_list(der: bytes, issuer: x509.Certificate) -> Listed | str | None:
         return Listed(parsed, crl.read_crl(parsed, issuer, der))
     except FormatError as fault:
         return fault.detail
-    except ValueError:
-        return "crl: its issuer or its dates cannot be read"

@@ -224,3 +224,18 @@ def test_one_bad_entry_among_thousands_is_found(network):
     der = make(network, entries=[each.build() for each in builders])
     with pytest.raises(FormatError, match=r"an entry has extension 1\.2\.3\.4"):
         read_crl(parse_crl(der), network.authorities[OBLAST].certificate, der)
+
+
+@pytest.mark.parametrize(
+    ("what", "becomes"),
+    [
+        (bytes.fromhex("06035504030c"), bytes.fromhex("060355040308")),
+        (bytes.fromhex("2a8648ce3d0403"), bytes.fromhex("2a8649ce3d0403")),
+    ],
+    ids=["a string of its issuer's name", "the algorithm that it names"],
+)
+def test_list_with_a_field_that_cannot_be_read_is_refused(network, trust, what, becomes):
+    """What the parser reads late, an issuer's name or an algorithm, stops nobody who is sent it."""
+    der = make(network)
+    assert what in der
+    assert isinstance(trust.add_crl(der.replace(what, becomes)), CrlRefused)
