@@ -27,7 +27,7 @@ from schemas.records import GrantRow, OwnKey, RequestRow
 from schemas.statements import Grant, Request
 from schemas.wire import printable
 from signing.authority import authority_address, public_key_of_request
-from signing.certificates import named_address, parse_certificate
+from signing.certificates import named_address, parse_certificate, public_key_of
 from signing.errors import IssueError
 from signing.keys import key_digest
 
@@ -259,8 +259,8 @@ def _fault_of_certificates(certificates: list[bytes], waiting: _Waiting) -> str 
         if parsed is None or named_address(der) != waiting.row.subject:
             return "a certificate that names another"
         try:
-            if parsed.public_key() != public_key_of_request(request):
+            if public_key_of(parsed) != public_key_of_request(request):
                 return "a certificate for another key"
-        except (IssueError, ValueError) as error:
+        except IssueError as error:
             return str(error)
     return None

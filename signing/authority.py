@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -18,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from schemas.addresses import DNS_SUFFIX, dns_name, is_within, label_of
 from schemas.moments import SECOND, Instant, as_datetime, from_datetime
 from signing.certificates import address_of_dns_name
-from signing.errors import IssueError, KeyFileDamagedError
+from signing.errors import MALFORMED, IssueError, KeyFileDamagedError
 from signing.keys import PrivateKey, fingerprint, load_certificate, load_private_key
 from signing.paths import PublicKey
 from signing.profiles import (
@@ -195,7 +194,7 @@ def public_key_of_request(request: bytes) -> PublicKey:
     try:
         loaded = _load_request(request)
         key, holds = loaded.public_key(), loaded.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except MALFORMED as error:
         raise IssueError("certificate request cannot be read: make it again") from error
     if not holds or not isinstance(key, PublicKey):
         raise IssueError("certificate request is not signed by its own P-256 or Ed25519 key")
@@ -208,7 +207,7 @@ def address_of_request(request: bytes) -> str | None:
         names = _load_request(request).extensions.get_extension_for_class(
             x509.SubjectAlternativeName
         )
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except (*MALFORMED, x509.ExtensionNotFound):
         return None
     found = list(names.value)
     if len(found) != 1 or not isinstance(found[0], x509.DNSName):
@@ -220,7 +219,7 @@ def purpose_of_request(request: bytes) -> Purpose | None:
     """Return the purpose whose extended key usages a certificate request asks for, or None."""
     try:
         usages = _load_request(request).extensions.get_extension_for_class(x509.ExtendedKeyUsage)
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except (*MALFORMED, x509.ExtensionNotFound):
         return None
     return purpose_of_usages(usages.value)
 

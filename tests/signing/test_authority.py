@@ -12,6 +12,7 @@ from signing.authority import (
     REASONS,
     Issuer,
     Revoked,
+    address_of_request,
     authority_address,
     fingerprint_of,
     issue_authority,
@@ -20,6 +21,7 @@ from signing.authority import (
     make_request,
     make_root,
     public_key_of_request,
+    purpose_of_request,
 )
 from signing.errors import IssueError
 from signing.keys import fingerprint
@@ -259,3 +261,25 @@ def test_renewal_is_another_certificate(network):
         network.authorities[OBLAST], DISTRICT, Purpose.PACKET, key.public_key(), NOW + DAY
     )
     assert fingerprint_of(again) != node.packet.fingerprint
+
+
+def test_request_of_a_version_that_there_is_not_is_refused(network):
+    """PKCS#10 has one version; the parser has an error of its own for others."""
+    key = network.nodes[SCHOOL].packet_key
+    request = x509.load_pem_x509_csr(make_request(key, SCHOOL, Purpose.PACKET))
+    der = request.public_bytes(Encoding.DER)
+    assert der.count(bytes.fromhex("02010030")) == 1
+    with pytest.raises(IssueError, match="make it again"):
+        public_key_of_request(der.replace(bytes.fromhex("02010030"), bytes.fromhex("02010830")))
+
+
+@pytest.mark.parametrize("names", [b"\x30\x02\xa3\x00", b"\x30\x03\x82\x01\xff", b"\x05\x00"])
+def test_request_with_names_that_cannot_be_read_names_nobody(network, names):
+    """Names of kinds unknown to the parser (X.400), and such as are none, are no address."""
+    oid = x509.SubjectAlternativeName.oid
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    builder = builder.add_extension(x509.UnrecognizedExtension(oid, names), critical=False)
+    key = network.nodes[SCHOOL].packet_key
+    der = builder.sign(key, SHA256()).public_bytes(Encoding.DER)
+    assert public_key_of_request(der) == key.public_key()
+    assert (address_of_request(der), purpose_of_request(der)) == (None, None)
