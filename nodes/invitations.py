@@ -5,6 +5,7 @@ known by the network's root alone: give it, or its SHA-256, wherever another way
 """
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -155,7 +156,7 @@ def _check_login(
 def _load_key(der: bytes) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_der_private_key(der, None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise NotAdmitted(JoinReason.DAMAGED, "it holds no private key") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise NotAdmitted(JoinReason.DAMAGED, "its private key is of another kind")

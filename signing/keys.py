@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 
 from signing.errors import (
+    MALFORMED,
     KeyFileDamagedError,
     KeyFileExistsError,
     KeyFileMissingError,
@@ -219,7 +220,7 @@ def load_certificates(path: Path) -> list[bytes]:
             found = x509.load_pem_x509_certificates(data)
         else:
             found = [x509.load_der_x509_certificate(data)]
-    except ValueError as error:
+    except MALFORMED as error:
         raise KeyFileDamagedError(f"{path} holds no certificate: fetch it again") from error
     return [each.public_bytes(serialization.Encoding.DER) for each in found]
 
@@ -232,7 +233,7 @@ def load_crl(path: Path) -> bytes:
             crl = x509.load_pem_x509_crl(data)
         else:
             crl = x509.load_der_x509_crl(data)
-    except ValueError as error:
+    except MALFORMED as error:
         raise KeyFileDamagedError(f"{path} holds no revocation list: fetch it again") from error
     return crl.public_bytes(serialization.Encoding.DER)
 
@@ -256,7 +257,7 @@ def load_journal_signer(key: Path, certificate: Path, passphrase: bytes | None) 
 def _check_pair(key: PrivateKey, certificate: bytes) -> None:
     try:
         certified = x509.load_der_x509_certificate(certificate).public_key()
-    except ValueError as error:
+    except MALFORMED as error:
         raise KeyFileDamagedError("certificate cannot be read: fetch it again") from error
     if certified != key.public_key():
         raise KeyFileDamagedError(

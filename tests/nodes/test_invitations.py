@@ -14,8 +14,16 @@ from nodes.cli.errors import FileFault
 from nodes.cli.invitation_shapes import InvitationMade
 from nodes.errors import NotAdmitted
 from nodes.invitations import make_text, read_invitation
-from schemas.invitations import InvitationFacts, JoinReason, pack_invitation, write_text
+from schemas.invitations import (
+    InvitationFacts,
+    JoinReason,
+    pack_invitation,
+    read_text,
+    unpack_invitation,
+    write_text,
+)
 from schemas.moments import DAY, HOUR, format_instant
+from schemas.objects import cut_object
 from schemas.statements import Invitation, Join
 from signing.keys import fingerprint
 from signing.seal import sign_object
@@ -166,6 +174,29 @@ def test_other_objects_are_no_invitations(network):
 def test_no_key(network, key):
     """A text without a private key is damaged."""
     assert refused(write_text(signed(network), key)).reason is JoinReason.DAMAGED
+
+
+def test_key_on_a_curve_that_nobody_knows(network):
+    """A key whose algorithm is none of those known is as good as none."""
+    found = text_of(network)
+    key = read_text(found)[1].replace(
+        bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d030163")
+    )
+    assert refused(write_text(signed(network), key)).reason is JoinReason.DAMAGED
+
+
+@pytest.mark.parametrize(
+    ("what", "becomes"),
+    [("a003020102", "a003020105"), ("2a8648ce3d030107", "2a8648ce3d030163")],
+    ids=["version", "curve"],
+)
+def test_one_time_certificate_that_cannot_be_read(network, what, becomes):
+    """A certificate whose version or key nobody knows is none that the parent gave."""
+    enrolment, *others = unpack_invitation(cut_object(signed(network)).body)[1]
+    changed = enrolment.replace(bytes.fromhex(what), bytes.fromhex(becomes))
+    assert changed != enrolment
+    object_ = signed(network, certificates=[changed, *others])
+    assert refused(text_of(network, object_)).reason is JoinReason.FORGED
 
 
 def test_junk_is_damaged():
