@@ -57,7 +57,7 @@ def _signed_data(signature: bytes, signer: bytes, others: tuple[bytes, ...]) -> 
 def _signer_info(signature: bytes, signer: bytes) -> bytes:
     certificate = x509.load_der_x509_certificate(signer)
     serial = certificate.serial_number
-    number = serial.to_bytes(serial.bit_length() // 8 + 1)
+    number = serial.to_bytes(serial.bit_length() // 8 + 1, signed=True)
     return _tlv(
         _SEQUENCE,
         _VERSION_1,

@@ -41,6 +41,7 @@ from schemas.moments import Instant, from_datetime
 from schemas.reasons import Reason
 from schemas.wire import describe, printable
 from signing.algorithms import algorithms_of, digest_name
+from signing.errors import MALFORMED
 from signing.stamp_chain import chain_to_root, check_usage, is_supported, untrusted
 
 TOKEN_BYTES_MAX = 64 * 1024
@@ -179,10 +180,10 @@ def _damage(what: str) -> Iterator[None]:
     """Turn what the parsers of DER raise, some of it only once a field is read, into ours."""
     try:
         yield
-    except (ValueError, TypeError, OverflowError, x509.InvalidVersion) as error:
-        raise _fault(f"{what} is no DER of RFC 3161: {describe(error)}") from error
     except UnsupportedAlgorithm as error:
         raise _fault(f"{what} has an algorithm that is not known: {describe(error)}") from error
+    except (*MALFORMED, OverflowError, KeyError) as error:
+        raise _fault(f"{what} is no DER of RFC 3161: {describe(error)}") from error
 
 
 def _der_length(length: int) -> bytes:

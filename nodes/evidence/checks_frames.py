@@ -15,6 +15,7 @@ from schemas.errors import FormatError
 from schemas.header import Header
 from schemas.limits import SALT_BYTES
 from signing.cms import detached_cms
+from signing.errors import MALFORMED
 from signing.keys import fingerprint
 from signing.past import Claim
 from signing.payload import open_payload
@@ -71,7 +72,7 @@ def _check_pieces(folder: Folder, where: str) -> str:
 def _check_cms(folder: Folder, name: str, signature: bytes, *certificates: bytes) -> None:
     try:
         expected = detached_cms(signature, *certificates)
-    except ValueError as error:
+    except MALFORMED as error:
         raise PieceFault(name, "cannot be made again: a certificate is damaged") from error
     if folder.read(name) != expected:
         raise PieceFault(name, "is not the CMS of this signature and these certificates")

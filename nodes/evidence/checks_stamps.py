@@ -20,6 +20,7 @@ from schemas.leaves import LeafKind
 from schemas.moments import Instant, format_instant
 from signing.algorithms import TREE
 from signing.certificates import is_issued_by
+from signing.errors import MALFORMED
 from signing.keys import fingerprint
 from signing.note_text import split_note
 from signing.notes import check_order
@@ -217,5 +218,5 @@ def _ended(case: Case, facts: TokenFacts, moment: Instant) -> str:
 def _load(folder: Folder, name: str) -> list[x509.Certificate]:
     try:
         return [x509.load_der_x509_certificate(der) for der in folder.pem(name, "CERTIFICATE")]
-    except ValueError as error:
+    except MALFORMED as error:
         raise PieceFault(name, "has a certificate that cannot be read") from error

@@ -40,6 +40,7 @@ from nodes.evidence.verdict import Check, Verdict, in_order, it_holds, judge
 from schemas.errors import FormatError
 from schemas.moments import Instant, format_instant
 from signing.algorithms import TREE
+from signing.errors import MALFORMED
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -209,7 +210,7 @@ def _timelines(folder: Folder) -> Mapping[str, bytes]:
     manifest = manifest_of(folder)
     try:
         return timelines(folder.files, manifest.by, manifest.exported)
-    except (ArithmeticError, LookupError, ValueError) as error:
+    except (*MALFORMED, ArithmeticError, LookupError) as error:
         raise PieceFault("timeline.*.txt", "cannot be made from the other files") from error
 
 

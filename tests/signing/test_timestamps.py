@@ -1,5 +1,6 @@
 """Time-stamps: what a real authority answers holds, and every departure from it has its name."""
 
+import contextlib
 import hashlib
 import re
 import subprocess
@@ -149,6 +150,15 @@ def test_a_damaged_signature_has_its_own_reason(token, roots):
     """The last bytes of a token are its signature."""
     damaged = token[:-3] + bytes([token[-3] ^ 1]) + token[-2:]
     assert refusal(verify_token, damaged, NOTE, roots)[0] is Reason.SIG_INVALID
+
+
+def test_a_name_of_a_string_that_there_is_not_is_refused(token):
+    """Wherever a string in a token's names is of no known type, it is read, or refused by name."""
+    places = [at for at in range(len(token)) if token[at - 2 : at + 1] == b"\x04\x03\x0c"]
+    for at in places:
+        with contextlib.suppress(FormatError):
+            read_token(token[:at] + b"\x4c" + token[at + 1 :])
+    assert len(places) >= 4
 
 
 def test_what_is_no_token_is_named(token, roots):
