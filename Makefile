@@ -2,7 +2,7 @@
 BIN := .venv/bin
 export PYTHONSAFEPATH := 1
 
-.PHONY: help setup format lint types imports test simulate mutants acceptance demo demo-negative
+.PHONY: help setup format lint types imports test simulate mutants fuzz acceptance demo demo-negative
 .PHONY: destruction rebuild bench lock clean
 
 help:            ## say what there is
@@ -35,6 +35,10 @@ simulate: setup  ## SEED (and COUNT of them) of the simulated country; SCENARIO 
 
 mutants: setup   ## plants known faults one by one, and has seeds find each
 	PYTHONPATH=tests $(BIN)/python -m simulation.mutants
+
+MINUTES := 4
+fuzz: setup      ## hostile input for MINUTES, two processes at a time; the table is build/fuzz.txt
+	PYTHONPATH=tests $(BIN)/python -m fuzz --minutes $(MINUTES)
 
 acceptance: test ## everything, under an hour
 	@deploy/setup.sh acceptance

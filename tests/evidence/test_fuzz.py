@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fuzz.forms import pem_form
 from harness.forging import Case, Files, flipped, make_case, mend
 from nodes.evidence.verdict import Verdict
 
@@ -68,3 +69,16 @@ def test_random_damage_gives_a_verdict(case, changes):
 def test_much_random_damage_gives_a_verdict(case, changes):
     """The same, for longer."""
     check(case, changes)
+
+
+@pytest.mark.slow
+def test_certificates_of_no_known_version_give_a_verdict(case):
+    """A certificate of a version that there is not fails by name, wherever in the folder it is."""
+    for name, data in case.files.items():
+        if not name.endswith(".pem"):
+            continue
+        form = pem_form(data)
+        assert form is not None
+        old, new = bytes.fromhex("a003020102"), bytes.fromhex("a003020105")
+        changed = form.join([der.replace(old, new, 1) for der in form.parts])
+        assert changed == data or not case.judge(case.files | {name: changed}).holds
