@@ -208,6 +208,14 @@ def _hash_name(response: TimeStampResponse) -> str:
     return _HASHES[oid]
 
 
+def _policy(response: TimeStampResponse) -> str:
+    """Return the policy's OID; None is what the parser makes of one that it cannot read."""
+    policy: x509.ObjectIdentifier | None = response.tst_info.policy
+    if policy is None:
+        raise _fault("it names no policy")
+    return policy.dotted_string
+
+
 def _facts(
     response: TimeStampResponse, chain: Sequence[x509.Certificate], *, supported: bool
 ) -> TokenFacts:
@@ -219,7 +227,7 @@ def _facts(
         digest=digest_name(_hash_name(response)),
         imprint=info.message_imprint.message,
         nonce=info.nonce,
-        policy=info.policy.dotted_string,
+        policy=_policy(response),
         tsa=printable(embedded[0].subject.rfc4514_string()) if embedded else "",
         certificates=tuple(
             each.public_bytes(Encoding.DER) for each in (chain[:-1] if chain else embedded)
@@ -269,8 +277,8 @@ def _check_asked(response: TimeStampResponse, nonce: int | None, policy: str | N
     info = response.tst_info
     if nonce is not None and info.nonce != nonce:
         raise _fault("another nonce than was asked with: an old answer, or somebody else's")
-    if policy is not None and info.policy.dotted_string != policy:
-        raise _fault(f"policy {info.policy.dotted_string}, {policy} is wanted")
+    if policy is not None and _policy(response) != policy:
+        raise _fault(f"policy {_policy(response)}, {policy} is wanted")
 
 
 def _signer_name(response: TimeStampResponse) -> tuple[x509.Name, int]:

@@ -10,6 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from fuzz.world import CORPUS
 from nodes.clock import now
 from nodes.sandbox.timestamp_authority import TimestampAuthority
 from schemas.errors import FormatError
@@ -159,6 +160,12 @@ def test_a_name_of_a_string_that_there_is_not_is_refused(token):
         with contextlib.suppress(FormatError):
             read_token(token[:at] + b"\x4c" + token[at + 1 :])
     assert len(places) >= 4
+
+
+def test_a_token_in_which_no_policy_can_be_read_is_refused():
+    """A token that hostile input was made of: its parser returns no policy, which RFC 3161 asks."""
+    with pytest.raises(FormatError, match="names no policy"):
+        read_token((CORPUS / "token" / "found-72d6c949a5bc").read_bytes())
 
 
 def test_what_is_no_token_is_named(token, roots):
