@@ -1,13 +1,11 @@
 """The threat model: whole in form, and every test that it names is there."""
 
-import ast
 import re
-from functools import cache
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from harness.named_tests import NAME, ROOT, is_there
+
 TEXT = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
 
 LABELS = ["By", "At", "Against", "Weighs", "By default", "Defence", "Shown by", "Left"]
@@ -31,15 +29,7 @@ def read_threats():
 
 THREATS = read_threats()
 FACTS = {number: dict(lines) for number, lines in THREATS.items()}
-NAMED = sorted(set(re.findall(r"`(tests/[^`:]+)::([^`\[]+)(?:\[([^`]+)\])?`", TEXT)))
-
-
-@cache
-def functions_of(path):
-    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-    return {
-        node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    }
+NAMED = sorted({found[0] for found in re.finditer(rf"(?<=`){NAME.pattern}(?=`)", TEXT)})
 
 
 def rows_of(letter):
@@ -47,13 +37,10 @@ def rows_of(letter):
     return re.findall(rf"^\| ({letter}\d+) \|", TEXT, re.MULTILINE)
 
 
-@pytest.mark.parametrize(("path", "function", "case"), NAMED)
-def test_named_tests_exist(path, function, case):
+@pytest.mark.parametrize("name", NAMED)
+def test_named_tests_exist(name):
     """A defence is shown by a test that is there, and by the case that is named."""
-    assert (ROOT / path).is_file()
-    assert function.startswith("test_")
-    assert function in functions_of(path)
-    assert case.rpartition(":")[2] in (ROOT / path).read_text(encoding="utf-8")
+    assert is_there(name)
 
 
 def test_every_mention_of_a_test_is_checked():

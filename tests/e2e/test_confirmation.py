@@ -210,6 +210,20 @@ async def test_a_refused_receipt_ends_the_exchange(country):
     assert (status["reason"], bool(status["next_step"])) == ("expired", True)
 
 
+async def test_recipients_have_a_verdict_each(country):
+    """A document for two, of whom one refuses it: each is a packet of its own, with its own end."""
+    addressee = await country.lasting_rogue("addressee")
+    accepted, *_ = await country.drop()
+    refused, packet, _ = await country.drop(to=addressee.address)
+    frame = await arrived(addressee, packet)
+    refusal = addressee.receipt(frame, verdict="refused", reason="type-not-allowed")
+    await addressee.send(refusal, lane="fast")
+    await country.sender.until_status(refused, "refused")
+    await country.sender.until_status(accepted, "delivered")
+    assert "delivered" not in country.sender.states_of(refused)
+    assert "refused" not in country.sender.states_of(accepted)
+
+
 async def test_accepted_after_refused_is_delivered_and_an_incident(country):
     """The recipient's acceptance overrides an earlier refusal, and somebody must look."""
     addressee = await country.lasting_rogue("addressee")

@@ -1,5 +1,10 @@
 """Three daemons pass a document on and close the exchange; what every other test here builds on."""
 
+from harness.rogue import sha256
+from schemas.frame import cut
+
+ROOT, RELAY, SENDER = "kz", "kz.zhambyl", "kz.zhambyl.taraz"
+
 
 async def test_a_dropped_document_is_delivered(country):
     """A document dropped at one leaf reaches the inbox of another, and its sender is told so."""
@@ -27,3 +32,33 @@ async def test_a_rogue_that_behaves_is_served(country):
     await rogue.send(frame)
     brought, receipt = await rogue.receipt_on(frame)
     assert (receipt.verdict, rogue.authenticates(brought)) == ("accepted", True)
+
+
+async def test_a_reply_names_what_it_answers(country):
+    """`re` of a document comes back as it was dropped, and stands in the header that is signed."""
+    _, request, _ = await country.drop()
+    await country.recipient.drop(
+        f"reply-{request}", country.document(), type="attendance.daily/1", to=SENDER, re=request
+    )
+    status = await country.recipient.until_status(f"reply-{request}", "delivered")
+    await country.sender.until_received(status["packet"])
+    [message] = country.sender.received(status["packet"])
+    [row] = await country.at[SENDER].rows("SELECT re FROM packet WHERE id = $1", status["packet"])
+    assert (message.headers["re"], row["re"]) == (request, request)
+
+
+async def test_stores_and_wire_have_the_same_digests(country):
+    """What was on the wire is named by the same digests at each node that keeps it."""
+    rogue = await country.rogue()
+    frame = rogue.packet(ROOT)
+    await rogue.send(frame)
+    _, receipt = await rogue.receipt_on(frame)
+    query = "SELECT head_sha256, frame_sha256 FROM packet WHERE id = $1"
+    found = [
+        tuple(value.hex() for value in row.values())
+        for address in (RELAY, ROOT)
+        for row in await country.at[address].rows(query, cut(frame).header.id)
+    ]
+    named = (receipt.head_sha256, receipt.frame_sha256)
+    assert named == (sha256(cut(frame).head).hex(), sha256(frame).hex())
+    assert found == [named, named]

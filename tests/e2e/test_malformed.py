@@ -130,6 +130,9 @@ DEFECTS: dict[str, Spoil] = {
     "a line break at the end": rewritten(rb"}$", b"}\n"),
     "another order of fields": rewritten(rb'^{("id":"[^"]*"),("type":"[^"]*"),', rb"{\2,\1,"),
     "an unknown field": rewritten(rb'"section"', b'"secret":"x","section"'),
+    "a payload elsewhere": rewritten(
+        rb'"payload":{', b'"payload":{"href":"https://example.org/1",'
+    ),
     "a field left out": rewritten(rb'"section":"net",', b""),
     "null for what is absent": rewritten(rb'"section"', b'"period":null,"section"'),
     "neither seq nor part": rewritten(rb'"seq":[0-9]+,', b""),

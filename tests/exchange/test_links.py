@@ -56,6 +56,23 @@ async def test_what_was_dropped_off_the_net_goes_out_when_it_is_back(pair):
     assert [trail.packet.frame for trail in trails] == sorted(t.packet.frame for t in trails)
 
 
+async def test_fifty_at_once_have_a_receipt_each(pair):
+    """Fifty documents at once, all different: each arrives as it was sent, and has its receipt."""
+    district, school = pair
+    line = new_link(SCHOOL)
+    async with district.live(line), school.live(line):
+        ids = await school.drop(DISTRICT, range(50))
+        for packet in ids:
+            await school.until(SCHOOL, packet, "confirmed")
+        sent = [(await school.trail(SCHOOL, packet)).packet for packet in ids]
+        came = [(await district.trail(SCHOOL, packet)).packet for packet in ids]
+        receipts = await school.archive.answers_to(ids)
+    digests = [row.frame_sha256 for row in sent]
+    assert len(set(digests)) == 50
+    assert [row.frame_sha256 for row in came] == digests
+    assert sorted(row.re for row in receipts) == sorted(ids)
+
+
 async def test_a_greeting_that_found_no_room_is_said_again(pair):
     """Behind a queue that was full at first, both sides greet once there is room."""
     district, school = pair

@@ -7,7 +7,7 @@ tests/exchange/test_session_contract.py.
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -37,6 +37,8 @@ class Pipe:
     waiting: deque[Waiting] = field(default_factory=deque)
     room: int = 1_000_000
     bound: bool = True
+    loses: Callable[[bytes], bool] = lambda _body: False
+    """Which messages never arrive although the sender was told that they were taken."""
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -61,7 +63,8 @@ class MemorySession:
         """Put a message into the neighbour's queue; as Session.publish."""
         self._check("publish")
         self.check_room()
-        self._outgoing.waiting.append(Waiting(body, dict(headers)))
+        if not self._outgoing.loses(body):
+            self._outgoing.waiting.append(Waiting(body, dict(headers)))
         self._outgoing.news.set()
         await asyncio.sleep(0)
         self._check("publish")
