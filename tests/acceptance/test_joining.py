@@ -25,7 +25,9 @@ FLAT = 1.5
 async def network():
     """Run a district whose authority is two tiers up, at the pace of a real one."""
     specs = [NodeSpec(REPUBLIC), NodeSpec(OBLAST), NodeSpec(DISTRICT, systems=("sis-taraz",))]
-    async with private_network(specs, on_line=[REPUBLIC], limits=DEFAULT_SWEEP) as network:
+    async with private_network(
+        specs, on_line=[REPUBLIC], limits=DEFAULT_SWEEP, on_disk=True
+    ) as network:
         await network.start(REPUBLIC, OBLAST, DISTRICT)
         yield network
 

@@ -1,18 +1,25 @@
 """One private RabbitMQ and one PostgreSQL for this folder; each test makes its own in them."""
 
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from exchange.amqp import PlainLogin
 from harness.link_broker import Broker, Child, private_broker
+from harness.places import passing_place
 from harness.service_node import private_server
 from nodes.sandbox.postgres import PrivatePostgres
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory) -> Iterator[Broker]:
-    with private_broker(tmp_path_factory.mktemp("broker")) as broker:
+def broker() -> Iterator[Broker]:
+    place = passing_place()
+    with (
+        tempfile.TemporaryDirectory("", "bbaj-", place, ignore_cleanup_errors=True) as name,
+        private_broker(Path(name)) as broker,
+    ):
         yield broker
 
 

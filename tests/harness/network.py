@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from harness.places import passing_place
 from nodes.authority_files import AuthorityFiles
 from nodes.clock import now
 from nodes.sandbox.network import NodeSpec, PrivateNetwork, make_brokers
@@ -38,14 +39,19 @@ async def private_network(
     limits: Mapping[str, int] | None = None,
     lives: Mapping[str, Mapping[Purpose, int]] | None = None,
     log_for: str | None = None,
+    on_disk: bool = False,
 ) -> AsyncIterator[PrivateNetwork]:
     """Set a network up, its daemons not started; tear it down whatever happens.
+
+    It lies in memory where there is room: each hop waits for several writes to reach a disk, which
+    no test here looks at. Who measures wants them to, `on_disk`.
 
     Nodes named `on_line` hold the key of their subtree's authority; `lives` are those of nodes'
     first certificates (microseconds) that are not as usual; `log_for` is the node that hears the
     broker's log, else the first.
     """
-    with tempfile.TemporaryDirectory(prefix="bbaj-", ignore_cleanup_errors=True) as name:
+    place = None if on_disk else passing_place()
+    with tempfile.TemporaryDirectory("", "bbaj-", place, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o711)
         authority = AuthorityFiles(folder / "ca")
