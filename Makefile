@@ -25,8 +25,9 @@ types: setup     ## mypy, strict
 imports: setup   ## the layers and the pure core
 	$(BIN)/lint-imports
 
+# Three workers even on two cores: tests of real services wait for a good part of their time.
 test: setup lint types imports   ## the gate, under ten minutes
-	$(BIN)/pytest -m "not slow" -n 2
+	$(BIN)/pytest -m "not slow" -n 3
 
 SEED := 1
 COUNT := 1
