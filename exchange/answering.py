@@ -20,7 +20,7 @@ from schemas.leaves import LeafKind
 from schemas.moments import format_instant
 from schemas.objects import Lane
 from schemas.reasons import Reason
-from schemas.records import IncidentRow, OpenRow, PacketRow, PayloadRow
+from schemas.records import IncidentRow, OpenRow, PacketRow, PayloadRow, Trail
 from schemas.retention import CLASSES
 from schemas.wire import printable
 
@@ -62,20 +62,32 @@ class Answering:
         self, packet: PacketRow, refused_by: str, reason: Reason, detail: str, batch: Batch
     ) -> None:
         """Tell a sender that a neighbour refused the frame which we had passed on."""
-        trail = (await self._archive.trail_of_frame([packet.frame]))[packet.frame]
+        await self.answer_stored(packet, reason, detail, batch, refused_by)
+
+    async def answer_stored(
+        self,
+        packet: PacketRow,
+        reason: Reason | None,
+        detail: str,
+        batch: Batch,
+        refused_by: str | None = None,
+    ) -> PacketRow | None:
+        """Answer a packet that came before; refused where there is a reason."""
+        name = (packet.sender, packet.epoch, packet.id)
+        trail = batch.trails.get(name) or (await self._archive.known([name]))[name]
         receipt = Receipt(
             packet=PacketName(packet.sender, packet.epoch, packet.id),
             head_sha256=packet.head_sha256.hex(),
             frame_sha256=packet.frame_sha256.hex(),
-            verdict="refused",
+            verdict="accepted" if reason is None else "refused",
             reason=reason,
             detail=printable(detail),
             refused_by=refused_by,
             received=format_instant(packet.received),
             epoch=batch.epoch,
-            index=trail.marks[0].index,
+            index=_judged_at(trail),
         )
-        await self._send_answer(header_of(packet), RECEIPT, receipt, batch)
+        return await self._send_answer(header_of(packet), RECEIPT, receipt, batch)
 
     async def send_closing(
         self, receipt: Header, entry: JudgedEntry, packet: PacketRow, batch: Batch
@@ -147,13 +159,19 @@ class Answering:
         return batch.next_seq(recipient)
 
     def send_packet(
-        self, draft: Header, content: bytes, batch: Batch, reader: bytes | None = None
+        self,
+        draft: Header,
+        content: bytes,
+        batch: Batch,
+        reader: bytes | None = None,
+        bucket: str | None = None,
     ) -> PacketRow:
         """Seal a packet of ours, keep it, and place it on its way, which the caller has found.
 
-        `reader` is the recipient's public encryption key, where the type wants one.
+        `reader` is the recipient's public encryption key, where the type wants one; `bucket` is
+        that of a part's manifest.
         """
-        sealed = self._gate.seal_packet(draft, content, batch.now, reader)
+        sealed = self._gate.seal_packet(draft, content, batch.now, reader, bucket)
         header = sealed.frame.header
         packet = packet_row(
             header,
@@ -165,6 +183,7 @@ class Answering:
             digests=(sealed.head_sha256, sealed.frame_sha256),
         )
         batch.changes.packets.append(packet)
+        batch.keep_part(packet, header.part)
         batch.changes.payloads.append(PayloadRow(packet.frame, sealed.bucket, sealed.sealed))
         index = batch.append_leaf(
             LeafKind.SENT,
@@ -202,6 +221,12 @@ class Answering:
         again = next_resend(receipt.id, 0, batch.now, self._rules.limits)
         row = OpenRow(receipt.frame, about, "closing", batch.now, again, 0, None)
         batch.open(row)
+
+
+def _judged_at(trail: Trail) -> int:
+    """Return the index of the leaf that a receipt on a stored packet names (10.1)."""
+    refused = (mark.index for mark in trail.marks if mark.kind == LeafKind.REFUSED)
+    return next(refused, trail.marks[0].index)
 
 
 def packet_row(  # noqa: PLR0913 - what the header does not say of a frame

@@ -11,8 +11,8 @@ import msgspec
 
 from exchange.core.registry import KnownCard
 from exchange.core.streams import CHAIN_START, Incoming, chain_after
-from exchange.ports import Name, Number
-from schemas.header import Header
+from exchange.ports import Name, Number, PartName
+from schemas.header import Header, Part
 from schemas.leaves import LeafKind, leaf_record
 from schemas.moments import Instant, format_instant
 from schemas.objects import Lane
@@ -23,10 +23,12 @@ from schemas.records import (
     LeafRow,
     OpenRow,
     PacketRow,
+    PartRow,
     Position,
     QuarantineRow,
     StreamTail,
     Trail,
+    Whole,
 )
 
 _NOTHING_YET = StreamTail(0, CHAIN_START)
@@ -73,6 +75,12 @@ class Batch:
         self.incoming = dict(tails.incoming)
         self.trails: dict[Name, Trail] = {}
         self.numbers: dict[Number, bytes] = {}
+        self.parts: dict[PartName, bytes] = {}
+        """SHA-256 of the heads of parts."""
+        self.wholes: dict[Name, Whole] = {}
+        """Manifests in the record, beside what this batch adds."""
+        self.given_up: set[Name] = set()
+        """Manifests that were refused here."""
         self.refused: dict[bytes, QuarantineRow] = {}
         self.cards: dict[str, KnownCard] = {}
         """Kept in this batch, by address; they count from its commit on."""
@@ -166,14 +174,45 @@ class Batch:
             key = (packet.sender, packet.recipient, packet.epoch, packet.seq)
             self.numbers[key] = packet.head_sha256
 
+    def keep_part(self, packet: PacketRow, part: Part | None) -> None:
+        """Let a part be found by its number; nothing of any other packet."""
+        if part is None:
+            return
+        row = PartRow(packet.frame, packet.sender, packet.epoch, part.of, part.number)
+        self.changes.parts.append(row)
+        self.parts[row.sender, row.epoch, row.of, row.number] = packet.head_sha256
+
     def mark_packet(self, packet: PacketRow, kind: LeafKind, **fields: str) -> int:
         """Append a leaf about a stored packet, seen by later events of this batch."""
         index = self.append_leaf(kind, packet.frame, **packet_name(packet), **fields)
+        self._see(packet, kind, index)
+        return index
+
+    def refuse_packet(self, packet: PacketRow, reason: str, detail: str) -> None:
+        """Append the leaf of a stored packet that is refused after all."""
+        named = packet_name(packet)
+        del named["head_sha256"]
+        index = self.append_leaf(
+            LeafKind.REFUSED,
+            packet.frame,
+            **named,
+            seq="" if packet.seq is None else str(packet.seq),
+            sent=format_instant(packet.sent),
+            via=packet.via,
+            size=str(packet.size),
+            frame_sha256=packet.frame_sha256.hex(),
+            verdict="refused",
+            reason=reason,
+            detail=detail,
+        )
+        self._see(packet, LeafKind.REFUSED, index)
+
+    def _see(self, packet: PacketRow, kind: LeafKind, index: int) -> None:
+        """Let later events of this batch see a leaf about a packet."""
         name = (packet.sender, packet.epoch, packet.id)
         known = self.trails.get(name, Trail(packet, ()))
         mark = LeafMark(index, kind, self.changes.leaves[-1].record)
         self.trails[name] = Trail(known.packet, (*known.marks, mark))
-        return index
 
 
 def packet_name(packet: PacketRow) -> dict[str, str]:

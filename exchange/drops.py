@@ -5,7 +5,7 @@ again makes no second packet. A faulty one becomes no packet; its fault names th
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -22,9 +22,16 @@ from schemas.cards import EncryptionKey
 from schemas.codes import RetentionClass
 from schemas.documents.common import SourceRef
 from schemas.documents.contents import make_content, period_of, section_of
-from schemas.documents.registry import TYPES, DocumentError, PacketType, find_type
+from schemas.documents.registry import (
+    DOCUMENT_FILE,
+    TYPES,
+    DocumentError,
+    PacketType,
+    find_type,
+)
 from schemas.errors import FormatError
 from schemas.header import Header
+from schemas.manifest import MANIFEST_MEDIA_TYPE, decode_manifest
 from schemas.moments import Instant
 from schemas.records import DropOutcome, PacketRow, PendingDrop
 from signing.encryption import public_bytes
@@ -54,6 +61,8 @@ class Drop(msgspec.Struct, frozen=True, gc=False):
     """We failed at it once: it becomes a fault that says so, and nothing waits for it."""
     awaits: str | None = None
     """What it waits for in the record already: `card`."""
+    parts: int | None = None
+    """The body is the manifest of so many parts, which wait in the record."""
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -94,6 +103,8 @@ class DropDesk:
         self._cards = cards
         self._awaited: set[str] = set()
         self._ready: list[str] = []
+        self.on_parts: Callable[[DropOutcome], None] = _nobody_sends
+        """Told each manifest that was sealed."""
 
     async def seal_all(self, drops: list[Drop], batch: Batch) -> list[Outcome]:
         """Seal documents; each outcome becomes true when the batch commits."""
@@ -120,9 +131,10 @@ class DropDesk:
             return self._fault(drop, "body", error.detail, batch)
         if packet is None:
             return self._wait(drop, batch)
-        batch.changes.drops.append(
-            DropOutcome(drop.system, drop.drop_id, packet.frame, None, batch.now)
-        )
+        done = DropOutcome(drop.system, drop.drop_id, packet.frame, None, batch.now)
+        batch.changes.drops.append(done)
+        if drop.parts is not None:
+            batch.after_commit(lambda: self.on_parts(done))
         outcome = Outcome(drop.drop_id, "sent", packet.id)
         self._report(drop.system, outcome, batch, type=drop.type, to=drop.to)
         return outcome
@@ -169,6 +181,7 @@ class DropDesk:
             bucket=bucket,
             sealed=self._gate.seal_for_rest(bucket, aad, drop.body),
             awaits=awaits,
+            parts=drop.parts,
         )
 
     def _unpack(self, row: PendingDrop) -> Drop:
@@ -186,6 +199,7 @@ class DropDesk:
             media_type=row.media_type,
             dropped=row.dropped,
             awaits=row.awaits,
+            parts=row.parts,
         )
 
     async def _send(self, drop: Drop, batch: Batch) -> PacketRow | None:
@@ -194,13 +208,7 @@ class DropDesk:
         Raises DocumentError or FormatError, changing nothing.
         """
         packet_type = check_drop(drop, self._rules)
-        content, media_type = make_content(
-            drop.type,
-            drop.body,
-            title=drop.title,
-            media_type=drop.media_type,
-            source=SourceRef(kind="register", issuer=self._rules.here, number=drop.drop_id[:100]),
-        )
+        content, media_type = content_of(drop, self._rules.here)
         draft = Header(
             id=new_packet_id(batch.now),
             type=drop.type,
@@ -266,6 +274,29 @@ class DropDesk:
     def _report(self, system: str, outcome: Outcome, batch: Batch, **more: str) -> None:
         event = msgspec.to_builtins(outcome) | {"at": batch.at} | more
         self._effects.place_object(f"status/{system}", msgspec.json.encode(event), batch)
+
+
+def _nobody_sends(_drop: DropOutcome) -> None:
+    """Before the service has named who sends parts."""
+
+
+def content_of(drop: Drop, here: str) -> tuple[bytes, str]:
+    """Return a packet's content and media type. Raises DocumentError, or FormatError of a manifest.
+
+    `here` keeps the register that a file rests on where nobody says.
+    """
+    if drop.parts is not None:
+        if drop.type != DOCUMENT_FILE:
+            raise DocumentError("type", f"{drop.type} never travels in parts")
+        decode_manifest(drop.body)
+        return drop.body, MANIFEST_MEDIA_TYPE
+    return make_content(
+        drop.type,
+        drop.body,
+        title=drop.title,
+        media_type=drop.media_type,
+        source=SourceRef(kind="register", issuer=here, number=drop.drop_id[:100] or "-"),
+    )
 
 
 def check_drop(drop: Drop, rules: Rules) -> PacketType:

@@ -9,6 +9,7 @@ from typing import assert_never
 from exchange.batch import Batch, stream_to
 from exchange.core.steps import (
     AnswerAgain,
+    Conclude,
     Effect,
     Finish,
     Forward,
@@ -33,9 +34,7 @@ from schemas.answers import ANSWERS, RECEIPT
 from schemas.leaves import LeafKind
 from schemas.moments import format_instant
 from schemas.objects import Refusal
-from schemas.records import (
-    Released,
-)
+from schemas.records import PacketRow, Released
 from schemas.wire import printable
 
 
@@ -62,7 +61,9 @@ class Effects(Keeping):
             case SendReceipt():
                 await self._send_receipt(effect, origin, batch, frame)
             case Release():
-                self._release(effect, origin, batch, frame)
+                self._release(effect.system, self._arrived(origin, batch), batch)
+            case Conclude():
+                await self._conclude(effect, effect.packet or self._arrived(origin, batch), batch)
             case SendClosing():
                 assert origin.header is not None
                 await self.answering.send_closing(origin.header, origin.entry, effect.packet, batch)
@@ -105,16 +106,31 @@ class Effects(Keeping):
             certificate=origin.header.certificate,
         )
 
-    def _release(self, effect: Release, origin: Origin, batch: Batch, frame: int) -> None:
+    @staticmethod
+    def _arrived(origin: Origin, batch: Batch) -> PacketRow:
+        """Return the packet that came, just kept."""
         header = origin.header
         assert header is not None
-        packet = batch.trails[header.from_, header.epoch, header.id].packet
+        return batch.trails[header.from_, header.epoch, header.id].packet
+
+    @staticmethod
+    def _release(system: str, packet: PacketRow, batch: Batch) -> None:
         batch.mark_packet(packet, LeafKind.RELEASED)
-        batch.changes.released.append(Released(frame, effect.system, batch.now))
-        sha256 = origin.entry.sha256
-        batch.place(f"inbox/{effect.system}", sha256, len(origin.entry.raw), frame=frame)
+        batch.changes.released.append(Released(packet.frame, system, batch.now))
+        batch.place(f"inbox/{system}", packet.frame_sha256, packet.size, frame=packet.frame)
 
     # --- answers ------------------------------------------------------------------------------
+
+    async def _conclude(self, effect: Conclude, packet: PacketRow, batch: Batch) -> None:
+        """Answer a manifest, once: its parts have come, or one of them contradicts it."""
+        if effect.reason is not None:
+            batch.refuse_packet(packet, effect.reason, effect.detail)
+        receipt = await self.answering.answer_stored(packet, effect.reason, effect.detail, batch)
+        if effect.reason is not None:
+            return
+        if receipt is not None:
+            self.answering.await_closing(receipt, packet.frame, batch)
+        self._release(effect.system, packet, batch)
 
     async def _send_receipt(
         self, effect: SendReceipt, origin: Origin, batch: Batch, frame: int

@@ -9,16 +9,21 @@ import hashlib
 
 import msgspec
 
+from exchange.core.custody import Content
 from exchange.core.registry import KnownCard, Registry
 from exchange.issuer_gate import IssuerGate
 from exchange.sealing import Sealing
 from exchange.vouching import keys_bytes, read_card
-from schemas.answers import ANSWERS, RECEIPT, Closing, Receipt, decode_closing, decode_receipt
+from schemas import answers
+from schemas import header as header_format
+from schemas.answers import decode_closing, decode_receipt
+from schemas.documents import registry
 from schemas.documents.registry import TYPES
 from schemas.errors import BbajError, FormatError
 from schemas.frame import Frame, cut
 from schemas.header import Header
 from schemas.limits import Limits
+from schemas.manifest import decode_manifest, is_manifest, piece_of
 from schemas.moments import Instant
 from schemas.objects import (
     MAGIC as OBJECT_MAGIC,
@@ -65,7 +70,7 @@ class JudgedEntry(msgspec.Struct, frozen=True, gc=False):
     verdict: Accepted | Refused | Held | CutObject
     bucket: str = ""
     sealed: bytes = b""
-    content: Receipt | Closing | FormatError | None = None
+    content: Content = None
 
 
 class OpenedBundle(msgspec.Struct, frozen=True, gc=False):
@@ -258,7 +263,7 @@ class Gate(Sealing):
         self,
         verdict: Accepted,
         now: Instant,
-        content: Receipt | Closing | FormatError | None = None,
+        content: Content = None,
     ) -> JudgedEntry:
         header = verdict.frame.header
         bucket = self.bucket(header.class_, header.period, now)
@@ -266,12 +271,12 @@ class Gate(Sealing):
         raw = verdict.frame.raw
         return JudgedEntry(raw, verdict.frame_sha256, verdict, bucket, sealed, content)
 
-    def rest_of(self, entry: JudgedEntry) -> tuple[str, bytes]:
+    def rest_of(self, entry: JudgedEntry, bucket: str | None = None) -> tuple[str, bytes]:
         """Return bucket and sealed payload of an accepted entry, as they may be kept now.
 
-        Its bucket may have been closed since it was judged.
+        Its bucket may have been closed since it was judged; a part goes where its manifest lies.
         """
-        bucket = self.open_generation(entry.bucket)
+        bucket = self.open_generation(bucket or entry.bucket)
         if bucket == entry.bucket:
             return entry.bucket, entry.sealed
         assert isinstance(entry.verdict, Accepted), "only what is accepted lies in a bucket yet"
@@ -294,16 +299,23 @@ class Gate(Sealing):
             verdict = Refused(error.reason, error.detail, raw, digest, None, False)
         return JudgedEntry(raw, digest, verdict)
 
-    def _read(self, frame: Frame) -> Receipt | Closing | FormatError | None:
-        """Return what an answer to us says, or why the payload of any packet can't be taken."""
+    def _read(self, frame: Frame) -> Content:
+        """Return what a frame to us says, or why the payload of any packet can't be taken."""
+        header = frame.header
         try:
-            check_is_encrypted(frame.header)
+            check_is_encrypted(header)
             content = self.open_content(frame)
-            if frame.header.type not in ANSWERS:
-                return None
-            return (
-                decode_receipt(content) if frame.header.type == RECEIPT else decode_closing(content)
-            )
+            match header.type:
+                case answers.RECEIPT:
+                    return decode_receipt(content)
+                case answers.CLOSING:
+                    return decode_closing(content)
+                case header_format.PART:
+                    return piece_of(content)
+                case registry.DOCUMENT_FILE if is_manifest(header.payload.media_type):
+                    return decode_manifest(content)
+                case _:
+                    return None
         except FormatError as error:
             return error
 

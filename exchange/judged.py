@@ -1,15 +1,15 @@
 """What is read off a judged entry: its header, what it answers; and the entry as refused."""
 
+from exchange.core.custody import Content
 from exchange.gate import JudgedEntry
 from exchange.ports import Name
 from schemas.answers import Closing, Receipt
-from schemas.errors import FormatError
 from schemas.header import Header
 from schemas.reasons import Reason
 from signing.authenticate import Accepted, Held, Refused
 
 
-def names_answered(content: Receipt | Closing | FormatError | None) -> list[Name]:
+def names_answered(content: Content) -> list[Name]:
     """Return the packet that an answer is about, then the receipt that a closing answers."""
     match content:
         case Receipt(packet=about):

@@ -4,26 +4,28 @@ What the gate found (accepted, refused, held) and what the record knows go into 
 what it decides becomes rows of the batch.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from functools import partial
 
 import msgspec
 
 from exchange.batch import Batch
 from exchange.core.confirmation import RefusedEntry, take_refusal_entry
-from exchange.core.custody import Arrival, Known, decide_arrival, decide_refusal
+from exchange.core.custody import Arrival, Content, Known, decide_arrival, decide_refusal
 from exchange.core.custody import Refusal as RefusedFrame
 from exchange.core.rules import Finding
 from exchange.core.steps import Hold, RefuseOnLink, Step
+from exchange.core.wholes import MANIFEST
 from exchange.gate import JudgedEntry, sha256_of
 from exchange.judged import as_refused, header_of, names_answered
 from exchange.keeping import Origin
 from exchange.links import Link
 from exchange.ports import Name, Number
 from exchange.state import NodeState
-from schemas.answers import Closing, Receipt
-from schemas.errors import FormatError
+from exchange.wholes import Wholes, part_name
+from schemas.header import Header
 from schemas.limits import MESSAGE_BYTES_MAX
+from schemas.manifest import is_manifest
 from schemas.moments import SECOND, Instant, parse_instant
 from schemas.objects import Ask, Bundle, CutObject, Lane, Refusal, Void
 from schemas.reasons import Reason
@@ -58,10 +60,11 @@ class Judging:
     def __init__(self, state: NodeState) -> None:
         """Share the node's state."""
         self._state = state
+        self._wholes = Wholes(state)
         self._asked: dict[tuple[str, str], Instant] = {}
         self._held: dict[str, tuple[Instant, int]] = {}
 
-    async def load(self, entries: Iterable[JudgedEntry], batch: Batch) -> None:
+    async def load(self, entries: Collection[JudgedEntry], batch: Batch) -> None:
         """Fetch what the record knows about entries, and the batch does not know yet."""
         names: set[Name] = set()
         numbers: set[Number] = set()
@@ -81,6 +84,7 @@ class Judging:
             batch.trails.update(await self._state.archive.known(list(names)))
         if numbers:
             batch.numbers.update(await self._state.archive.numbers_known(list(numbers)))
+        await self._wholes.load(entries, batch)
         if digests:
             batch.refused.update(await self._state.archive.refused_before(list(digests)))
 
@@ -160,9 +164,8 @@ class Judging:
         )[:2]
         known = Known(
             trail=batch.trails.get((header.from_, header.epoch, header.id)),
-            number_held_by=batch.numbers.get(
-                (header.from_, header.to, header.epoch, header.seq or 0)
-            ),
+            number_held_by=_holder_of(header, batch),
+            whole=await self._wholes.find(origin.entry, batch, final=final),
             about=about,
             answered=answered,
             refused_for=None if before is None else Finding(Reason(before.reason), before.detail),
@@ -173,6 +176,8 @@ class Judging:
         )
         step = decide_arrival(arrival, known, batch.now, self._state.rules)
         await self._state.effects.carry_out(step, origin, batch)
+        if header.to == self._state.rules.here and is_manifest(header.payload.media_type):
+            self._state.arrived.add(MANIFEST)
 
     async def _take_entry_object(self, cut_: CutObject, origin: Origin, batch: Batch) -> None:
         match cut_.header:
@@ -305,11 +310,13 @@ class Judging:
                     return "type", frame.header.certificate
                 if self._answers_lost(entry.content, batch):
                     return "packet", frame.header.certificate
+                if self._wholes.is_missing(frame.header, batch):
+                    return MANIFEST, frame.header.certificate
             case _:
                 pass
         return None
 
-    def _answers_lost(self, content: Receipt | Closing | FormatError | None, batch: Batch) -> bool:
+    def _answers_lost(self, content: Content, batch: Batch) -> bool:
         """Say whether an answer is about a packet or receipt of ours that our record has lost.
 
         That is what it does not know of an epoch that has ended (clause 18.5).
@@ -333,3 +340,10 @@ class Judging:
         if link is None or link.up_since is None:
             return False
         return now - max(row.since, link.up_since) > self._state.rules.limits.hold_limit_us
+
+
+def _holder_of(header: Header, batch: Batch) -> bytes | None:
+    """Return the SHA-256 of the head that has a frame's number already."""
+    if header.seq is None:
+        return batch.parts.get(part_name(header))
+    return batch.numbers.get((header.from_, header.to, header.epoch, header.seq))

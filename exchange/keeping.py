@@ -72,7 +72,8 @@ class Keeping(Placing):
         if effect.received is not None:
             packet = msgspec.structs.replace(packet, received=effect.received)
         batch.changes.packets.append(packet)
-        row = PayloadRow(packet.frame, *self._gate.rest_of(origin.entry))
+        batch.keep_part(packet, header.part)
+        row = PayloadRow(packet.frame, *self._gate.rest_of(origin.entry, effect.bucket))
         batch.changes.payloads.append(row)
         index = batch.append_leaf(
             effect.kind,

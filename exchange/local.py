@@ -17,6 +17,7 @@ from exchange.ports import Archive, Clock
 from exchange.sessions import LocalSession
 from schemas.documents.contents import Delivered, read_content
 from schemas.documents.faults import DocumentError
+from schemas.manifest import is_manifest
 from schemas.moments import format_instant
 from schemas.records import PacketRow, StoredEntry
 
@@ -157,6 +158,8 @@ class LocalSystem:
             headers["re"] = packet.re
         if document.title:
             headers["title"] = document.title
+        if is_manifest(packet.media_type):
+            headers["in-parts"] = True  # its bytes are taken by command (clause 17.3)
         if repeat:
             headers["repeat"] = True
         await session.publish_to("inbox", document.body, headers, document.media_type)

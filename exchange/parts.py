@@ -16,6 +16,7 @@ from exchange.issuing import Issuing
 from exchange.judging import Judging
 from exchange.legal_holds import LegalHolds
 from exchange.own_clock import OwnClock
+from exchange.part_sending import PartSender
 from exchange.ports import Observer
 from exchange.rebuilding import Rebuilding
 from exchange.reconciling import Reconciler
@@ -96,6 +97,15 @@ class Parts:
             gate=state.gate,
             cards=self.directory,
         )
+        self.part_sender = PartSender(
+            answering=state.effects.answering,
+            cursors=state.effects.cursors,
+            archive=state.archive,
+            rules=state.rules,
+            gate=state.gate,
+            cards=self.directory,
+        )
+        self.desk.on_parts = self.part_sender.begin
         self.strangers = Strangers(state.rules.here)
         self.tending = Tending(state)
         self._sweep = Sweep(
@@ -116,6 +126,7 @@ class Parts:
         await self.recovery.open()
         await self.rebuilding.open()
         await self.acts.open()
+        await self.part_sender.open()
 
     async def sweep(self, batch: Batch) -> None:
         """Look at what is open, and what commands have handed over."""

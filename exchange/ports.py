@@ -16,6 +16,7 @@ from schemas.records import (
     CrlRow,
     DestroyedRow,
     DropOutcome,
+    DropPart,
     EntryRow,
     GrantRow,
     HeldRow,
@@ -52,6 +53,7 @@ from schemas.records import (
     TimestampRow,
     TrackedRow,
     Trail,
+    Whole,
     WitnessedRow,
 )
 
@@ -59,6 +61,8 @@ Name = tuple[str, int, str]
 """What a packet is known by: sender, epoch, id."""
 Number = tuple[str, str, int, int]
 """Sender, recipient, epoch and seq."""
+PartName = tuple[str, int, str, int]
+"""Sender, epoch, id of the manifest, number."""
 Clock = Callable[[], Instant]
 
 
@@ -80,6 +84,18 @@ class Archive(Protocol):
 
     async def numbers_known(self, numbers: Sequence[Number]) -> dict[Number, bytes]:
         """Return the SHA-256 of the head that holds each number."""
+
+    async def parts_known(self, names: Sequence[PartName]) -> dict[PartName, bytes]:
+        """Return the SHA-256 of the head of each part that is here."""
+
+    async def wholes(self, names: Sequence[Name]) -> dict[Name, Whole]:
+        """Return how manifests stand, known ones or not."""
+
+    async def drops_in_parts(self) -> list[DropOutcome]:
+        """Return the drops whose manifests are sealed while parts of them still wait."""
+
+    async def drop_parts(self, system: str, drop_id: str, limit: int) -> list[DropPart]:
+        """Return the next parts of a drop that wait to be sealed."""
 
     async def refused_before(self, digests: Sequence[bytes]) -> dict[bytes, QuarantineRow]:
         """Return what was refused before, by the SHA-256 of the whole bytes."""

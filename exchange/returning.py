@@ -22,7 +22,7 @@ from exchange.losses import Losses
 from exchange.quotas import HourlyQuota
 from exchange.signing_desk import body_of
 from exchange.state import NodeState
-from schemas.answers import ANSWERS
+from schemas.answers import UNANSWERED
 from schemas.errors import FormatError
 from schemas.header import Header
 from schemas.leaves import LeafKind
@@ -167,6 +167,7 @@ class Returning:
             digests=(accepted.head_sha256, accepted.frame_sha256),
         )
         batch.changes.packets.append(packet)
+        batch.keep_part(packet, header.part)
         row = PayloadRow(packet.frame, *self._state.gate.rest_of(entry))
         batch.changes.payloads.append(row)
         index = batch.append_leaf(
@@ -181,7 +182,7 @@ class Returning:
             detail="returned",
         )
         batch.keep_trail(packet, LeafKind.SENT, index)
-        if header.type not in ANSWERS:
+        if header.type not in UNANSWERED:
             self._state.effects.answering.await_receipt(packet, batch)
 
     # --- answering ----------------------------------------------------------------------------

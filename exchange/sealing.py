@@ -94,18 +94,26 @@ class Sealing(SigningDesk):
             raise FormatError(Reason.TOO_LARGE, detail)
 
     def seal_packet(
-        self, header: Header, content: bytes, now: Instant, reader: bytes | None = None
+        self,
+        header: Header,
+        content: bytes,
+        now: Instant,
+        reader: bytes | None = None,
+        bucket: str | None = None,
     ) -> SealedFrame:
         """Seal a packet of ours; the draft's certificate and payload facts are filled in here.
 
         `reader` is the recipient's public encryption key; a personal type is never sealed without.
+        It is kept in `bucket`, or else where its class and period say.
         """
         draft = msgspec.structs.replace(header, certificate=self.fingerprint)
         payload, facts = self._make_payload(draft, content, reader)
         whole = msgspec.structs.replace(draft, payload=facts)
         frame = cut(seal(whole, payload, self._signer))
         frame_sha256 = hashlib.sha256(frame.raw).digest()
-        bucket = self.bucket(header.class_, header.period, now)
+        bucket = self.open_generation(
+            bucket or bucket_of(self.retention, header.class_, header.period, now)
+        )
         return SealedFrame(
             frame=frame,
             head_sha256=hashlib.sha256(frame.head).digest(),

@@ -6,7 +6,7 @@ import msgspec
 
 from schemas import wire
 from schemas.addresses import Address
-from schemas.header import Count, PacketId, Sha256Hex, Size
+from schemas.header import PART, Count, PacketId, Sha256Hex, Size
 from schemas.moments import InstantText
 from schemas.object_header import Detail
 from schemas.reasons import Reason
@@ -19,7 +19,9 @@ ARCHIVE_COMPLETENESS = "archive.completeness/1"
 ARCHIVE_STATE = "archive.state/1"
 ANSWERS = frozenset({RECEIPT, CLOSING})
 """Types that answer a packet; nothing answers them."""
-ALWAYS_ALLOWED = ANSWERS | {ARCHIVE_ACT, ARCHIVE_COMPLETENESS, ARCHIVE_STATE}
+UNANSWERED = ANSWERS | {PART}
+"""Types that no receipt answers, not even a refusal."""
+ALWAYS_ALLOWED = UNANSWERED | {ARCHIVE_ACT, ARCHIVE_COMPLETENESS, ARCHIVE_STATE}
 """Types that a node may send whatever its card allows: what the protocol asks of it."""
 FOR_NODES = frozenset({PING, ARCHIVE_ACT, ARCHIVE_COMPLETENESS, ARCHIVE_STATE})
 """Types that are kept and answered, and released to no local system."""

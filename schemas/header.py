@@ -65,8 +65,12 @@ class PayloadFacts(
         return is_encrypted(self.coding)
 
 
+PART = "part/1"
+"""The type of the pieces of a large file: the one that bears `part`, and no `seq`."""
+
+
 class Part(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """Which piece of which large packet a part is; reserved by the format, not sent yet."""
+    """Which piece of which large file a part is: `of` is the id of its manifest (clause 5.10)."""
 
     of: PacketId
     number: Count
@@ -137,8 +141,10 @@ def decode_header(raw: bytes) -> Header:
     Raises FormatError(format-invalid): every departure from clause 4, the first one named.
     """
     header = wire.decode(raw, _decoder)
-    if header.seq is None or header.part is not None:
-        raise FormatError(Reason.FORMAT_INVALID, "header needs seq; part is reserved")
+    if (header.seq is None) == (header.part is None):
+        raise FormatError(Reason.FORMAT_INVALID, "header needs one of seq and part")
+    if (header.part is None) == (header.type == PART):
+        raise FormatError(Reason.FORMAT_INVALID, f"header.part misfits {header.type}")
     if header.payload.is_encrypted != (header.payload.clear_sha256 is not None):
         raise FormatError(Reason.FORMAT_INVALID, "header.payload.clear_sha256 misfits coding")
     if header.from_ == header.to:

@@ -10,7 +10,12 @@ from schemas.moments import DAY, HOUR, MINUTE, SECOND
 
 HEADER_BYTES_MAX = 16 * 1024
 PAYLOAD_BYTES_MAX = 1024 * 1024
-"""A packet's payload as it travels; larger documents wait for multi-part packets."""
+"""A packet's payload as it travels; larger files travel in parts (clause 5.10)."""
+PART_CONTENT_BYTES = 256 * 1024
+"""Of each part's content but the last one's, which has the rest."""
+PARTS_MAX = 16 * 1024
+WHOLE_BYTES_MAX = PARTS_MAX * PART_CONTENT_BYTES
+"""A file that travels in parts: 4 GiB."""
 SIGNATURE_BYTES_MAX = 8 * 1024
 FRAME_BYTES_MAX = 8 + HEADER_BYTES_MAX + 2 + SIGNATURE_BYTES_MAX + PAYLOAD_BYTES_MAX
 SALT_BYTES = 16

@@ -211,6 +211,35 @@ class PendingDrop(msgspec.Struct, frozen=True, gc=False):
     sealed: bytes
     awaits: str | None = None
     """`card` while it waits for what its recipient's card says."""
+    parts: int | None = None
+    """How many parts wait beside it: then its body is their manifest."""
+
+
+class DropPart(msgspec.Struct, frozen=True, gc=False):
+    """A part that waits to be sealed; the additional data is `<system>/<drop_id>/<number>`."""
+
+    system: str
+    drop_id: str
+    number: int
+    bucket: str
+    sealed: bytes
+
+
+class PartRow(msgspec.Struct, frozen=True, gc=False):
+    """A packet is part `number` of the file whose manifest has the id `of`."""
+
+    frame: int
+    sender: str
+    epoch: int
+    of: str
+    number: int
+
+
+class Whole(msgspec.Struct, frozen=True, gc=False):
+    """How a manifest stands: where its payload is kept (None: nowhere), and its parts here."""
+
+    bucket: str | None
+    parts: int
 
 
 class Released(msgspec.Struct, frozen=True, gc=False):
@@ -656,6 +685,7 @@ class Changes(msgspec.Struct, gc=False):
 
     packets: list[PacketRow] = []
     payloads: list[PayloadRow] = []
+    parts: list[PartRow] = []
     leaves: list[LeafRow] = []
     entries: list[EntryRow] = []
     intakes: list[IntakeRow] = []
@@ -667,6 +697,10 @@ class Changes(msgspec.Struct, gc=False):
     drops: list[DropOutcome] = []
     waiting: list[PendingDrop] = []
     """Documents that cannot be sealed yet; one that is pending already is marked."""
+    sealed_parts: list[tuple[str, str, int]] = []
+    """System, drop id and number of parts that wait no more."""
+    unwanted_parts: list[tuple[str, str]] = []
+    """Drops whose parts will not be sealed: the manifest was refused."""
     released: list[Released] = []
     link_marks: list[LinkMark] = []
     cards: list[CardRow] = []

@@ -6,7 +6,7 @@ by a slash, so it is one address and one range.
 
 import msgspec
 
-from schemas.answers import ANSWERS
+from schemas.answers import UNANSWERED
 from schemas.moments import Instant
 from store.standing import Standing, State
 
@@ -47,7 +47,7 @@ class Filters(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     @property
     def only_documents(self) -> bool:
         """Whether nothing that fits is an answer."""
-        return self.documents if self.type_ is None else self.type_ not in ANSWERS
+        return self.documents if self.type_ is None else self.type_ not in UNANSWERED
 
     @property
     def is_judged(self) -> bool:

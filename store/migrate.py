@@ -1,7 +1,7 @@
 """Brings a database to today's schema, gives the daemon its rights, makes payload partitions.
 
-Runs as the owner of the database. The daemon's role may read and insert, and change the three
-derived tables; it owns nothing.
+Runs as the owner of the database. The daemon's role may read and insert, and change the derived
+tables; it owns nothing.
 """
 
 from collections.abc import Iterable
@@ -18,6 +18,7 @@ DERIVED = (
     "open_exchange",
     "held_open",
     "drop_pending",
+    "drop_part",
     "finding",
     "finding_cursor",
 )

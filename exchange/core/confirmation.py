@@ -22,7 +22,7 @@ from exchange.core.steps import (
     Step,
 )
 from schemas.addresses import is_on_tree_path
-from schemas.answers import ANSWERS, Closing, Receipt
+from schemas.answers import UNANSWERED, Closing, Receipt
 from schemas.header import Header
 from schemas.leaves import LeafKind, read_leaf
 from schemas.moments import Instant
@@ -101,7 +101,7 @@ def _find_receipt_fault(  # noqa: PLR0911 - one return for each fault
     packet = about.packet
     if header.re != packet.id or receipt.packet.id != packet.id:
         return "receipt names two packets"
-    if packet.type in ANSWERS:
+    if packet.type in UNANSWERED:
         return f"answers our {packet.type}, which nothing answers"
     same_head = bytes.fromhex(receipt.head_sha256) == packet.head_sha256
     same_frame = bytes.fromhex(receipt.frame_sha256) == packet.frame_sha256
@@ -184,7 +184,7 @@ def take_refusal_entry(  # noqa: PLR0911 - one return for each case
         )
     if finding.reason == Reason.BUSY:
         return (PlaceLater(packet, entry.again_at),)
-    if packet.type in ANSWERS:
+    if packet.type in UNANSWERED:
         return (Raise("answer_refused", f"{packet.type} refused by {refused_by}"),)
     if packet.sender != rules.here:
         return (SendRefusedReceipt(packet, refused_by, finding.reason, finding.detail),)

@@ -17,26 +17,28 @@ from exchange.core.rules import (
 )
 from exchange.core.steps import (
     AnswerAgain,
-    Effect,
     Forward,
     Hold,
     Keep,
-    Mark,
-    Quarantine,
     Raise,
     RefuseAgain,
     RefuseOnLink,
     Release,
     SendReceipt,
     Step,
+    put_aside,
 )
-from schemas.answers import ANSWERS, CLOSING, FOR_NODES, Closing, Receipt
+from exchange.core.wholes import KnownWhole, refuse_part, take_manifest, take_part
+from schemas.answers import ANSWERS, CLOSING, FOR_NODES, UNANSWERED, Closing, Receipt
 from schemas.errors import FormatError
-from schemas.header import Header
+from schemas.header import PART, Header
 from schemas.leaves import LeafKind
+from schemas.manifest import Manifest, Piece
 from schemas.moments import Instant, parse_instant
 from schemas.reasons import Reason
 from schemas.records import Trail
+
+Content = Receipt | Closing | Manifest | Piece | FormatError | None
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):
@@ -46,8 +48,8 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     head_sha256: bytes
     frame_sha256: bytes
     via: str
-    content: Receipt | Closing | FormatError | None
-    """Of receipts and closings to us: what they say; of any packet to us: why it can't be read."""
+    content: Content
+    """What an answer, a manifest or a part to us says; of any packet: why it can't be read."""
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
@@ -56,13 +58,15 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     trail: Trail | None
     """Of the packet with the same sender, epoch and id."""
     number_held_by: bytes | None
-    """SHA-256 of the head that has the same sender, recipient, epoch and seq."""
+    """SHA-256 of the head with the same sender, recipient, epoch and seq; or part and number."""
     about: Trail | None
     """Of the packet that a receipt or closing answers."""
     answered: Trail | None = None
     """Of our receipt that a closing answers."""
     refused_for: Finding | None = None
     """These very bytes were refused before: that verdict is final."""
+    whole: KnownWhole | None = None
+    """Of a manifest, or of a part: how the file that it belongs to stands."""
     may_come_back: bool = False
     """What an answer is about is ours, of an epoch that lost its end: a neighbour may hold it."""
 
@@ -95,7 +99,7 @@ def decide_arrival(  # noqa: PLR0911 - one return for each judgement, in their o
     if fault is not None:
         return refuse(arrival.header, fault, arrival.via, proven=True)
     if arrival.header.to != rules.here:
-        return _relay(arrival.header, rules)
+        return _relay(arrival.header, known, rules)
     if arrival.header.type not in rules.types:
         return (Hold("type", arrival.header.certificate),)
     fault = find_class_fault(arrival.header, rules)
@@ -107,7 +111,7 @@ def decide_arrival(  # noqa: PLR0911 - one return for each judgement, in their o
 def decide_refusal(refusal: Refusal) -> Step:
     """Return what a frame that failed at the gate causes."""
     header = refusal.header
-    if refusal.seen_before and header is not None and header.type in ANSWERS:
+    if refusal.seen_before and header is not None and header.type in UNANSWERED:
         return ()  # it opened an incident the first time, and is not answered (R-29e)
     if refusal.seen_before:
         id_ = header.id if header is not None and refusal.proven else None
@@ -130,17 +134,11 @@ def find_fault(header: Header, now: Instant, rules: Rules) -> Finding | None:
 def refuse(header: Header | None, finding: Finding, via: str, *, proven: bool) -> Step:
     """Keep a bad frame in quarantine and answer it: its proven sender, or else the neighbour.
 
-    An answer that fails is not answered (R-29e).
+    An answer that fails is not answered (R-29e), nor is a part: its manifest is.
     """
-    kept: list[Effect] = [
-        Quarantine("refused", finding.reason, finding.detail),
-        Mark(
-            LeafKind.REFUSED,
-            verdict="refused",
-            reason=finding.reason,
-            detail=finding.detail,
-        ),
-    ]
+    kept = put_aside(finding)
+    if header is not None and header.type == PART:
+        return refuse_part(finding)
     if header is not None and header.type in ANSWERS:
         return (*kept, Raise("answer_refused", f"{header.type} refused: {finding.reason}"))
     if header is not None and proven:
@@ -151,7 +149,7 @@ def refuse(header: Header | None, finding: Finding, via: str, *, proven: bool) -
 
 def _refuse_again(header: Header, finding: Finding) -> Step:
     """Repeat a refusal: once signed it is final; an answer's is not answered (R-29e)."""
-    return () if header.type in ANSWERS else (RefuseAgain(header.id, finding),)
+    return () if header.type in UNANSWERED else (RefuseAgain(header.id, finding),)
 
 
 def _answer_again(trail: Trail, rules: Rules) -> Step:
@@ -160,7 +158,7 @@ def _answer_again(trail: Trail, rules: Rules) -> Step:
         if packet.type == CLOSING:
             return ()
         return (AnswerAgain(packet, by=rules.here, otherwise_forward=False),)
-    end = None if packet.type in ANSWERS else find_end(packet.recipient, rules)
+    end = None if packet.type in UNANSWERED else find_end(packet.recipient, rules)
     if end is not None:
         by = packet.recipient
         return (
@@ -169,13 +167,16 @@ def _answer_again(trail: Trail, rules: Rules) -> Step:
     return (AnswerAgain(packet, by=packet.recipient, otherwise_forward=True),)
 
 
-def _relay(header: Header, rules: Rules) -> Step:
+def _relay(header: Header, known: Known, rules: Rules) -> Step:
     hop = rules.registry.next_hop(header.to)
     assert hop is not None, "find_fault has found a way"
-    return (Keep(LeafKind.RELAYED), Forward(hop, lane_of(header)))
+    bucket = None if known.whole is None else known.whole.bucket
+    return (Keep(LeafKind.RELAYED, bucket=bucket), Forward(hop, lane_of(header)))
 
 
-def _receive(arrival: Arrival, known: Known, rules: Rules) -> Step:
+def _receive(  # noqa: PLR0911 - one return for each kind
+    arrival: Arrival, known: Known, rules: Rules
+) -> Step:
     header = arrival.header
     if isinstance(arrival.content, FormatError):
         return refuse(
@@ -191,6 +192,12 @@ def _receive(arrival: Arrival, known: Known, rules: Rules) -> Step:
             return take_receipt(header, arrival.content, known.about, rules)
         case _ if isinstance(arrival.content, Closing):
             return take_closing(header, arrival.content, known.about, known.answered, rules)
+        case _ if isinstance(arrival.content, Manifest):
+            assert known.whole is not None, "looked up for each manifest"
+            return take_manifest(arrival.content, known.whole, rules)
+        case _ if isinstance(arrival.content, Piece):
+            assert known.whole is not None, "looked up for each part"
+            return take_part(header, arrival.content, known.whole, rules)
         case _ if header.type in FOR_NODES:
             return (Keep(LeafKind.RECEIVED), SendReceipt("accepted", await_closing=True))
         case _:

@@ -7,7 +7,7 @@ import msgspec
 from exchange.core.registry import Registry
 from schemas.answers import ALWAYS_ALLOWED, ANSWERS
 from schemas.cards import CardFacts
-from schemas.header import Header
+from schemas.header import PART, Header
 from schemas.limits import Limits
 from schemas.objects import Lane
 from schemas.reasons import Reason
@@ -50,6 +50,8 @@ class Rules(msgspec.Struct, frozen=True):
 
 def lane_of(header: Header) -> Lane:
     """Return the lane a frame travels in: `fast` for answers and results, else `bulk`."""
+    if header.type == PART:
+        return "bulk"
     return "fast" if header.type in ANSWERS or header.flow == "result" else "bulk"
 
 

@@ -17,12 +17,14 @@ from schemas.records import PacketRow
 class Keep(msgspec.Struct, frozen=True, gc=False):
     """Store the packet that arrived, with its first leaf.
 
-    `received` and `detail` are given where it had arrived before and comes back.
+    `received` and `detail` are given where it had arrived before and comes back; `bucket` is that
+    of a part's manifest.
     """
 
     kind: LeafKind
     received: Instant | None = None
     detail: str = ""
+    bucket: str | None = None
 
 
 class Mark(msgspec.Struct, frozen=True, gc=False):
@@ -84,6 +86,18 @@ class SendRefusedReceipt(msgspec.Struct, frozen=True, gc=False):
     refused_by: str
     reason: Reason
     detail: str
+
+
+class Conclude(msgspec.Struct, frozen=True, gc=False):
+    """Give the one receipt on a file that came in parts; an accepted one is released as well.
+
+    `packet` is its manifest; None: the manifest is what arrived, just kept.
+    """
+
+    packet: PacketRow | None
+    system: str
+    reason: Reason | None = None
+    detail: str = ""
 
 
 class SendClosing(msgspec.Struct, frozen=True, gc=False):
@@ -160,6 +174,7 @@ Effect = (
     | AnswerAgain
     | Release
     | SendReceipt
+    | Conclude
     | SendRefusedReceipt
     | SendClosing
     | RefuseOnLink
@@ -171,3 +186,12 @@ Effect = (
     | Raise
 )
 Step = tuple[Effect, ...]
+
+
+def put_aside(finding: Finding) -> Step:
+    """Keep a frame that is refused in quarantine, with its leaf."""
+    reason, detail = finding.reason, finding.detail
+    return (
+        Quarantine("refused", reason, detail),
+        Mark(LeafKind.REFUSED, verdict="refused", reason=reason, detail=detail),
+    )

@@ -13,6 +13,7 @@ from schemas.documents.registry import (
     decode_document,
     find_type,
 )
+from schemas.manifest import decode_manifest, is_manifest
 
 UNTITLED = "untitled"
 OCTETS = "application/octet-stream"
@@ -45,7 +46,13 @@ def make_content(
 
 
 def read_content(type_name: str, content: bytes, media_type: str) -> Delivered:
-    """Return the document in a packet's content. Raises DocumentError where a file is damaged."""
+    """Return the document in a packet's content. Raises DocumentError where a file is damaged.
+
+    Of a file in parts, without its bytes. Raises FormatError where its manifest is damaged.
+    """
+    if is_manifest(media_type):
+        facts = decode_manifest(content).facts
+        return Delivered(b"", facts.media_type, facts.title)
     if type_name != DOCUMENT_FILE:
         return Delivered(content, media_type)
     file = decode_file(content)

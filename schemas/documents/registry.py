@@ -36,6 +36,7 @@ from schemas.documents.performance import PerformancePeriod
 from schemas.documents.periods import PeriodKind
 from schemas.documents.reading import decode_json
 from schemas.documents.state import ArchiveState
+from schemas.header import PART
 
 # ruff: noqa: RUF001 - Kazakh and Russian names are the data
 
@@ -194,6 +195,20 @@ _BUILT_IN_TYPES = (
         inherits=True,
         droppable=False,
         struct=Closing,
+    ),
+    PacketType(
+        name=PART,
+        names=Names(kk="файл бөлігі", ru="часть файла", en="part of a file"),
+        purpose="files too large for one packet",
+        section=None,
+        sections=ARCHIVE_SECTIONS,
+        flow=Flow.INFO,
+        retention=RetentionClass.R5,
+        personal=True,  # as the file that it is a part of
+        inherits=True,
+        droppable=False,
+        media_type="application/octet-stream",
+        struct=None,
     ),
     PacketType(
         name=PING,

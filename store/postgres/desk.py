@@ -1,12 +1,12 @@
 """What commands do beside the running daemon: hand over documents, take them out, mark links."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
 from schemas.moments import Instant
-from schemas.records import DropOutcome, LinkMark, PacketRow, PendingDrop, Released
+from schemas.records import DropOutcome, DropPart, LinkMark, PacketRow, PendingDrop, Released
 from store.postgres.reader import Reader
 from store.postgres.rows import read_all
 from store.postgres.session import Connection
@@ -14,9 +14,11 @@ from store.postgres.session import Connection
 DROP_CHANNEL = "bbaj_drop"
 
 _DROP = """
-INSERT INTO drop_pending VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+INSERT INTO drop_pending VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 ON CONFLICT DO NOTHING RETURNING true
 """
+
+_DROP_PART = "INSERT INTO drop_part VALUES ($1, $2, $3, $4, $5)"
 
 _OUTCOME = "SELECT * FROM drop_outcome WHERE system = $1 AND drop_id = $2"
 
@@ -60,10 +62,13 @@ class InboxItem(msgspec.Struct, frozen=True, gc=False):
 class Desk(Reader):
     """Small writes of single rows; each is committed when the call returns."""
 
-    async def drop(self, document: PendingDrop) -> DropOutcome | bool:
-        """Hand a document over and wake the daemon: True.
+    async def drop(
+        self, document: PendingDrop, parts: Iterable[DropPart] = ()
+    ) -> DropOutcome | bool:
+        """Hand a document over with its parts, all in one commit, and wake the daemon: True.
 
-        False where the same drop waits already; its outcome where it is decided.
+        False where the same drop waits already; its outcome where it is decided. `parts` is read
+        one by one, and not at all then.
         """
         name = (document.system, document.drop_id)
         async with self._reading() as connection, connection.transaction():
@@ -73,6 +78,8 @@ class Desk(Reader):
             if outcome is not None:
                 await connection.execute(_UNDO_DROP, *name)
                 return DropOutcome(*outcome)
+            for part in parts if is_new else ():
+                await connection.execute(_DROP_PART, *msgspec.structs.astuple(part))
             await connection.execute(_WAKE)
             return bool(is_new)
 

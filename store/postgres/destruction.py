@@ -67,6 +67,7 @@ SELECT
     (SELECT count(*) FROM open_exchange AS o JOIN kept AS k ON k.frame = o.frame AND k.bucket = $1
         WHERE o.frame NOT IN (SELECT frame FROM kept_anyway)),
     (SELECT count(*) FROM drop_pending WHERE bucket = $1)
+        + (SELECT count(*) FROM drop_part WHERE bucket = $1)
 """
 
 _PARTITIONS = """

@@ -19,12 +19,9 @@ from schemas.records import (
 )
 from store.merkle import Span, Tree, consistency_spans, hashes_of, inclusion_spans, tiles_of
 from store.packing import unpack
-from store.postgres.access import Access
+from store.postgres.part_reader import Name, PartReader
 from store.postgres.position import EdgeRoots, load_tiles, load_tree
 from store.postgres.rows import read_all, read_marks
-
-Name = tuple[str, int, str]
-"""A packet's name: sender, epoch, id."""
 
 Number = tuple[str, str, int, int]
 """A packet's number: sender, recipient, epoch, seq."""
@@ -153,7 +150,7 @@ _LAST_CHECKPOINT = "SELECT size, at, note FROM checkpoint ORDER BY size DESC LIM
 _LEAF_COUNT = "SELECT COALESCE(max(index) + 1, 0) FROM leaf"
 
 
-class Reader(Access):
+class Reader(PartReader):
     """What sequencer and commands ask. Every call may raise StoreUnavailable; try it again."""
 
     def __init__(self, url: str) -> None:

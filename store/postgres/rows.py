@@ -22,6 +22,7 @@ from schemas.records import (
     DestroyedRow,
     DiskSample,
     DropOutcome,
+    DropPart,
     EntryRow,
     EpochRow,
     GrantRow,
@@ -44,6 +45,7 @@ from schemas.records import (
     OpenRow,
     OwnKey,
     PacketRow,
+    PartRow,
     PayloadRow,
     PendingDrop,
     PolicyRow,
@@ -67,6 +69,7 @@ AnyRow = TypeVar("AnyRow", bound=msgspec.Struct)
 TABLES: dict[type[msgspec.Struct], str] = {
     PacketRow: "packet",
     PayloadRow: "payload",
+    PartRow: "part",
     LeafRow: "leaf",
     EntryRow: "entry",
     IntakeRow: "intake",
@@ -112,6 +115,7 @@ TABLES: dict[type[msgspec.Struct], str] = {
     OpenRow: "open_exchange",
     HeldRow: "held_open",
     PendingDrop: "drop_pending",
+    DropPart: "drop_part",
 }
 
 

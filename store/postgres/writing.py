@@ -18,8 +18,19 @@ DELETE FROM drop_pending AS d USING unnest($1::text[], $2::text[]) AS o (system,
 WHERE d.system = o.system AND d.drop_id = o.drop_id
 """
 
+_FORGET_PARTS = """
+DELETE FROM drop_part AS d
+USING unnest($1::text[], $2::text[], $3::bigint[]) AS o (system, drop_id, number)
+WHERE d.system = o.system AND d.drop_id = o.drop_id AND d.number = o.number
+"""
+
+_FORGET_ALL_PARTS = """
+DELETE FROM drop_part AS d USING unnest($1::text[], $2::text[]) AS o (system, drop_id)
+WHERE d.system = o.system AND d.drop_id = o.drop_id
+"""
+
 _WAIT = """
-INSERT INTO drop_pending VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+INSERT INTO drop_pending VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 ON CONFLICT (system, drop_id) DO UPDATE SET awaits = excluded.awaits
 """
 
@@ -77,6 +88,7 @@ async def _write_record(connection: Connection, changes: Changes) -> None:
     tables: tuple[Sequence[msgspec.Struct], ...] = (
         changes.packets,
         changes.payloads,
+        changes.parts,
         changes.entries,
         changes.intakes,
         changes.notes,
@@ -148,6 +160,12 @@ async def _write_derived(connection: Connection, changes: Changes) -> None:
     if changes.drops:
         names = _turned((drop.system, drop.drop_id) for drop in changes.drops)
         await connection.execute(_FORGET_DROPS, *names)
+    faulty = [(drop.system, drop.drop_id) for drop in changes.drops if drop.frame is None]
+    if faulty or changes.unwanted_parts:
+        names = _turned([*faulty, *changes.unwanted_parts])
+        await connection.execute(_FORGET_ALL_PARTS, *names)
+    if changes.sealed_parts:
+        await connection.execute(_FORGET_PARTS, *_turned(changes.sealed_parts))
     for drop in changes.waiting:
         await connection.execute(_WAIT, *msgspec.structs.astuple(drop))
     if changes.closed:

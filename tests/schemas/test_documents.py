@@ -557,12 +557,12 @@ def test_network_packets_stand_outside_the_archive_sections():
 def test_answers_inherit():
     """What answers a packet takes its section and class."""
     inheriting = {name for name, one in TYPES.items() if one.inherits}
-    assert inheriting == {"receipt/1", "closing/1", "notice.returned/1"}
+    assert inheriting == {"receipt/1", "closing/1", "notice.returned/1", "part/1"}
 
 
 def test_only_nodes_make_receipts_and_closings():
     """A local system may drop everything but the answers, and what the archive says itself."""
-    made = {"receipt/1", "closing/1"} | ARCHIVES_OWN
+    made = {"receipt/1", "closing/1", "part/1"} | ARCHIVES_OWN
     assert {name for name, one in TYPES.items() if not one.droppable} == made
 
 

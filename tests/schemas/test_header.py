@@ -50,7 +50,7 @@ def test_headers_come_back(header):
 
 def test_fields_stand_in_the_order_of_the_clause():
     """The order of the table in the protocol is that of the bytes."""
-    part = Part(PACKET_ID, 1)  # reserved: nobody reads it yet, but its place is fixed
+    part = Part(PACKET_ID, 1)
     raw = encode_header(
         draft(period="2026", re=PACKET_ID, expires=draft().sent, part=part, ext={"a": 1})
     )
@@ -139,11 +139,19 @@ def test_a_packet_to_its_sender_is_refused():
         {"seq": None},
         {"part": Part(PACKET_ID, 1)},
         {"seq": None, "part": Part(PACKET_ID, 1)},
+        {"type": "part/1"},
+        {"type": "part/1", "part": Part(PACKET_ID, 1)},
     ],
 )
-def test_what_is_reserved_is_refused(changes):
-    """Every packet has a number; parts have their field, and no reader."""
-    assert "reserved" in refuse(**changes)
+def test_a_number_is_that_of_a_packet_or_of_a_part(changes):
+    """`part` stands in the headers of parts alone, and `seq` in all others."""
+    assert "part" in refuse(**changes)
+
+
+def test_a_part_reads_back():
+    """The header of a part has its number within the whole, and none of its own."""
+    header = draft(type="part/1", seq=None, part=Part(PACKET_ID, 7))
+    assert decode_header(encode_header(header)) == header
 
 
 @pytest.mark.parametrize("coding", get_args(Coding))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from exchange.ports import Name, Number
+from exchange.ports import Name, Number, PartName
 from schemas.leaves import read_leaf
 from schemas.moments import Instant, parse_instant
 from schemas.records import (
@@ -11,6 +11,7 @@ from schemas.records import (
     CrlRow,
     DestroyedRow,
     DropOutcome,
+    DropPart,
     EntryRow,
     HeldRow,
     InstructionOutcome,
@@ -21,12 +22,14 @@ from schemas.records import (
     NoteRow,
     OpenRow,
     PacketRow,
+    PartRow,
     PendingDrop,
     Position,
     QuarantineRow,
     StoredEntry,
     StreamTail,
     Trail,
+    Whole,
 )
 from simulation.record import Record
 
@@ -73,6 +76,28 @@ class FrameReads(Record):
         return {
             frame: self._trail(self.packets[frame]) for frame in frames if frame in self.packets
         }
+
+    def parts_known(self, names: Sequence[PartName]) -> dict[PartName, bytes]:
+        found = {(row.sender, row.epoch, row.of, row.number): row for row in self.tables[PartRow]}
+        return {
+            name: self.packets[found[name].frame].head_sha256 for name in names if name in found
+        }
+
+    def wholes(self, names: Sequence[Name]) -> dict[Name, Whole]:
+        return {name: self._whole(name) for name in names}
+
+    def _whole(self, name: Name) -> Whole:
+        packet = self.names.get(name)
+        bucket = None if packet is None else self.stored_frame(packet.frame)[2]
+        parts = sum((row.sender, row.epoch, row.of) == name for row in self.tables[PartRow])
+        return Whole(bucket, parts)
+
+    def drops_in_parts(self) -> list[DropOutcome]:
+        """Return none: drops in parts come by command alone, which nobody gives here."""
+        return []
+
+    def drop_parts(self, _system: str, _drop_id: str, _limit: int) -> list[DropPart]:
+        return []
 
     def numbers_known(self, numbers: Sequence[Number]) -> dict[Number, bytes]:
         wanted = set(numbers)

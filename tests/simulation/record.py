@@ -24,6 +24,7 @@ KEYS: dict[type, tuple[Key, ...]] = {
         lambda r: None if r.seq is None else (r.sender, r.recipient, r.epoch, r.seq),
     ),
     rows.PayloadRow: (lambda r: (r.bucket, r.frame),),
+    rows.PartRow: (lambda r: r.frame, lambda r: (r.of, r.sender, r.epoch, r.number)),
     rows.EntryRow: (lambda r: (r.stream, r.epoch, r.number),),
     rows.IntakeRow: (
         lambda r: (r.stream, r.epoch, r.last),

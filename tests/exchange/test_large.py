@@ -1,0 +1,190 @@
+"""Files in parts between two nodes, each with a real record (docs/protocol.md 5.10, 8.8)."""
+
+import asyncio
+import os
+
+import pytest
+
+from exchange.drops import Drop
+from harness.drafts import OBLAST
+from harness.pair import TOP, Pair
+from harness.pki import make_network
+from harness.service_node import Node, new_link, new_record
+from nodes import clock
+from schemas.documents.common import SourceRef
+from schemas.limits import PART_CONTENT_BYTES
+from schemas.manifest import ManifestFacts, encode_manifest, piece_of
+from schemas.records import DropPart, PendingDrop
+from store.errors import StoreUnavailable
+
+PARTS = 11
+SOURCE = SourceRef(kind="register", issuer=OBLAST, number="1")
+
+
+def cut(data):
+    return [data[at : at + PART_CONTENT_BYTES] for at in range(0, len(data), PART_CONTENT_BYTES)]
+
+
+def manifest_of(pieces):
+    facts = ManifestFacts(
+        title="survey", media_type="text/plain", source_ref=SOURCE, size=sum(map(len, pieces))
+    )
+    return encode_manifest(facts, b"".join(piece_of(piece).sha256 for piece in pieces))
+
+
+async def hand_over(node, pieces, manifest=None, drop_id="big-1"):
+    """Hand a file over through the record, as `bbaj send` does."""
+    gate, at = node.service.state.gate, clock.now()
+    bucket = gate.bucket("R5", None, at)
+    body = manifest or manifest_of(pieces)
+    row = PendingDrop(
+        "command", drop_id, at, "document.file/1", TOP, "S01", None, None, None, None,
+        bucket, gate.seal_for_rest(bucket, f"command/{drop_id}".encode(), body), None, len(pieces),
+    )  # fmt: skip
+    parts = (
+        DropPart(
+            "command", drop_id, number, bucket,
+            gate.seal_for_rest(bucket, f"command/{drop_id}/{number}".encode(), piece),
+        )
+        for number, piece in enumerate(pieces, 1)
+    )  # fmt: skip
+    assert await node.archive.drop(row, parts) is True
+
+
+@pytest.fixture
+async def pair(server, tmp_path, request):
+    network = make_network((TOP, OBLAST), clock.now())
+    nodes = {}
+    for number, address in enumerate((TOP, OBLAST)):
+        place = tmp_path / address
+        place.mkdir()
+        name = f"large_{abs(hash(request.node.name))}_{number}"
+        nodes[address] = Node(address, network, place, await new_record(server, name, address))
+    return Pair(nodes, network)
+
+
+async def manifest_id(node):
+    """Wait until the manifest is sealed; return its id."""
+    async with asyncio.timeout(30):
+        while (outcome := await node.archive.drop_outcome("command", "big-1")) is None:  # noqa: ASYNC110 - the record tells no events
+            await asyncio.sleep(0.02)
+    return (await node.archive.trail_of_frame([outcome.frame]))[outcome.frame].packet.id
+
+
+async def content_at(node, packet_id):
+    """Return what has come of a file, put together."""
+    contents = []
+    for frame in await node.archive.parts_of((OBLAST, 1, packet_id)):
+        packet, _, bucket, sealed = await node.archive.stored_frame(frame)
+        gate = node.service.state.gate
+        contents.append(gate.content_of(packet.head, bucket, sealed, packet.frame_sha256))
+    return b"".join(contents)
+
+
+async def test_a_file_comes_whole_with_one_receipt(pair):
+    """All parts travel, lie in the manifest's bucket, and the whole is released and closed once."""
+    data = os.urandom(PARTS * PART_CONTENT_BYTES - 99)
+    link = new_link(OBLAST)
+    async with pair[TOP].live(link), pair[OBLAST].live(link):
+        await hand_over(pair[OBLAST], cut(data))
+        packet = await manifest_id(pair[OBLAST])
+        await pair[TOP].until(OBLAST, packet, "closed")
+        assert await pair[TOP].kinds(OBLAST, packet) == ["received", "released", "closed"]
+        assert await content_at(pair[TOP], packet) == data
+        for address in (TOP, OBLAST):
+            archive = pair[address].archive
+            buckets = await archive._rows("SELECT DISTINCT bucket FROM kept WHERE bucket ~ '^R5'")
+            assert len(buckets) == 1
+        assert not await pair[OBLAST].archive._rows("SELECT 1 FROM drop_part")
+        receipts = "SELECT 1 FROM packet WHERE type = 'receipt/1'"
+        assert len(await pair[OBLAST].archive._rows(receipts)) == 1
+
+
+async def test_what_was_taken_is_not_sent_again_after_kills(pair, monkeypatch):
+    """Both ends are killed in the middle: the rest follows, and no part is placed twice."""
+    monkeypatch.setattr("exchange.part_sending.PARTS_AHEAD", 2)
+    data = os.urandom(PARTS * PART_CONTENT_BYTES)
+    link = new_link(OBLAST)
+    async with pair[TOP].live(link):
+        async with pair[OBLAST].live(link):
+            await hand_over(pair[OBLAST], cut(data))
+            packet = await manifest_id(pair[OBLAST])
+            await until_parts(pair[TOP], packet, 3)
+        assert "released" not in await pair[TOP].kinds(OBLAST, packet)
+    link = new_link(OBLAST)
+    async with pair[TOP].live(link), pair[OBLAST].live(link):
+        await pair[TOP].until(OBLAST, packet, "closed")
+        assert await content_at(pair[TOP], packet) == data
+        placed = "SELECT count(*), count(DISTINCT frame) FROM entry JOIN part USING (frame)"
+        assert [tuple(row) for row in await pair[OBLAST].archive._rows(placed)] == [(PARTS, PARTS)]
+
+
+async def until_parts(node, packet, least):
+    """Wait until so many parts are kept."""
+    async with asyncio.timeout(30):
+        while len(await node.archive.parts_of((OBLAST, 1, packet))) < least:  # noqa: ASYNC110 - the record tells no events
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("at", [TOP, OBLAST], ids=["recipient", "sender"])
+async def test_a_commit_that_fails_between_parts_loses_and_doubles_nothing(pair, monkeypatch, at):
+    """The group with the fourth part fails once: its parts are taken, or sealed, once more."""
+    archive, failed = pair[at].archive, []
+    commit = archive.commit
+
+    async def fails_once(changes):
+        if not failed and any(row.number == 4 for row in changes.parts):
+            failed.append(changes)
+            raise StoreUnavailable("a commit that fails, by a test")
+        return await commit(changes)
+
+    monkeypatch.setattr(archive, "commit", fails_once)
+    data = os.urandom(PARTS * PART_CONTENT_BYTES)
+    link, packet = new_link(OBLAST), ""
+    try:
+        async with pair[TOP].live(link), pair[OBLAST].live(link):
+            await hand_over(pair[OBLAST], cut(data))
+            packet = await manifest_id(pair[OBLAST])
+            await pair[TOP].until(OBLAST, packet, "closed")
+    except* StoreUnavailable:
+        pass
+    assert failed, "no commit has failed"
+    link = new_link(OBLAST)
+    async with pair[TOP].live(link), pair[OBLAST].live(link):
+        await pair[TOP].until(OBLAST, packet, "closed")
+        assert await content_at(pair[TOP], packet) == data
+
+
+async def test_a_part_that_its_manifest_does_not_name_ends_the_exchange(pair):
+    """The whole is refused as parts-mismatch, once, and the parts left are not sent."""
+    pieces = cut(os.urandom(PARTS * PART_CONTENT_BYTES))
+    manifest = manifest_of([pieces[0], pieces[0], *pieces[2:]])
+    link = new_link(OBLAST)
+    async with pair[TOP].live(link), pair[OBLAST].live(link):
+        await hand_over(pair[OBLAST], pieces, manifest)
+        packet = await manifest_id(pair[OBLAST])
+        await pair[OBLAST].until(OBLAST, packet, "confirmed")
+        trail = await pair[OBLAST].trail(OBLAST, packet)
+        assert b"reason parts-mismatch" in trail.marks[-1].record
+        assert "released" not in await pair[TOP].kinds(OBLAST, packet)
+        async with asyncio.timeout(30):
+            while await pair[OBLAST].archive._rows("SELECT 1 FROM drop_part"):  # noqa: ASYNC110 - the record tells no events
+                await asyncio.sleep(0.02)
+        receipts = "SELECT 1 FROM packet WHERE type = 'receipt/1'"
+        assert len(await pair[OBLAST].archive._rows(receipts)) == 1
+
+
+async def test_a_small_document_overtakes_the_parts(pair, monkeypatch):
+    """What is dropped while a file is being sent waits for the parts on their way alone."""
+    monkeypatch.setattr("exchange.part_sending.PARTS_AHEAD", 2)
+    link = new_link(OBLAST)
+    async with pair[TOP].live(link), pair[OBLAST].live(link):
+        await hand_over(pair[OBLAST], cut(os.urandom(40 * PART_CONTENT_BYTES)))
+        large = await manifest_id(pair[OBLAST])
+        await until_parts(pair[TOP], large, 1)
+        order = Drop(
+            system="sis", drop_id="order", type="document.file/1", to=TOP, body=b"1", section="S01"
+        )
+        (outcome,) = await pair[OBLAST].service.drop([order])
+        await pair[TOP].until(OBLAST, outcome.packet, "released")
+        assert len(await pair[TOP].archive.parts_of((OBLAST, 1, large))) < 40
