@@ -11,6 +11,7 @@ from exchange.ports import Observer
 from schemas.documents.faults import DocumentError
 from schemas.documents.findable import findable_of, findable_types
 from schemas.errors import FormatError, OutcomeUnknown, Retryable
+from schemas.manifest import as_file
 from schemas.records import PacketRow
 from schemas.spellings import stems_of
 from signing.errors import BucketDamagedError, BucketKeyMissingError
@@ -80,7 +81,7 @@ class Indexing:
 
     def _read(self, packet: PacketRow, bucket: str, sealed: bytes) -> FindingRow:
         content = self._gate.content_of(packet.head, bucket, sealed, packet.frame_sha256)
-        found = findable_of(packet.type, content)
+        found = findable_of(packet.type, as_file(content, packet.media_type))
         marks = self._gate.marks(bucket)
         return FindingRow(
             packet.frame,

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from nodes.cli.errors import UsageFault
 from nodes.cli.opening import find, reading
 from nodes.cli.shapes import EvidenceFile
 from nodes.cli.shelf import Shelf
@@ -14,6 +15,7 @@ from nodes.policies import open_algorithms
 from nodes.said import Said
 from nodes.wiring import open_keys
 from schemas.errors import FormatError
+from schemas.header import PART
 from schemas.limits import SALT_BYTES
 from schemas.moments import format_instant
 from schemas.records import DestroyedRow, PacketRow
@@ -25,12 +27,15 @@ from store.reading import Reading
 async def export(config: Config, packet_id: str, folder: Path) -> EvidenceFile:
     """Write the evidence folder of a packet.
 
-    Raises NotFound, FileExistsError, and what the store and the keyring raise.
+    Raises NotFound, UsageFault for a part, FileExistsError, and what the store and the keyring
+    raise.
     """
     exporter = _exporter(config)
     shelf = Shelf(config)
     async with reading(config) as desk:
         packet = (await find(desk, packet_id)).packet
+        if packet.type == PART:
+            raise UsageFault(f"{packet_id} is a part of a file: export the file's own packet")
 
         async def open_frame(row: PacketRow) -> Opened:
             return await _opened(shelf, desk, row)

@@ -7,12 +7,12 @@ twice makes one packet.
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from exchange.core.registry import Registry
-from exchange.drops import Drop, check_drop
+from exchange.drops import Drop, check_drop, content_of
 from exchange.identity import new_packet_id
 from nodes.cli.errors import DocumentFault, PacketRefused, UsageFault
 from nodes.cli.opening import find, reading
@@ -26,15 +26,14 @@ from nodes.said import Said
 from nodes.wiring import rules_of
 from schemas.answers import ANSWERS, PING, PacketName
 from schemas.codes import RETURN_REASONS, ReturnReason
-from schemas.documents.common import SourceRef
-from schemas.documents.contents import make_content
 from schemas.documents.notice import NoticeReturned, ReturnedField
 from schemas.documents.registry import NOTICE_RETURNED, DocumentError, PacketType
 from schemas.errors import Retryable
 from schemas.limits import PAYLOAD_BYTES_MAX
+from schemas.manifest import is_manifest
 from schemas.moments import format_instant
 from schemas.reasons import NEXT_STEP, Reason
-from schemas.records import DropOutcome, PacketRow, PendingDrop
+from schemas.records import DropOutcome, DropPart, PacketRow, PendingDrop
 from signing.payload import travelling_bytes
 from store.reading import ListedPacket, Reading
 from store.standing import State
@@ -48,10 +47,20 @@ WAITING = "waiting"
 FAULT = "fault"
 
 Watch = Callable[[Sending], None]
+Parts = Callable[[str, Shelf], Iterable[DropPart]]
+"""Gives the parts of a file, sealed for a bucket."""
 
 
-async def send(config: Config, drop: Drop, wait_s: float | None, watch: Watch) -> Sending:
+async def send(
+    config: Config,
+    drop: Drop,
+    wait_s: float | None,
+    watch: Watch,
+    parts: Parts | None = None,
+) -> Sending:
     """Check and hand over a document; with `wait_s`, stay until it has its answer.
+
+    `parts` are of the file whose manifest the document is.
 
     Raises DocumentFault, WrongUser and what the store does.
     """
@@ -70,10 +79,11 @@ async def send(config: Config, drop: Drop, wait_s: float | None, watch: Watch) -
         title=drop.title,
         re=drop.re,
         media_type=drop.media_type,
+        parts=drop.parts,
         **sealed,  # type: ignore[arg-type]
     )
     async with reading(config) as desk:
-        answer = await desk.drop(row)
+        answer = await desk.drop(row, () if parts is None else parts(row.bucket, shelf))
         first = await _look(desk, drop, known_before=answer is not True)
         if wait_s is None or _is_final(first):
             return first
@@ -82,12 +92,9 @@ async def send(config: Config, drop: Drop, wait_s: float | None, watch: Watch) -
 
 def check(config: Config, registry: Registry, drop: Drop) -> PacketType:
     """Return the type of a document that may be handed over. Raises DocumentFault."""
-    source = SourceRef(kind="register", issuer=config.address, number=drop.drop_id[:100] or "-")
     try:
         packet_type = check_drop(drop, rules_of(config, registry))
-        content, _ = make_content(
-            drop.type, drop.body, title=drop.title, media_type=drop.media_type, source=source
-        )
+        content, _ = content_of(drop, config.address)
     except DocumentError as error:
         raise DocumentFault(str(error)) from error
     size = travelling_bytes(content, encrypted=packet_type.personal, padded=packet_type.padded)
@@ -141,6 +148,10 @@ async def again(config: Config, packet_id: str) -> Drop:
     async with reading(config) as desk:
         line = await find(desk, packet_id, sender=config.address)
         packet = line.packet
+        if is_manifest(packet.media_type):
+            raise UsageFault(
+                f"{packet_id} is a file in parts: `bbaj send` it again, under another --drop-id"
+            )
         if packet.type in ANSWERS or line.standing.state not in {State.REFUSED, State.EXPIRED}:
             raise UsageFault(
                 f"{packet_id} ({packet.type}) is {line.standing.state}: only a document of ours "

@@ -8,12 +8,13 @@ next command that works in the folder.
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
+from nodes.cli import large
 from nodes.cli.errors import FileFault, UsageFault
 from nodes.cli.opening import find, reading
 from nodes.cli.output import write_bytes
@@ -23,7 +24,9 @@ from nodes.clock import now
 from nodes.config import Config
 from nodes.errors import NotFound
 from schemas.documents.contents import Delivered
+from schemas.manifest import is_manifest
 from schemas.moments import format_instant
+from schemas.records import PacketRow
 from signing.keys import sync_folder
 from store.postgres.desk import InboxItem
 from store.reading import Reading
@@ -128,19 +131,19 @@ async def _take_one(
             return None
         raise NotFound(f"content of {item.packet.id} is not here: {kept.absent}")
     document = shelf.document_of(kept.raw)
+    contents = _contents(desk, shelf, item.packet, document)
     name = item.packet.id + SUFFIXES.get(document.media_type, ".bin")
     token = secrets.token_hex(8)
     if taking.folder is None:
         if not await _mark(desk, item, token):
             return None
-        write_bytes(document.body)
-        return _taken(item, document, None)
+        return _taken(item, document, await _hash_while(contents, write_bytes), None)
     draft = taking.folder / f".{item.packet.frame}.{token}.{name}.taking"
-    _write(draft, document.body)
+    written = await _write(draft, contents)
     if not await _mark(desk, item, token):
         draft.unlink()
         return None
-    return _taken(item, document, _name(draft, taking.folder / name))
+    return _taken(item, document, written, _name(draft, taking.folder / name))
 
 
 async def _mark(desk: Reading, item: InboxItem, token: str) -> bool:
@@ -172,14 +175,39 @@ def _is_old(draft: Path) -> bool:
     return now() / 1e6 - draft.stat().st_mtime > 3600
 
 
-def _write(path: Path, body: bytes) -> None:
+async def _contents(
+    desk: Reading, shelf: Shelf, packet: PacketRow, document: Delivered
+) -> AsyncIterator[bytes]:
+    """Yield a document piece by piece: a large file came in parts."""
+    if not is_manifest(packet.media_type):
+        yield document.body
+        return
+    async for content in large.contents_of(desk, shelf, packet):
+        yield content
+
+
+async def _hash_while(
+    contents: AsyncIterator[bytes], write: Callable[[bytes], object]
+) -> tuple[str, int]:
+    """Write a document; return SHA-256 and size."""
+    digest, size = sha256(), 0
+    async for content in contents:
+        write(content)
+        digest.update(content)
+        size += len(content)
+    return digest.hexdigest(), size
+
+
+async def _write(path: Path, contents: AsyncIterator[bytes]) -> tuple[str, int]:
+    """Write a document to a new file, durably; return SHA-256 and size."""
     try:
         with path.open("xb") as file:
-            file.write(body)
+            written = await _hash_while(contents, file.write)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         raise FileFault(f"{path}: {error.strerror}: name a folder that can be written") from error
+    return written
 
 
 def _name(draft: Path, path: Path) -> str:
@@ -207,7 +235,10 @@ def _line(item: InboxItem) -> InboxLine:
     )
 
 
-def _taken(item: InboxItem, document: Delivered, path: str | None) -> TakenDocument:
+def _taken(
+    item: InboxItem, document: Delivered, written: tuple[str, int], path: str | None
+) -> TakenDocument:
+    digest, size = written
     line = _line(item)
     return TakenDocument(
         id=line.id,
@@ -220,7 +251,7 @@ def _taken(item: InboxItem, document: Delivered, path: str | None) -> TakenDocum
         received=line.received,
         title=document.title,
         media_type=document.media_type,
-        sha256=sha256(document.body).hexdigest(),
-        size=len(document.body),
+        sha256=digest,
+        size=size,
         path=path,
     )

@@ -15,7 +15,7 @@ from schemas.buckets import is_of_class
 from schemas.documents.contents import Delivered, read_content
 from schemas.frame import cut
 from schemas.moments import Instant, format_instant
-from schemas.records import PacketRow, QuarantineRow
+from schemas.records import DropPart, PacketRow, QuarantineRow
 from schemas.retention import bucket_of
 from signing.at_rest import AtRest
 from signing.encryption import EncryptionKeyring
@@ -53,6 +53,14 @@ class Shelf:
         bucket = bucket_of(open_retention(self._config), class_, None, now)
         sealed = self._at_rest.seal(bucket, f"{system}/{drop_id}".encode(), body)
         return {"bucket": bucket, "sealed": sealed}
+
+    def seal_part(
+        self, system: str, drop_id: str, number: int, bucket: str, content: bytes
+    ) -> DropPart:
+        """Return a part of a drop as the daemon opens it, in the bucket of its manifest."""
+        aad = f"{system}/{drop_id}/{number}".encode()
+        sealed = self._at_rest.seal(bucket, aad, content)
+        return DropPart(system, drop_id, number, bucket, sealed)
 
     def open_payload(self, bucket: str, digest: bytes, sealed: bytes) -> bytes:
         """Return bytes at rest. Raises BucketKeyMissingError or BucketDamagedError."""

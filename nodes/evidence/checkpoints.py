@@ -12,6 +12,7 @@ from nodes.evidence.model import (
 )
 from nodes.evidence.notes import own_signature, signed_text
 from nodes.said import Said
+from schemas.manifest import is_manifest
 from schemas.moments import SECOND
 from signing.proofs import PROOF_FIRST_LINE, LeafProof, proof_text
 
@@ -57,6 +58,8 @@ def note_what_is_missing(draft: Draft, dossier: Dossier) -> None:
         draft.notes.append(Said("proof.missing.checkpoint"))
     elif uncovered:
         draft.notes.append(Said("proof.missing.covered", {"leaves": uncovered}))
+    if is_manifest(dossier.packet.media_type):
+        draft.notes.append(Said("proof.missing.parts"))
     if dossier.uncosigned:
         draft.notes.append(Said("proof.missing.cosigned", {"leaves": dossier.uncosigned}))
     if dossier.unstamped:

@@ -10,6 +10,7 @@ from nodes.printing.forms import source_of
 from nodes.printing.speaker import Speaker
 from nodes.printing.tree import lay_out_text
 from schemas.documents.file import FileDocument
+from schemas.manifest import Manifest
 
 PICTURES = {"image/png": "PNG", "image/jpeg": "JPEG"}
 TEXTS = frozenset({"text/plain", "text/csv", "application/json"})
@@ -38,6 +39,18 @@ def lay_out_file(document: FileDocument, speaker: Speaker) -> Iterator[Block]:
         yield shown
     else:
         yield Notice(say("print.by-digest"))
+
+
+def lay_out_manifest(manifest: Manifest, speaker: Speaker) -> Iterator[Block]:
+    """Lay out what a file is that travels in parts."""
+    say, facts_ = speaker.say, manifest.facts
+    yield facts(
+        (say("print.form.title"), facts_.title),
+        (say("print.form.media-type"), facts_.media_type),
+        (say("print.form.size"), str(facts_.size)),
+        (say("print.form.source"), source_of(facts_.source_ref, speaker)),
+    )
+    yield Notice(say("print.in-parts", parts=manifest.parts))
 
 
 def small_png(data: bytes, kind: str) -> bytes | None:

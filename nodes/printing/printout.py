@@ -136,7 +136,7 @@ def _header(dossier: Dossier, speaker: Speaker) -> Iterator[Block]:
         (say("print.type"), header.type),
         (say("print.from"), named[header.from_]),
         (say("print.to"), named[header.to]),
-        (say("print.number"), say("print.number-of", seq=header.seq, epoch=header.epoch)),
+        (say("print.number"), say("print.number-of", seq=header.seq or "-", epoch=header.epoch)),
         (say("print.form.period"), header.period),
         (say("print.section"), _section(header, speaker)),
         (say("print.flow"), _flow(header, speaker)),

@@ -12,6 +12,7 @@ from nodes.cli.options import ConfigOption, JsonOption, LimitOption, PacketArgum
 
 if TYPE_CHECKING:
     from exchange.drops import Drop
+    from nodes.cli.handing import Parts
     from nodes.config import Config
 
 
@@ -49,12 +50,15 @@ def send(
     json: JsonOption = False,
 ) -> None:
     """Hand a document over to the node, which seals and sends it."""
+    from functools import partial
+
     import msgspec
 
     from exchange.drops import Drop
-    from nodes.cli import handing
+    from nodes.cli import handing, large
     from nodes.cli.files import read_document
     from nodes.cli.opening import load
+    from nodes.cli.progress import progress
 
     loaded = load(config)
     drop = Drop(
@@ -62,13 +66,20 @@ def send(
         drop_id=drop_id or "",
         type=type_,
         to=to,
-        body=read_document(file),
+        body=b"",
         section=section,
         period=period,
         title=title,
         re=re,
         media_type=media_type,
     )
+    if large.goes_in_parts(file, type_):
+        drop = large.with_manifest(drop, file, loaded.address)
+        with progress() as advance:
+            parts = partial(large.parts_of, drop, file, partial(advance, "parts"))
+            _hand_over(loaded, drop, wait, json, parts)
+        return
+    drop = msgspec.structs.replace(drop, body=read_document(file))
     if drop_id is None:
         drop = msgspec.structs.replace(drop, drop_id=handing.drop_id_of(drop))
     _hand_over(loaded, drop, wait, json)
@@ -171,7 +182,13 @@ def take(
         output.show(json, documents, lambda: tables.taken(documents))
 
 
-def _hand_over(config: "Config", drop: "Drop", wait_s: float | None, json: bool) -> None:
+def _hand_over(
+    config: "Config",
+    drop: "Drop",
+    wait_s: float | None,
+    json: bool,
+    parts: "Parts | None" = None,
+) -> None:
     """Hand a drop over, show what became of it, and end with its exit code."""
     from nodes.cli import handing, output, tables
     from nodes.cli.speaking import say
@@ -179,7 +196,11 @@ def _hand_over(config: "Config", drop: "Drop", wait_s: float | None, json: bool)
     with output.working(say("packets.working.handing-over")) as line:
         result = asyncio.run(
             handing.send(
-                config, drop, wait_s, lambda before: line.update(tables.on_its_way(before))
+                config,
+                drop,
+                wait_s,
+                lambda before: line.update(tables.on_its_way(before)),
+                parts,
             )
         )
     output.show(json, result, lambda: tables.sending(result))
