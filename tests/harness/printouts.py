@@ -48,6 +48,7 @@ from schemas.documents.registry import (
 )
 from schemas.documents.state import ArchiveState
 from schemas.frame import cut
+from schemas.header import PART
 from schemas.leaves import LeafKind
 from schemas.moments import HOUR, SECOND, format_instant
 from schemas.reasons import Reason
@@ -259,7 +260,8 @@ def sheet_of(dossier: Dossier, language: Language = Language.KK):
     return make_printout(dossier, Speaker(language))
 
 
-ALL_TYPES = sorted(TYPES)
+ALL_TYPES = sorted(TYPES.keys() - {PART})
+"""Of a part nothing is printed but its head: its manifest says what the file is."""
 
 
 def ran(*words: object) -> str:
