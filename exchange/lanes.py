@@ -151,13 +151,6 @@ class Lanes:
         state.at = state.at.after_sending(last.number)
         return raw
 
-    @property
-    def _bundle_bytes_max(self) -> int:
-        """A bundle takes at most about two seconds of the line."""
-        if self.line is None:
-            return BUNDLE_BYTES_MAX
-        return int(max(SLOW_BUNDLE_BYTES, min(BUNDLE_BYTES_MAX, 2 * self.line.bytes_per_s)))
-
     def _has_more(self, state: LaneState) -> bool:
         assert self.tail is not None, "attach comes first"
         return state.at.sent < self.tail(state.stream)[0]
@@ -166,7 +159,7 @@ class Lanes:
         """Return entries behind what was sent: from memory where hot, else one range read."""
         entries: list[Offer] = []
         size = 0
-        bytes_max = self._bundle_bytes_max
+        bytes_max = bundle_bytes_max(None if self.line is None else self.line.bytes_per_s)
         number = state.at.sent + 1
         while len(entries) < count and (offer := state.hot.get(number)) is not None:
             size += offer.row.size + 4
@@ -212,6 +205,13 @@ class Lanes:
         return self._gate.make_void(
             self._neighbour, lane, entry.number, entry.sha256, self._clock()
         )
+
+
+def bundle_bytes_max(line_bytes_per_s: float | None) -> int:
+    """Return what a bundle may hold: about two seconds of the line; None: a line not known yet."""
+    if line_bytes_per_s is None:
+        return BUNDLE_BYTES_MAX
+    return int(max(SLOW_BUNDLE_BYTES, min(BUNDLE_BYTES_MAX, 2 * line_bytes_per_s)))
 
 
 def _now() -> float:

@@ -17,6 +17,8 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._is_cut = False
         self.port = 0
+        self.passed_bytes = 0
+        """In both directions together, so far."""
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -51,14 +53,14 @@ class Proxy:
             return
         self._writers.add(far_writer)
         with contextlib.suppress(OSError):
-            await asyncio.gather(_pass(reader, far_writer), _pass(far_reader, writer))
+            await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer))
         for each in (writer, far_writer):
             each.transport.abort()
             self._writers.discard(each)
 
-
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while piece := await reader.read(CHUNK_BYTES):
-        writer.write(piece)
-        await writer.drain()
-    writer.close()
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while piece := await reader.read(CHUNK_BYTES):
+            self.passed_bytes += len(piece)
+            writer.write(piece)
+            await writer.drain()
+        writer.close()
