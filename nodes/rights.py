@@ -157,12 +157,14 @@ NEEDS: Mapping[str, Need] = {
     "demo": _FREE,
     "demo-negative": _FREE,
     "evidence verify": _FREE,
+    "simulate": _FREE,
     "bench hop": _FREE,
     "bench backlog": _FREE,
     "bench idle": _FREE,
     "bench seal": _FREE,
     "bench cycle": _FREE,
     "bench archive": _FREE,
+    "bench costs": _FREE,
     "bench journal": _FREE,
 }
 """Every command, by its words, and what it needs."""

@@ -9,6 +9,7 @@ from nodes.bench.archive import ArchiveResult, Goal
 from nodes.bench.archive_disk import Disk
 from nodes.cli.drawing import facts_table, new_table
 from nodes.cli.speaking import say, say_of
+from nodes.simulate.measured import Measured
 
 _DRAWN_APART = {"rebuild", "disk", "verdicts"}
 _INDEX = "index "
@@ -38,6 +39,41 @@ def archive(measured: ArchiveResult) -> Iterator[RenderableType]:
     for disk in measured.disk:
         yield ""
         yield from _disk(disk)
+
+
+def costs(measured: Measured) -> Iterator[RenderableType]:
+    """Draw `bench costs`: what an exchange costs at each place, on the line, by the clock."""
+    table = new_table(*_costs("place", "program", "burst", "alone", "idle", "memory"))
+    for place, found in measured.places.items():
+        for program in ("daemon", "database", "broker"):
+            parts = (found.burst_us, found.alone_us, found.idle_us_per_s, found.resident_mb)
+            figures_of_it = (_figure(float(getattr(part, program))) for part in parts)
+            table.add_row(*_costs(place, program), *figures_of_it)
+    yield table
+    yield ""
+    yield facts_table(
+        [
+            *(
+                (f"{say_of('bench.costs', name)}, {say_of('bench.costs', place)}", _figure(value))
+                for place, found in measured.places.items()
+                for name, value in (
+                    ("stored_bytes", found.stored_bytes),
+                    ("stored_factor", found.stored_factor),
+                )
+            ),
+            *(
+                (say_of("bench.costs", name), _figure(value))
+                for part in (measured.line, measured.waits)
+                for name, value in msgspec.structs.asdict(part).items()
+            ),
+            (say_of("bench.costs", "greeting_us"), _figure(round(measured.greeting_us.total))),
+            *((name, _figure(size)) for name, size in measured.frame_bytes.items()),
+        ]
+    )
+
+
+def _costs(*names: str) -> list[str]:
+    return [say_of("bench.costs", name) for name in names]
 
 
 def _disk(disk: Disk) -> Iterator[RenderableType]:

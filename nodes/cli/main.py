@@ -29,6 +29,7 @@ from nodes.cli.commands import (
     rebuilding,
     retention,
     rights,
+    simulating,
     store,
 )
 from nodes.cli.guarding import guard
@@ -74,6 +75,7 @@ app.add_typer(holds.app)
 app.add_typer(ca.app)
 demo.add_commands(app)
 app.add_typer(bench.app)
+simulating.add_to(app)
 node.add_to(app)
 guard(app)
 

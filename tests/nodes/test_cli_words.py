@@ -92,7 +92,7 @@ def _commands(group, path=()):
 
 COMMANDS = dict(_commands(typer.main.get_command(app)))
 WITHOUT_JSON = {("node", "run")}
-WITHOUT_NODE = {"ca", "bench", "demo", "demo-negative", "exits", "join", "types"}
+WITHOUT_NODE = {"ca", "bench", "demo", "demo-negative", "exits", "join", "simulate", "types"}
 ABOUT_FILES = {("evidence", "verify")}
 """Commands that stand in a node's group, and need none."""
 

@@ -140,3 +140,18 @@ def archive(
             )
         )
     output.show(json, measured, lambda: bench_tables.archive(measured))
+
+
+@app.command()
+def costs(
+    exchanges: Annotated[int, typer.Option(min=40, max=5000, help="In each burst.")] = 400,
+    json: JsonOption = False,
+) -> None:
+    """Time and weigh what exchanges cost each of three nodes, for `bbaj simulate`."""
+    from nodes.bench.costs import run_costs
+    from nodes.cli import bench_tables, output
+    from nodes.cli.progress import progress
+
+    with progress() as on_progress:
+        measured = asyncio.run(run_costs(exchanges=exchanges, on_progress=on_progress))
+    output.show(json, measured, lambda: bench_tables.costs(measured))
