@@ -94,13 +94,20 @@ def offices(kato: Path | None) -> list[Member]:
 def populate(
     governing: Sequence[Member], shares: Sequence[Share], organisations: int, seed: int
 ) -> Country:
-    """Return the country with so many organisations; offices have half to one and a half shares."""
+    """Return the country with so many organisations; offices have half to one and a half shares.
+
+    Raises ConfigurationFault where no office is of a tier that organisations hang under.
+    """
     members = list(governing)
     draws = Draws(f"organisations {seed}")
     weights = {each.address: 0.5 + draws.next() for each in governing}
     numbers: dict[str, int] = {}
     for share, count in zip(shares, _counts(shares, organisations), strict=True):
         parents = [each.address for each in governing if each.tier in share.under]
+        if count and not parents:
+            raise ConfigurationFault(
+                [f"KATO: no {' or '.join(share.under)} for a {share.kind} to hang under"]
+            )
         chosen = draws.places([weights[each] for each in parents], count)
         for parent in sorted(parents[place] for place in chosen):
             numbers[parent] = numbers.get(parent, 0) + 1

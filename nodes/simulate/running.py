@@ -21,7 +21,7 @@ def run_day(
 ) -> DayFigures:
     """Return the figures of a day; the same arguments give the same figures.
 
-    Raises ConfigurationFault where the KATO file is none.
+    Raises ConfigurationFault where the KATO file is none, or has no districts.
     """
     found = measured.load()
     supposed = traffic.load()

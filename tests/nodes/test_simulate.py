@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from nodes.cli.main import run
 from nodes.errors import ConfigurationFault
 from nodes.simulate import country as places
 from nodes.simulate import measured, traffic
@@ -21,6 +22,7 @@ from schemas.limits import BUNDLE_FRAMES_MAX
 from schemas.moments import DAY, HOUR
 
 KATO = Path(__file__).parents[3] / "shared" / "data" / "kato.csv"
+GUIDE = Path(__file__).parents[2] / "docs" / "sizing.md"
 ORGANISATIONS = 300
 
 
@@ -84,6 +86,12 @@ def test_a_file_that_is_no_kato_is_named(tmp_path, text, fault):
     path.write_text(text)
     with pytest.raises(ConfigurationFault, match=fault):
         places.offices(path)
+
+
+def test_a_file_without_districts_has_no_place_for_organisations():
+    """Schools hang under districts and cities; where there are none, that is said."""
+    with pytest.raises(ConfigurationFault, match="no city or district for a preschool"):
+        places.populate(places.offices(None)[:2], traffic.load().organisation, 1, 1)
 
 
 def test_a_missing_kato_file_is_named(tmp_path):
@@ -248,3 +256,33 @@ def test_the_measurement_is_whole():
 def test_payloads_are_counted_as_long_as_their_class_is_kept():
     """Five years and the school year for registers, always for what is permanent."""
     assert [years_kept("R5"), years_kept("PERM"), years_kept("R1")] == [6, 10, 2]
+
+
+def test_a_lone_packet_waits_about_as_long_as_was_measured():
+    """The cost of a hop comes from the second hop; the first one was measured apart from it."""
+    found = measured.load()
+    supposed = traffic.load()
+    country = places.populate(places.offices(None)[:4], supposed.organisation, 1, 1)
+    line = traffic.LineClass(frozenset({"oblast"}), 100, 1_000_000, 0)
+    rule = next(at for at, each in enumerate(supposed.document) if each.type == "admin.order/1")
+    world = World(
+        country,
+        supposed,
+        classes=[line] * len(country.members),
+        drops=[traffic.Drop(0, rule, country.places["kz.k10"], 0)],
+        outages=[],
+        costs=costs_of(found),
+    )
+    world.run(_silent, DAY)
+    [exchange] = world.exchanges
+    assert 2 / 3 < exchange.delivered / (1000 * found.waits.one_hop_ms) < 3 / 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_sizing_guide_shows_what_the_command_prints(capfdbinary, monkeypatch):
+    """The table in docs/sizing.md is the output of the command that it names."""
+    monkeypatch.setenv("BBAJ_LANG", "en")
+    assert run(["simulate", "--country", "--sizing"]) == 0
+    printed = capfdbinary.readouterr().out.decode()
+    assert f"```\n{printed}```\n" in GUIDE.read_text(encoding="utf-8")
