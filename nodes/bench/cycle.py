@@ -1,5 +1,8 @@
 """`bbaj bench cycle`: whole exchanges between two neighbours, encrypted beside clear, in one run.
 
+With rivals, each round has a turn of theirs: pyas2lib beside clear exchanges, as4 beside encrypted
+ones. Theirs are cycles in the memory of one process, without disk, network or database.
+
     local systems (AMQP) --> CHILD --TLS--> broker --> PARENT      drop, packet, receipt, closing
 
 Both daemons are real, with broker, databases, TLS and all checks. A round is over when the
@@ -9,29 +12,39 @@ at being first; their documents are of like size and of the same lane and flow.
 
 import asyncio
 import statistics
-import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import msgspec
 
-from nodes.authority_files import AuthorityFiles
 from nodes.bench.exchanges import FRAMES_AN_EXCHANGE, TYPES, Office, document, office
-from nodes.clock import now
+from nodes.bench.rivals.environment import AS4, PYAS2LIB, Environment, Rival, rival
+from nodes.bench.running import running
+from nodes.bench.spent import Meter
 from nodes.errors import JudgementFailed
-from nodes.sandbox.network import NodeSpec, PrivateNetwork, make_brokers
-from nodes.sandbox.postgres import PrivatePostgres
+from nodes.sandbox.network import NodeSpec
 from nodes.wiring import database_url
 from schemas.header import is_encrypted
 from store.reading import Filters, Reading
 
 PARENT, CHILD = "kz", "kz.zhambyl"
 SYSTEMS = tuple(f"sis-{number}" for number in range(1, 9))
+SPECS = (NodeSpec(PARENT), NodeSpec(CHILD, systems=SYSTEMS))
+RIVALS = {"clear": PYAS2LIB, "encrypted": AS4}
+RIVAL_CYCLES = 100
 WARM_UP = 64
+RIVAL_WARM_UP = 5
 WAIT_S = 300.0
 POLL_S = 0.02
+
+
+class Beside(msgspec.Struct, frozen=True):
+    """A rival's own rate, and ours of the same round against it; medians over the rounds."""
+
+    per_second: float
+    ratio: float
+    environment: Environment
 
 
 class CycleResult(msgspec.Struct, frozen=True):
@@ -43,50 +56,69 @@ class CycleResult(msgspec.Struct, frozen=True):
     packets: int
     content_bytes: int
     rounds: list[dict[str, float]]
+    cpu_ms: dict[str, float]
+    """Processor time of each service for one exchange, clear and encrypted together."""
+    rivals: dict[str, Beside]
 
 
-async def run_cycle(*, packets: int, content_bytes: int, rounds: int) -> CycleResult:
-    """Measure; raise JudgementFailed where a packet did not travel as it should."""
-    measured: list[dict[str, float]] = []
-    async with _running() as network:
-        url = database_url(network.nodes[PARENT].config())
-        async with office(network.nodes[CHILD]) as systems, Reading(url) as desk:
-            for kind in TYPES:
-                await _one_round(desk, systems, kind, WARM_UP, content_bytes)
-            for number in range(rounds):
-                kinds = list(TYPES) if number % 2 else list(reversed(TYPES))
-                rates = {
-                    kind: await _one_round(desk, systems, kind, packets, content_bytes)
-                    for kind in kinds
-                }
-                measured.append({name: round(rate, 1) for name, rate in rates.items()})
-            await _judge(desk, WARM_UP + rounds * packets)
+async def run_cycle(
+    *, packets: int, content_bytes: int, rounds: int, rivals: Path | None = None
+) -> CycleResult:
+    """Measure; raise JudgementFailed where a packet did not travel as it should.
+
+    `rivals` is the folder for their environments; without one there are none.
+    """
+    async with AsyncExitStack() as stack:
+        beside = {
+            kind: await stack.enter_async_context(rival(RIVALS[kind], rivals, content_bytes))
+            for kind in RIVALS
+            if rivals is not None
+        }
+        services = await stack.enter_async_context(
+            running(SPECS, served=[PARENT, CHILD], authorities=[PARENT])
+        )
+        nodes = services.network.nodes
+        systems = await stack.enter_async_context(office(nodes[CHILD]))
+        desk = await stack.enter_async_context(Reading(database_url(nodes[PARENT].config())))
+        for kind in TYPES:
+            await _one_round(desk, systems, kind, WARM_UP, content_bytes)
+        for each in beside.values():
+            await each.run(RIVAL_WARM_UP)
+        meter = Meter(services.services())
+        measured = []
+        for number in range(rounds):
+            kinds = list(TYPES) if number % 2 else list(reversed(TYPES))
+            rates = {
+                kind: await _one_round(desk, systems, kind, packets, content_bytes)
+                for kind in kinds
+            }
+            for kind, each in beside.items():
+                rates[RIVALS[kind].name] = RIVAL_CYCLES / (await each.run(RIVAL_CYCLES)).seconds
+            measured.append({name: round(rate, 1) for name, rate in rates.items()})
+        spent = meter.spent_s()
+        await _judge(desk, WARM_UP + rounds * packets)
     clear, encrypted = (statistics.median(each[kind] for each in measured) for kind in TYPES)
-    ratio = round(encrypted / clear, 3)
-    return CycleResult(clear, encrypted, ratio, packets, content_bytes, measured)
+    exchanges = len(TYPES) * rounds * packets
+    return CycleResult(
+        clear_per_second=clear,
+        encrypted_per_second=encrypted,
+        ratio=round(encrypted / clear, 3),
+        packets=packets,
+        content_bytes=content_bytes,
+        rounds=measured,
+        cpu_ms={name: round(1000 * each / exchanges, 3) for name, each in spent.items()},
+        rivals={RIVALS[kind].name: _beside(kind, each, measured) for kind, each in beside.items()},
+    )
 
 
-@asynccontextmanager
-async def _running() -> AsyncIterator[PrivateNetwork]:
-    """Run the two nodes."""
-    with tempfile.TemporaryDirectory(prefix="bbaj-bench-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o711)  # noqa: ASYNC240 - once, before anything runs
-        authority = AuthorityFiles(folder / "ca")
-        authority.init_root(now())
-        authority.issue_authority(PARENT, now())
-        postgres = PrivatePostgres(folder / "postgres")
-        brokers = make_brokers(authority, folder, {"bench": [PARENT, CHILD]}, schedulers=2)
-        network = PrivateNetwork(folder, postgres=postgres, brokers=brokers)
-        try:
-            await asyncio.gather(postgres.start(), brokers[PARENT].start())
-            await network.add_nodes([NodeSpec(PARENT), NodeSpec(CHILD, systems=SYSTEMS)])
-            await network.start(PARENT, CHILD)
-            yield network
-        finally:
-            await network.stop_all()
-            await brokers[PARENT].stop()
-            await postgres.stop()
+def _beside(kind: str, one: Rival, rounds: list[dict[str, float]]) -> Beside:
+    """Hold our rates against those that a rival had in the same rounds."""
+    name = RIVALS[kind].name
+    return Beside(
+        per_second=statistics.median(each[name] for each in rounds),
+        ratio=round(statistics.median(each[kind] / each[name] for each in rounds), 2),
+        environment=one.environment,
+    )
 
 
 async def _one_round(

@@ -6,18 +6,16 @@ holds the recipient's receipt. The leaf's memory is read from the system at the 
 
 import asyncio
 import statistics
-import tempfile
-from pathlib import Path
 
 import msgspec
 
 from exchange.gate import Gate
-from nodes.authority_files import AuthorityFiles
+from nodes.bench.running import running
+from nodes.bench.spent import resident_mb
 from nodes.clock import now
 from nodes.errors import JudgementFailed
 from nodes.samples import tiny
-from nodes.sandbox.network import NodeSpec, PrivateNetwork, make_brokers
-from nodes.sandbox.postgres import PrivatePostgres
+from nodes.sandbox.network import NodeSpec, PrivateNetwork
 from nodes.wiring import database_url, open_vault
 from schemas.documents.registry import TYPES
 from schemas.leaves import LeafKind, read_leaf
@@ -44,25 +42,10 @@ class IdleResult(msgspec.Struct, frozen=True):
 
 async def run_idle(*, packets: int) -> IdleResult:
     """Measure one packet at a time."""
-    with tempfile.TemporaryDirectory(prefix="bbaj-bench-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o711)  # noqa: ASYNC240 - once, before anything runs
-        authority = AuthorityFiles(folder / "ca")
-        authority.init_root(now())
-        authority.issue_authority(PARENT, now())
-        postgres = PrivatePostgres(folder / "postgres")
-        brokers = make_brokers(authority, folder, {"bench": [PARENT]}, schedulers=2)
-        network = PrivateNetwork(folder, postgres=postgres, brokers=brokers)
-        try:
-            await asyncio.gather(postgres.start(), brokers[PARENT].start())
-            await network.add_nodes([NodeSpec(PARENT), NodeSpec(LEAF)])
-            await network.start(PARENT, LEAF)
-            times = await _measure(network, WARM_UP + packets)
-            resident = _resident_mb(network)
-        finally:
-            await network.stop_all()
-            await brokers[PARENT].stop()
-            await postgres.stop()
+    specs = [NodeSpec(PARENT), NodeSpec(LEAF)]
+    async with running(specs, served=[PARENT], authorities=[PARENT]) as services:
+        times = await _measure(services.network, WARM_UP + packets)
+        resident = resident_mb(services.pid_of(LEAF))
     times = sorted(times[WARM_UP:])
     p95 = times[int(0.95 * (len(times) - 1))]
     return IdleResult(packets, round(statistics.median(times), 1), round(p95, 1), resident)
@@ -118,12 +101,3 @@ async def _look(desk: PostgresArchive, row: PendingDrop) -> Instant | None:
     trail = (await desk.trail_of_frame([outcome.frame]))[outcome.frame]
     confirmed = [mark for mark in trail.marks if mark.kind == LeafKind.CONFIRMED]
     return parse_instant(read_leaf(confirmed[0].record)["at"]) if confirmed else None
-
-
-def _resident_mb(network: PrivateNetwork) -> float:
-    """Return the leaf daemon's resident memory in megabytes, as the system counts it."""
-    process = network.nodes[LEAF].process
-    assert process is not None
-    status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
-    kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
-    return round(int(kilobytes) / 1024, 1)

@@ -7,7 +7,6 @@ the system has counted, less what it takes with the same children connected and 
 """
 
 import asyncio
-import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
@@ -20,6 +19,7 @@ from exchange.gate import Gate
 from exchange.signing_desk import body_of
 from nodes.authority_files import AuthorityFiles
 from nodes.bench.peer import Peer
+from nodes.bench.spent import cpu_s
 from nodes.bench.stage import FRAMES_A_BUNDLE, PARENT, RELAY, WINDOW, client_tls
 from nodes.clock import now
 from nodes.errors import JudgementFailed
@@ -121,17 +121,10 @@ async def _show_all(children: Sequence[Child]) -> None:
 
 async def _share(node: RunningNode, doing: Awaitable[None]) -> float:
     """Return the share of one core that a daemon takes while something goes on."""
-    began, spent = time.monotonic(), _cpu_s(node)
-    await doing
-    return (_cpu_s(node) - spent) / (time.monotonic() - began)
-
-
-def _cpu_s(node: RunningNode) -> float:
-    """Return the processor time of a daemon so far, in user and system mode."""
     assert node.process is not None
-    fields = Path(f"/proc/{node.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2]
-    user, system = fields.split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    began, spent = time.monotonic(), cpu_s(node.process.pid)
+    await doing
+    return (cpu_s(node.process.pid) - spent) / (time.monotonic() - began)
 
 
 async def _until_cosigned(children: Sequence[Child], count: int) -> None:

@@ -122,7 +122,8 @@ def _figure(value: object) -> str:
             return f"{value:,}"
         case list():
             return "\n".join(_figure(each) for each in value)
-        case dict():
-            return ", ".join(f"{_name(name)} {_figure(each)}" for name, each in value.items())
+        case dict() | msgspec.Struct():
+            named = value if isinstance(value, dict) else msgspec.structs.asdict(value)
+            return ", ".join(f"{_name(name)} {_figure(each)}" for name, each in named.items())
         case _:
             return str(value)

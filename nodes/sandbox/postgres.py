@@ -55,6 +55,12 @@ class PrivatePostgres:
         self._environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(folder)}
 
     @property
+    def pid(self) -> int:
+        """The server's process id, once it is started."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def admin_url(self) -> str:
         """The superuser's URL, for tests that do what no daemon may."""
         password = (self.folder / "superuser").read_text(encoding="ascii")

@@ -73,6 +73,12 @@ class PrivateBroker:
         self.amqp_port, self.amqps_port, self._distribution, self._epmd = self._ports
 
     @property
+    def pid(self) -> int:
+        """The broker's process id, once it is started."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def ctl_command(self) -> tuple[str, ...]:
         """The administration command; it wants `environment`."""
         return (str(self.folder / "programs" / "sbin" / "rabbitmqctl"),)

@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415 - a command imports what it needs when it runs, so that --help is quick
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -71,6 +72,13 @@ def cycle(
     content_bytes: Annotated[int, typer.Option(min=16, max=10_000, help="Of each document.")] = (
         10_000
     ),
+    rivals: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Take turns with pyas2lib and as4, which pip installs there at first use.",
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Time whole exchanges between two neighbours, drop to closing: encrypted beside clear."""
@@ -80,7 +88,7 @@ def cycle(
 
     with output.working(say("bench.rounds-of", rounds=rounds, packets=packets)):
         measured = asyncio.run(
-            run_cycle(packets=packets, content_bytes=content_bytes, rounds=rounds)
+            run_cycle(packets=packets, content_bytes=content_bytes, rounds=rounds, rivals=rivals)
         )
     output.show(json, measured, lambda: bench_tables.figures(measured))
 

@@ -1,0 +1,69 @@
+"""A network that runs while it is measured: daemons, brokers, databases, all real and our own."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from nodes.authority_files import AuthorityFiles
+from nodes.clock import now
+from nodes.sandbox.network import NodeSpec, PrivateNetwork, make_brokers
+from nodes.sandbox.postgres import PrivatePostgres
+from nodes.sandbox.rabbitmq import PrivateBroker
+
+BROKER, DATABASE = "broker", "database"
+
+
+class Running(msgspec.Struct, frozen=True):
+    """A running network and its services; all its nodes share them."""
+
+    network: PrivateNetwork
+    postgres: PrivatePostgres
+    broker: PrivateBroker
+
+    def pid_of(self, address: str) -> int:
+        """Return the process id of a node's daemon."""
+        process = self.network.nodes[address].process
+        assert process is not None, f"{address} is down"
+        return process.pid
+
+    def services(self) -> dict[str, int]:
+        """Return the process ids of all services, by the names that results give them."""
+        daemons = {address: self.pid_of(address) for address in self.network.nodes}
+        return {**daemons, BROKER: self.broker.pid, DATABASE: self.postgres.pid}
+
+
+@asynccontextmanager
+async def running(
+    specs: Sequence[NodeSpec],
+    *,
+    served: Sequence[str],
+    authorities: Sequence[str],
+    uplink_ports: Mapping[str, int] | None = None,
+) -> AsyncIterator[Running]:
+    """Run nodes on one broker, which serves the addresses `served`; take all down at the end."""
+    with tempfile.TemporaryDirectory(prefix="bbaj-bench-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # noqa: ASYNC240 - once, before anything runs
+        authority = AuthorityFiles(folder / "ca")
+        authority.init_root(now())
+        for address in authorities:
+            authority.issue_authority(address, now())
+        postgres = PrivatePostgres(folder / "postgres")
+        brokers = make_brokers(authority, folder, {"bench": served}, schedulers=2)
+        broker = brokers[served[0]]
+        network = PrivateNetwork(
+            folder, postgres=postgres, brokers=brokers, uplink_ports=uplink_ports
+        )
+        try:
+            await asyncio.gather(postgres.start(), broker.start())
+            await network.add_nodes(specs)
+            await network.start(*(spec.address for spec in specs))
+            yield Running(network, postgres, broker)
+        finally:
+            await network.stop_all()
+            await broker.stop()
+            await postgres.stop()
