@@ -26,6 +26,7 @@ from exchange.gate import Gate
 from exchange.identity import new_packet_id
 from nodes.authority_files import AuthorityFiles
 from nodes.bench.peer import Peer
+from nodes.bench.rivals.shovel import PLUGIN as SHOVEL
 from nodes.clock import now
 from nodes.config import read_secret
 from nodes.errors import JudgementFailed
@@ -70,7 +71,9 @@ async def open_stage() -> AsyncIterator[Stage]:
         for address in (PARENT, RELAY):
             authority.issue_authority(address, now())
         postgres = PrivatePostgres(folder / "postgres")
-        brokers = make_brokers(authority, folder, {"bench": [PARENT, RELAY]}, schedulers=2)
+        brokers = make_brokers(
+            authority, folder, {"bench": [PARENT, RELAY]}, schedulers=2, plugins=[SHOVEL]
+        )
         broker = brokers[PARENT]
         network = PrivateNetwork(folder, postgres=postgres, brokers=brokers)
         try:

@@ -328,6 +328,7 @@ def make_brokers(
     *,
     schedulers: int,
     log_for: str | None = None,
+    plugins: Sequence[str] = (),
 ) -> dict[str, PrivateBroker]:
     """Return one broker for each group of addresses, by address; not started yet.
 
@@ -344,6 +345,7 @@ def make_brokers(
             sni={dns_name(address): each for address, each in tls.items()},
             log_vhost=vhost_of(log_for or addresses[0]),
             schedulers=schedulers,
+            plugins=plugins,
         )
         brokers |= dict.fromkeys(addresses, broker)
     return brokers

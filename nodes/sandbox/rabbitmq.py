@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -44,7 +44,7 @@ class BrokerTls(msgspec.Struct, frozen=True):
 class PrivateBroker:
     """One RabbitMQ in one folder; stopped and started again, it has its data."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but two are for few, and have defaults
         self,
         folder: Path,
         *,
@@ -53,10 +53,12 @@ class PrivateBroker:
         sni: Mapping[str, BrokerTls] | None = None,
         log_vhost: str | None = None,
         schedulers: int = 1,
+        plugins: Sequence[str] = (),
     ) -> None:
         """Stand by to run in `folder`; without `tls` nobody is let in but from this machine.
 
-        With `log_vhost`, which is made, the broker publishes its log there.
+        With `log_vhost`, which is made, the broker publishes its log there; `plugins` are those
+        beside the ones that every one of us has.
         """
         self.folder = folder
         self.name = name
@@ -64,6 +66,7 @@ class PrivateBroker:
         self._sni = dict(sni or {})
         self._log_vhost = log_vhost
         self._schedulers = schedulers
+        self._plugins = (*PLUGINS, *plugins)
         self._programs = programs_folder(BINARIES, "rabbitmq-server")
         self._process: asyncio.subprocess.Process | None = None
         self._port_mapper: asyncio.subprocess.Process | None = None
@@ -185,10 +188,10 @@ class PrivateBroker:
             cookie.write_text(secrets.token_hex(20), encoding="ascii")
             cookie.chmod(0o400)
             keep_ports(folder / "ports", self._ports)
-            link_programs(self._programs, folder / "programs")
+            link_programs(self._programs, folder / "programs", self._plugins)
         self.crls.mkdir(exist_ok=True)
         self.crls.chmod(0o755)
-        (folder / "plugins").write_text(f"[{','.join(PLUGINS)}].\n", encoding="ascii")
+        (folder / "plugins").write_text(f"[{','.join(self._plugins)}].\n", encoding="ascii")
         (folder / "rabbitmq.conf").write_text(self._conf(), encoding="ascii")
         (folder / "advanced.config").write_text(self._advanced(), encoding="ascii")
         vhosts = [{"name": name} for name in ("/", self._log_vhost) if name]
@@ -248,8 +251,8 @@ load_definitions = {self.folder}/definitions.json
         return f'{{certfile, "{certificate}"}}, {{keyfile, "{key}"}}'
 
 
-def link_programs(programs: Path, target: Path) -> None:
-    """Lay RabbitMQ's programs out anew, with those plugins alone that are needed.
+def link_programs(programs: Path, target: Path, plugins: Sequence[str]) -> None:
+    """Lay RabbitMQ's programs out anew, with those plugins alone, and what they need.
 
     The broker looks at every plugin it finds at each start; without the others it needs half the
     time.
@@ -259,14 +262,14 @@ def link_programs(programs: Path, target: Path) -> None:
     for name in ("sbin", "escript"):
         (target / name).symlink_to(home / name)
     (target / "plugins").mkdir()
-    for plugin in needed_plugins(home / "plugins"):
+    for plugin in needed_plugins(home / "plugins", plugins):
         (target / "plugins" / plugin.name).symlink_to(plugin)
 
 
-def needed_plugins(folder: Path) -> list[Path]:
-    """Return the applications in a plugin folder that ours need, all that they name included."""
+def needed_plugins(folder: Path, plugins: Sequence[str]) -> list[Path]:
+    """Return the applications in a plugin folder that plugins need, all that they name included."""
     found = {path.stem: path.parent.parent for path in folder.glob("*/ebin/*.app")}
-    waiting = ["rabbit", "rabbitmq_prelaunch", *PLUGINS]
+    waiting = ["rabbit", "rabbitmq_prelaunch", *plugins]
     needed: set[str] = set()
     while waiting:
         name = waiting.pop()

@@ -9,7 +9,7 @@ from yarl import URL
 
 from nodes.authority_files import AuthorityFiles
 from nodes.sandbox.network import make_brokers
-from nodes.sandbox.rabbitmq import is_open, needed_plugins
+from nodes.sandbox.rabbitmq import PLUGINS, is_open, needed_plugins
 from schemas.addresses import dns_name
 
 CHILD = "kz.akmola.burabay"
@@ -148,4 +148,4 @@ def test_only_needed_plugins_are_looked_at(tmp_path):
         file = tmp_path / f"{name}-1" / "ebin" / f"{name}.app"
         file.write_text(f"{{application, {name}, [{{applications, {needs}}}]}}.")
     wanted = ["aten-1", "ra-1", "rabbit-1", "rabbitmq_auth_mechanism_ssl-1", "rabbitmq_prelaunch-1"]
-    assert [path.name for path in needed_plugins(tmp_path)] == wanted
+    assert [path.name for path in needed_plugins(tmp_path, PLUGINS)] == wanted

@@ -23,11 +23,11 @@ PayloadBytes = Annotated[int, typer.Option(min=16, max=1_000_000, help="Of each 
 @app.command()
 def hop(
     packets: Annotated[int, typer.Option(min=256, help="In each round.")] = 20_000,
-    rounds: Annotated[int, typer.Option(min=1, max=50)] = 3,
+    rounds: Annotated[int, typer.Option(min=1, max=50)] = 5,
     payload_bytes: PayloadBytes = 1024,
     json: JsonOption = False,
 ) -> None:
-    """Time one relay node with all checks on, beside a bare relay that checks nothing."""
+    """Time one relay node with all checks on, beside a bare relay and a shovel, which check none."""
     from nodes.bench.hop import run_hop
     from nodes.cli import bench_tables, output
     from nodes.cli.speaking import say
