@@ -1,7 +1,9 @@
 """A network that runs while it is measured: daemons, brokers, databases, all real and our own."""
 
 import asyncio
+import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -50,8 +52,11 @@ async def running(
         folder.chmod(0o711)  # noqa: ASYNC240 - once, before anything runs
         authority = AuthorityFiles(folder / "ca")
         authority.init_root(now())
+        known = folder / "ca" / "known"
+        known.mkdir()
         for address in authorities:
-            authority.issue_authority(address, now())
+            issued = authority.issue_authority(address, now())
+            shutil.copyfile(issued / "cert.pem", known / f"{address}.pem")
         postgres = PrivatePostgres(folder / "postgres")
         brokers = make_brokers(authority, folder, {"bench": served}, schedulers=2)
         broker = brokers[served[0]]
@@ -67,3 +72,11 @@ async def running(
             await network.stop_all()
             await broker.stop()
             await postgres.stop()
+
+
+async def started_s(services: Running, address: str) -> float:
+    """Stop a node, start it, and return the seconds that it took until it was ready."""
+    await services.network.stop(address)
+    began = time.perf_counter()
+    await services.network.start(address)
+    return time.perf_counter() - began

@@ -38,6 +38,7 @@ MEASURED = {
     "backlog": "BacklogResult",
     "idle": "IdleResult",
     "cycle": "CycleResult",
+    "tiers": "TiersResult",
     "sealing": "SealResult",
     "journal": "JournalResult",
 }

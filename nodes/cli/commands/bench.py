@@ -27,7 +27,7 @@ def hop(
     payload_bytes: PayloadBytes = 1024,
     json: JsonOption = False,
 ) -> None:
-    """Time one relay node with all checks on, beside a bare relay and a shovel, which check none."""
+    """Time one relay node with all checks on, beside a bare relay and a shovel that check none."""
     from nodes.bench.hop import run_hop
     from nodes.cli import bench_tables, output
     from nodes.cli.speaking import say
@@ -62,6 +62,18 @@ def idle(packets: Annotated[int, typer.Option(min=5)] = 100, json: JsonOption = 
 
     with output.working(say("bench.packets-of", packets=packets)):
         measured = asyncio.run(run_idle(packets=packets))
+    output.show(json, measured, lambda: bench_tables.figures(measured))
+
+
+@app.command()
+def tiers(packets: Annotated[int, typer.Option(min=10)] = 500, json: JsonOption = False) -> None:
+    """Time single files from a school up to the republic, over five tiers that are idle."""
+    from nodes.bench.tiers import run_tiers
+    from nodes.cli import bench_tables, output
+    from nodes.cli.progress import progress
+
+    with progress() as on_progress:
+        measured = asyncio.run(run_tiers(packets=packets, on_progress=on_progress))
     output.show(json, measured, lambda: bench_tables.figures(measured))
 
 
