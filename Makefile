@@ -3,7 +3,7 @@ BIN := .venv/bin
 export PYTHONSAFEPATH := 1
 
 .PHONY: help setup format lint types imports test simulate mutants fuzz acceptance demo demo-negative
-.PHONY: destruction rebuild bench lock clean
+.PHONY: destruction rebuild bench bench-long lock clean
 
 help:            ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -58,8 +58,11 @@ destruction: setup   ## destroys under an act, and searches everywhere before an
 rebuild: setup   ## deletes the republic's database, rebuilds it from the tiers, names every gap
 	$(BIN)/pytest -m slow -v tests/nodes/test_cli_rebuild.py
 
-bench: setup     ## one hop beside a bare relay
-	$(BIN)/bbaj bench hop
+bench: setup     ## all figures with their goals and verdicts, beside rivals
+	$(BIN)/bbaj bench all --rivals build/rivals
+
+bench-long: setup   ## the same with 5 million packets in the archive
+	$(BIN)/bbaj bench all --rivals build/rivals --long
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --custom-compile-command "make lock" pyproject.toml

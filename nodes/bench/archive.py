@@ -20,6 +20,7 @@ from nodes.bench.archive_ending import destroy_largest
 from nodes.bench.archive_load import GROUP_PACKETS, Loader, Progress
 from nodes.bench.archive_reading import print_page, search, searches
 from nodes.bench.archive_rows import HERE
+from nodes.bench.goals import Goal, Verdict, judge
 from nodes.bench.journal_rows import Writer
 from nodes.bench.rebuilding import RebuildResult, run_rebuild
 from nodes.sandbox.postgres import DatabaseUrls, PrivatePostgres
@@ -40,19 +41,6 @@ GROWTH = 5
 """Lists are timed in a record with one such part of the packets, and in that with all of them."""
 
 
-class Goal(msgspec.Struct, frozen=True):
-    """What a release must reach."""
-
-    most: float | None = None
-    least: float | None = None
-
-    def is_reached(self, value: float) -> bool:
-        """Say whether a figure is as wanted."""
-        return (self.most is None or value <= self.most) and (
-            self.least is None or value >= self.least
-        )
-
-
 GOALS = {
     "store_full_against_empty": Goal(least=0.9),
     "disk_factor_2kb": Goal(most=2.0),
@@ -67,15 +55,6 @@ GOALS = {
     "rebuild_refetched": Goal(most=0),
 }
 """A rebuild of 100,000 packets takes ten minutes at most."""
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """A figure beside its goal."""
-
-    name: str
-    value: float
-    goal: Goal
-    reached: bool
 
 
 class ArchiveResult(msgspec.Struct, frozen=True):
@@ -134,10 +113,7 @@ async def run_archive(*, packets: int, rebuilt: int, on_progress: Progress) -> A
     judged = figures | {
         f"rebuild_{name}": value for name, value in msgspec.structs.asdict(rebuild).items()
     }
-    verdicts = [
-        Verdict(name, judged[name], goal, goal.is_reached(judged[name]))
-        for name, goal in GOALS.items()
-    ]
+    verdicts = judge(judged, GOALS)
     told = {"packets": packets, "rebuild": rebuild, "disk": [small, large], "verdicts": verdicts}
     return msgspec.convert(figures | told, ArchiveResult)
 

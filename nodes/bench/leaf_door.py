@@ -26,7 +26,6 @@ from store.postgres import PostgresArchive
 from store.reading import Reading
 
 WAIT_S = 120
-WAIT_US = WAIT_S * 1_000_000
 POLL_S = 0.002
 SYSTEM = "bench"
 
@@ -43,8 +42,12 @@ class Letter(msgspec.Struct, frozen=True):
 class LeafDoor:
     """The way into a leaf's record."""
 
-    def __init__(self, config: Config) -> None:
-        """Stand by at the leaf that is configured so; `async with` connects."""
+    def __init__(self, config: Config, *, wait_s: int = WAIT_S) -> None:
+        """Stand by at the leaf that is configured so; `async with` connects.
+
+        `wait_s` is how long a document may take until it is delivered.
+        """
+        self._wait_s = wait_s
         self._gate: Gate = open_vault(config).gate
         self._desk = PostgresArchive(database_url(config))
         self._numbers = count(1)
@@ -70,8 +73,8 @@ class LeafDoor:
     async def delivered_ms(self, row: PendingDrop) -> float:
         """Return the milliseconds from drop to delivered, once that is. Raises JudgementFailed."""
         while (at := await self._delivered_at(row)) is None:
-            if now() > row.dropped + WAIT_US:
-                raise JudgementFailed(f"drop {row.drop_id} is not delivered after {WAIT_S} s")
+            if now() > row.dropped + self._wait_s * 1_000_000:
+                raise JudgementFailed(f"drop {row.drop_id} is not delivered after {self._wait_s} s")
             await asyncio.sleep(POLL_S)
         return (at - row.dropped) / 1000
 

@@ -4,19 +4,30 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
 
 from nodes.authority_files import AuthorityFiles
 from nodes.clock import now
+from nodes.sandbox.line import Line
 from nodes.sandbox.network import NodeSpec, PrivateNetwork, make_brokers
 from nodes.sandbox.postgres import PrivatePostgres
 from nodes.sandbox.rabbitmq import PrivateBroker
 
+SLOW_LIMITS = {"heartbeat_s": 60}
+"""What an operator sets where a line is slow."""
 BROKER, DATABASE = "broker", "database"
+
+
+class SlowLine(msgspec.Struct, frozen=True):
+    """How an address reaches its parent."""
+
+    address: str
+    bytes_per_s: int
+    round_trip_s: float
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -44,7 +55,7 @@ async def running(
     *,
     served: Sequence[str],
     authorities: Sequence[str],
-    uplink_ports: Mapping[str, int] | None = None,
+    line: SlowLine | None = None,
 ) -> AsyncIterator[Running]:
     """Run nodes on one broker, which serves the addresses `served`; take all down at the end."""
     with tempfile.TemporaryDirectory(prefix="bbaj-bench-", ignore_cleanup_errors=True) as name:
@@ -60,18 +71,28 @@ async def running(
         postgres = PrivatePostgres(folder / "postgres")
         brokers = make_brokers(authority, folder, {"bench": served}, schedulers=2)
         broker = brokers[served[0]]
-        network = PrivateNetwork(
-            folder, postgres=postgres, brokers=brokers, uplink_ports=uplink_ports
-        )
-        try:
+        async with AsyncExitStack() as stack:
+            ports = {line.address: await _lay(line, broker, stack)} if line else {}
+            network = PrivateNetwork(
+                folder,
+                postgres=postgres,
+                brokers=brokers,
+                limits=SLOW_LIMITS if line else None,
+                slow_lines=ports,
+            )
+            stack.push_async_callback(postgres.stop)
+            stack.push_async_callback(broker.stop)
+            stack.push_async_callback(network.stop_all)
             await asyncio.gather(postgres.start(), broker.start())
             await network.add_nodes(specs)
             await network.start(*(spec.address for spec in specs))
             yield Running(network, postgres, broker)
-        finally:
-            await network.stop_all()
-            await broker.stop()
-            await postgres.stop()
+
+
+async def _lay(line: SlowLine, broker: PrivateBroker, stack: AsyncExitStack) -> int:
+    """Lay a slow line to a broker; return the port that it begins at."""
+    laid = Line(broker.amqps_port, bytes_per_s=line.bytes_per_s, round_trip_s=line.round_trip_s)
+    return (await stack.enter_async_context(laid)).port
 
 
 async def started_s(services: Running, address: str) -> float:

@@ -1,12 +1,14 @@
 """What benchmarks measured, as people read it, in the language spoken here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from rich.console import RenderableType
 
-from nodes.bench.archive import ArchiveResult, Goal
+from nodes.bench.archive import ArchiveResult
 from nodes.bench.archive_disk import Disk
+from nodes.bench.goals import Goal, Verdict
+from nodes.bench.whole import WholeResult
 from nodes.cli.drawing import facts_table, new_table
 from nodes.cli.speaking import say, say_of
 from nodes.simulate.measured import Measured
@@ -31,11 +33,7 @@ def archive(measured: ArchiveResult) -> Iterator[RenderableType]:
         (_name(name), _figure(value)) for name, value in facts.items() if name not in apart
     )
     yield ""
-    table = new_table(*_headings("figure", "measured", "goal", "verdict"))
-    for each in measured.verdicts:
-        verdict = say("bench.reached" if each.reached else "bench.missed")
-        table.add_row(_name(each.name), f"{each.value:,}", _bounds(each.goal), verdict)
-    yield table
+    yield _verdicts(measured.verdicts, "bench.figures")
     for disk in measured.disk:
         yield ""
         yield from _disk(disk)
@@ -74,6 +72,21 @@ def costs(measured: Measured) -> Iterator[RenderableType]:
 
 def _costs(*names: str) -> list[str]:
     return [say_of("bench.costs", name) for name in names]
+
+
+def whole(measured: WholeResult) -> Iterator[RenderableType]:
+    """Draw `bench all`: each figure with its goal, and what came of it."""
+    yield facts_table((_name(name), _figure(value)) for name, value in measured.conditions.items())
+    yield ""
+    yield _verdicts(measured.verdicts, "bench.rows")
+
+
+def _verdicts(verdicts: Sequence[Verdict], names: str) -> RenderableType:
+    table = new_table(*_headings("figure", "measured", "goal", "verdict"))
+    for each in verdicts:
+        verdict = say("bench.reached" if each.reached else "bench.missed")
+        table.add_row(say_of(names, each.name), f"{each.value:,}", _bounds(each.goal), verdict)
+    return table
 
 
 def _disk(disk: Disk) -> Iterator[RenderableType]:

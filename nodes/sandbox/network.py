@@ -90,13 +90,13 @@ class PrivateNetwork:
         brokers: Mapping[str, PrivateBroker],
         limits: Mapping[str, int] | None = None,
         tiers: Mapping[str, str] | None = None,
-        uplink_ports: Mapping[str, int] | None = None,
+        slow_lines: Mapping[str, int] | None = None,
     ) -> None:
         """Work in `folder`; `brokers` names the broker of each address that has one.
 
         Several addresses may share a broker, which then tells them apart by TLS server name.
-        `tiers` are those of nodes that are added later than their parent, `uplink_ports` the ports
-        at which addresses reach their parents, where something lies between.
+        `tiers` are those of nodes that are added later than their parent, `slow_lines` the ports
+        of lines by which addresses reach their parents.
         """
         self.folder = folder
         self.nodes: dict[str, RunningNode] = {}
@@ -110,7 +110,7 @@ class PrivateNetwork:
         self._brokers = brokers
         self._limits = dict(limits or {})
         self._tiers = dict(tiers or {})
-        self._uplink_ports = dict(uplink_ports or {})
+        self._slow_lines = dict(slow_lines or {})
 
     async def add_nodes(
         self, specs: Sequence[NodeSpec], *, also_children: Sequence[str] = ()
@@ -231,7 +231,7 @@ class PrivateNetwork:
                 f'public_urls = ["amqps://127.0.0.1:{broker.amqps_port}"]',
             ]
         if parent is not None:
-            port = self._uplink_ports.get(spec.address, self._brokers[parent].amqps_port)
+            port = self._slow_lines.get(spec.address, self._brokers[parent].amqps_port)
             lines += [
                 "",
                 "[parent]",

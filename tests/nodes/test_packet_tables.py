@@ -39,6 +39,7 @@ MEASURED = {
     "idle": "IdleResult",
     "cycle": "CycleResult",
     "tiers": "TiersResult",
+    "line": "LineResult",
     "sealing": "SealResult",
     "journal": "JournalResult",
 }

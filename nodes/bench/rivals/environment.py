@@ -16,6 +16,7 @@ import msgspec
 from nodes.errors import ServiceDown
 
 TURNS = Path(__file__).with_name("turns.py")
+CYCLES = Path(__file__).with_name("cycles")
 INSTALL_S = 300.0
 TURN_S = 300.0
 END_S = 5.0
@@ -29,11 +30,11 @@ class RivalKind(msgspec.Struct, frozen=True):
     name: str
     requirement: str
     file: str
-    """Of the cycle, beside this module."""
+    """Of the cycle, among CYCLES, which no interpreter of ours can import."""
 
 
-PYAS2LIB = RivalKind("pyas2lib", "pyas2lib==1.4.4", "as2_cycle.py")
-AS4 = RivalKind("as4", "as4==0.2.0", "as4_cycle.py")
+PYAS2LIB = RivalKind("pyas2lib", "pyas2lib==1.4.4", "as2.py")
+AS4 = RivalKind("as4", "as4==0.2.0", "as4.py")
 
 
 class Environment(msgspec.Struct, frozen=True):
@@ -86,7 +87,7 @@ async def rival(kind: RivalKind, folder: Path, content_bytes: int) -> AsyncItera
         str(_python(home)),
         "-I",
         str(TURNS),
-        str(TURNS.parent / kind.file),
+        str(CYCLES / kind.file),
         str(content_bytes),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

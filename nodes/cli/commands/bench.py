@@ -78,6 +78,21 @@ def tiers(packets: Annotated[int, typer.Option(min=10)] = 500, json: JsonOption 
 
 
 @app.command()
+def line(
+    files: Annotated[int, typer.Option(min=5, max=1000, help="Of 20 KB each.")] = 60,
+    json: JsonOption = False,
+) -> None:
+    """Time a leaf behind a line of 128 kbit/s: its share used, an order among many files."""
+    from nodes.bench.line import run_line
+    from nodes.cli import bench_tables, output
+    from nodes.cli.progress import progress
+
+    with progress() as on_progress:
+        measured = asyncio.run(run_line(files=files, on_progress=on_progress))
+    output.show(json, measured, lambda: bench_tables.figures(measured))
+
+
+@app.command()
 def cycle(
     packets: Annotated[int, typer.Option(min=8, help="In each round.")] = 500,
     rounds: Annotated[int, typer.Option(min=1, max=50)] = 3,
@@ -175,3 +190,24 @@ def costs(
     with progress() as on_progress:
         measured = asyncio.run(run_costs(exchanges=exchanges, on_progress=on_progress))
     output.show(json, measured, lambda: bench_tables.costs(measured))
+
+
+@app.command("all")
+def whole(
+    rivals: Annotated[
+        Path,
+        typer.Option(metavar="FOLDER", help="Where pip installs pyas2lib and as4 at first use."),
+    ],
+    long: Annotated[
+        bool, typer.Option("--long", help="5 million packets in the archive, and more elsewhere.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Measure all that has a goal beside a rival or a limit; print figures, goals and verdicts."""
+    from nodes.bench.whole import LONG, USUAL, run_whole
+    from nodes.cli import bench_tables, output
+    from nodes.cli.progress import progress
+
+    with progress() as on_progress:
+        measured = asyncio.run(run_whole(LONG if long else USUAL, rivals, on_progress))
+    output.show(json, measured, lambda: bench_tables.whole(measured))

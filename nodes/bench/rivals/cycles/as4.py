@@ -5,6 +5,7 @@ Nothing is stored or sent. Run by `turns.py`.
 """
 
 # mypy: ignore-errors
+# ruff: noqa: INP001 - a program for another interpreter, no module of ours
 
 import datetime as dt
 import os
