@@ -166,6 +166,9 @@ NEEDS: Mapping[str, Need] = {
     "bench archive": _FREE,
     "bench costs": _FREE,
     "bench journal": _FREE,
+    "bench tiers": _FREE,
+    "bench line": _FREE,
+    "bench all": _FREE,
 }
 """Every command, by its words, and what it needs."""
 
