@@ -5,6 +5,7 @@ then is the line that runs it again, and the history of the shrunk run.
 """
 
 import argparse
+import gc
 import sys
 import time
 from pathlib import Path
@@ -18,6 +19,8 @@ HISTORY_LINES = 80
 """So many lines of a failed run are printed; the file has them all."""
 CHATTER = (" delivered  ", " published  ", " commit  ")
 """What is not printed of a history."""
+GARBAGE = 200_000
+"""Cycles are looked for after so many new objects: a run leaves few, and is over soon."""
 SHRUNK_S = 60.0
 """Shrinking takes no longer than about this."""
 
@@ -26,6 +29,8 @@ def main() -> int:
     """Run what the command line says; 1 where a seed failed."""
     asked = _arguments()
     named = None if asked.scenario is None else scenarios()[asked.scenario]
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
     began = time.process_time()
     for seed in range(asked.seed, asked.seed + asked.count):
         plan = draw(seed, named or scenario_of(seed))

@@ -21,6 +21,7 @@ from simulation.disk import watched
 from simulation.faults import FAULTS, heal
 from simulation.loop import StuckError, VirtualLoop
 from simulation.machine import Machine
+from simulation.memory import remembering
 from simulation.network import Line
 from simulation.observers import Exchanges, Journals, Streams
 from simulation.operators import look_after
@@ -158,6 +159,7 @@ def run(
     with (
         tempfile.TemporaryDirectory(prefix="bbaj-", dir=place) as folder,
         drawn_from(stream(plan.seed, "system")),
+        remembering(),
     ):
         country: Country | None = None
 

@@ -9,6 +9,7 @@ import asyncio
 import itertools
 from collections.abc import Callable
 from contextvars import Context
+from heapq import heapify, heappop
 from random import Random
 from typing import Any
 
@@ -38,19 +39,6 @@ class NumberedTask(asyncio.Task[Any]):
         return self.number
 
 
-class _NoDevices:
-    """Stands where a selector would: time passes instead."""
-
-    def __init__(self, loop: "VirtualLoop") -> None:
-        self._loop = loop
-
-    def select(self, timeout: float | None) -> list[Any]:
-        if timeout is None:
-            raise StuckError("nothing is scheduled: everybody waits for somebody")
-        self._loop.pass_time(timeout)
-        return []
-
-
 class VirtualLoop(asyncio.BaseEventLoop):
     """Runs callbacks at virtual times; `time` is seconds since the start of the run."""
 
@@ -58,7 +46,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
         super().__init__()
         self._now = 0.0
         self._chance = chance
-        self._selector = _NoDevices(self)
         NumberedTask._numbers = itertools.count(1)
         self.set_task_factory(
             lambda loop, coroutine, **options: NumberedTask(coroutine, loop=loop, **options)
@@ -67,10 +54,35 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self._now
 
-    def pass_time(self, seconds: float) -> None:
-        """Be so much later; called when nothing is ready."""
-        if seconds > 0:
-            self._now += seconds
+    def _run_once(self) -> None:
+        """Run what is ready, or else what comes first; as asyncio does, but nothing waits."""
+        ready, scheduled = self._ready, self._scheduled
+        if not ready:
+            self._drop_cancelled()
+            if not scheduled:
+                raise StuckError("nothing is scheduled: everybody waits for somebody")
+            self._now = max(self._now, scheduled[0].when())
+            while scheduled and scheduled[0].when() <= self._now:
+                timer = heappop(scheduled)
+                timer._scheduled = False
+                ready.append(timer)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._context.run(handle._callback, *handle._args)
+
+    def _drop_cancelled(self) -> None:
+        """Leave out timers that were cancelled, once they are many or come first."""
+        scheduled = self._scheduled
+        if 2 * self._timer_cancelled_count > len(scheduled):
+            for timer in scheduled:
+                timer._scheduled = not timer._cancelled
+            scheduled[:] = [timer for timer in scheduled if timer._scheduled]
+            heapify(scheduled)
+            self._timer_cancelled_count = 0
+        while scheduled and scheduled[0]._cancelled:
+            self._timer_cancelled_count -= 1
+            heappop(scheduled)._scheduled = False
 
     def run_in_executor(  # type: ignore[override]
         self, _executor: Any, func: Callable[..., Any], *args: Any
@@ -89,9 +101,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
     ) -> asyncio.Handle:
         """There are no other threads."""
         return self.call_soon(callback, *args, context=context)
-
-    def _process_events(self, _events: list[Any]) -> None:
-        """There are no devices."""
 
     def _write_to_self(self) -> None:
         """Nobody sleeps."""

@@ -3,16 +3,18 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from simulation import country
 from simulation.country import run
 from simulation.mutants import ROOT, mutants
 from simulation.plan import draw, scenarios
 
 HERE = Path(__file__).parent
-SEEDS, AT_ONCE = 120, 20
+SEEDS, AT_ONCE = 200, 40
 
 
 @pytest.mark.parametrize("name", list(scenarios()))
@@ -22,6 +24,14 @@ def test_one_seed_is_one_history(name):
     (first, _), (second, _) = run(plan), run(plan)
     assert first.history == second.history
     assert first.digest == second.digest
+
+
+def test_what_is_remembered_changes_nothing(monkeypatch):
+    """A run that works everything out anew has the same history: kept answers are those."""
+    plan = draw(9, scenarios()["07-liars"])
+    remembered, _ = run(plan)
+    monkeypatch.setattr(country, "remembering", nullcontext)
+    assert run(plan)[0].digest == remembered.digest
 
 
 @pytest.mark.timeout(300)
