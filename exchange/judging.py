@@ -319,11 +319,12 @@ class Judging:
     def _answers_lost(self, content: Content, batch: Batch) -> bool:
         """Say whether an answer is about a packet or receipt of ours that our record has lost.
 
-        That is what it does not know of an epoch that has ended (clause 18.5).
+        That is what it does not know of an epoch that has ended (clause 18.5), or of the running
+        one before a greeting has shown whether the record has lost its end (clause 18.4).
         """
-        here = self._state.rules.here
+        here, greeted = self._state.rules.here, self._state.greeted.is_set()
         return any(
-            name not in batch.trails and name[0] == here and name[1] < batch.epoch
+            name not in batch.trails and name[0] == here and (name[1] < batch.epoch or not greeted)
             for name in names_answered(content)
         )
 

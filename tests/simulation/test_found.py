@@ -118,3 +118,17 @@ def test_a_drop_that_meets_the_jump_itself_waits():
     watch, failure = run(plan_of(jump, drops=[Drop(797, SHCHUCHINSK, OBLAST, 4)], name="05-clocks"))
     assert failure is None
     assert watch.incidents["clock_disagrees"]
+
+
+def test_a_receipt_that_waited_in_the_queue_of_a_restored_node_is_not_refused():
+    """It comes before the greeting that shows the loss: what it answers is unknown for now."""
+    faults = [
+        Fault("cut", DISTRICT, 4657.626, 2571.548, 0),
+        Fault("restore", DISTRICT, 4707.178, 3111.793, 0.48),
+        Fault("cut", SHCHUCHINSK, 7135.18, 692.242, 0),
+    ]
+    drop = Drop(6296.654, DISTRICT, SHCHUCHINSK, 2)
+    plan = plan_of(*faults, drops=[drop], name="09-alone", healed_s=9000, seed=17)
+    watch, failure = run(plan)
+    assert failure is None
+    assert not watch.incidents["answer_refused"]
