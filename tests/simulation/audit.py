@@ -6,7 +6,7 @@ It reads rows and hashes them itself; what a program believed of them does not c
 from typing import TYPE_CHECKING
 
 from schemas.leaves import read_leaf
-from schemas.records import EntryRow, IntakeRow, LeafRow, Released
+from schemas.records import EntryRow, IntakeRow, LeafRow, PacketRow, QuarantineRow, Released
 from signing.notes import origin
 from simulation.watch import FailureError
 from store.merkle import leaf_hash, root_of
@@ -26,6 +26,9 @@ def audit(country: "Country") -> None:
             raise FailureError(f"{address} has released a packet twice in its journal")
         if len(record.tables[Released]) != len(frames):
             raise FailureError(f"{address}: rows and leaves of what was released differ")
+    for key, brought in country.streams.brought.items():
+        if key[1] not in country.liars:
+            _audit_custody(country, *key, brought)
     for line in country.lines.values():
         if {line.child, line.parent} & country.liars:
             continue
@@ -53,3 +56,23 @@ def _audit_streams(country: "Country", writer: str, reader: str) -> None:
         found = placed.get((f"{reader}/{lane}", row.epoch, row.last))
         if found is None or found.chain != row.chain:
             raise FailureError(f"{reader} has taken {row.last} of {row.stream} as nobody placed it")
+
+
+def _audit_custody(
+    country: "Country",
+    writer: str,
+    reader: str,
+    lane: str,
+    epoch: int,
+    brought: dict[int, set[bytes]],
+) -> None:
+    """See that each frame that was taken is kept, byte for byte or as one that was refused."""
+    tables = country.machines[reader].server.record.tables
+    stream = f"{writer}/{lane}"
+    rows: list[IntakeRow] = tables[IntakeRow]
+    taken = max((row.last for row in rows if (row.stream, row.epoch) == (stream, epoch)), default=0)
+    kept = {row.frame_sha256 for row in tables[PacketRow]}
+    kept |= {row.sha256 for row in tables[QuarantineRow]}
+    for number, digests in brought.items():
+        if number <= taken and not digests & kept:
+            raise FailureError(f"{reader} has taken {number} of {stream}, and keeps no such frame")

@@ -20,6 +20,9 @@ class LocalQueues:
         self.watch = watch
         self.dropped: deque[Delivery] = deque()
         self.news = asyncio.Event()
+        self.has_room = asyncio.Event()
+        """Cleared while the broker stands in an alarm: it takes nothing, and delivers."""
+        self.has_room.set()
         self._tags = itertools.count(1)
 
     def drop(self, body: bytes, headers: Mapping[str, HeaderValue]) -> None:
@@ -65,6 +68,7 @@ class LocalWire:
         content_type: str = "application/json",
     ) -> None:
         assert content_type
+        await self._queues.has_room.wait()
         await self._port.effect("local publish begins")
         await self._port.pause(0.01)
         if place == "inbox":

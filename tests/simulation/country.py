@@ -66,7 +66,8 @@ class Country:
         self.liars: set[str] = set()
         self.exchanges = Exchanges(self.drops, self.liars)
         self.journals = Journals(self.liars)
-        observers = [self.exchanges, Streams(self.liars), self.journals]
+        self.streams = Streams(self.liars)
+        observers = [self.exchanges, self.streams, self.journals]
         self.watch = Watch(observers, frozenset())
         network, cards = network_of(plan.scenario.nodes)
         self.machines: dict[str, Machine] = {}

@@ -104,6 +104,14 @@ def database(country: "Country", fault: Fault) -> None:
     country.loop.call_later(fault.lasts_s, server.is_up.set)
 
 
+def alarm(country: "Country", fault: Fault) -> None:
+    """Let a node's own broker take nothing for a time: it lacks memory or disk."""
+    _note(country, fault)
+    has_room = country.machines[fault.where].queues.has_room
+    has_room.clear()
+    country.loop.call_later(fault.lasts_s, has_room.set)
+
+
 def clock(country: "Country", fault: Fault) -> None:
     """Set a machine's clock wrong by so many seconds, for a time."""
     _note(country, fault)
@@ -163,6 +171,7 @@ FAULTS: dict[str, Begin] = {
     "crash": crash,
     "crash-between": crash_between,
     "database": database,
+    "alarm": alarm,
     "clock": clock,
     "restore": restore,
     "lie": lie,
@@ -181,6 +190,7 @@ def heal(country: "Country") -> None:
     for machine in country.machines.values():
         machine.server.is_up.set()
         machine.server.commit_fault = None
+        machine.queues.has_room.set()
         machine.clock_offset_us = 0
         if machine.liar is not None:
             machine.liar.lies = 0.0

@@ -17,6 +17,7 @@ from harness.pki import Identity
 from schemas.answers import ANSWERS, RECEIPT, PacketName, Receipt
 from schemas.frame import Frame, cut
 from schemas.objects import (
+    MAGIC,
     Bundle,
     CustodyNote,
     StreamPosition,
@@ -27,10 +28,10 @@ from schemas.objects import (
 from schemas.reasons import Reason
 from schemas.witnessing import Checkpoint
 from signing.notes import checkpoint_of, sign_checkpoint
-from signing.payload import make_payload, payload_facts
+from signing.payload import make_payload, open_payload, payload_facts
 from signing.proofs import read_request, request_body
 from signing.seal import seal, sign_object
-from simulation.parcels import Parcel
+from simulation.parcels import CONTENT_MAX, Parcel, receipt_in
 
 Chain = Callable[[str, int], bytes]
 """Returns the chain of the liar's own stream (of a lane) at a number."""
@@ -115,18 +116,45 @@ class Liar:
 
     def _other(self, entry: bytes) -> bytes:
         """Return what goes in the place of an entry: damaged, replayed, or forged."""
+        if self._is_own_receipt(entry) and self.chance.random() < 0.5:
+            return self._misquoted(cut(entry))
         draw = self.chance.random()
         if draw < 0.4 or not self._kept:
             at = self.chance.randrange(len(entry) // 2, len(entry))
             return entry[:at] + bytes((entry[at] ^ 1,)) + entry[at + 1 :]
         frame = self.chance.choice(self._kept)
-        return frame.raw if draw < 0.6 else self._receipt(frame)
+        if draw < 0.6:
+            return frame.raw
+        is_own = frame.header.from_ == self.own.address
+        return self._twin(frame) if is_own else self._receipt(frame)
+
+    def _is_own_receipt(self, entry: bytes) -> bool:
+        if entry[:4] == MAGIC:
+            return False
+        header = cut(entry).header
+        return (header.type, header.from_) == (RECEIPT, self.own.address)
+
+    def _misquoted(self, frame: Frame) -> bytes:
+        """Return our receipt as if it were about another frame of the same packet."""
+        said = receipt_in(frame)
+        assert said is not None, "it is one"
+        other = msgspec.structs.replace(said, frame_sha256=self.chance.randbytes(32).hex())
+        return self._sealed_anew(frame, msgspec.json.encode(other))
+
+    def _twin(self, frame: Frame) -> bytes:
+        """Return another packet under the id and the number of one of ours."""
+        content = open_payload(frame.payload, frame.header.payload.coding, CONTENT_MAX)
+        return self._sealed_anew(frame, content)
+
+    def _sealed_anew(self, frame: Frame, content: bytes) -> bytes:
+        """Seal a content, salted anew, under the header of a frame of ours."""
+        payload, coding = make_payload(content, self.chance.randbytes(16))
+        facts = payload_facts(payload, frame.header.payload.media_type, coding)
+        return seal(msgspec.structs.replace(frame.header, payload=facts), payload, self.own.packet)
 
     def _receipt(self, about: Frame) -> bytes:
         """Return a receipt that the recipient of a packet never made, in our name or in its."""
         header = about.header
-        if header.from_ == self.own.address:
-            return about.raw
         said = Receipt(
             packet=PacketName(header.from_, header.epoch, header.id),
             head_sha256=sha256(about.head).hexdigest(),

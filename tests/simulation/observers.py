@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Set as AbstractSet
+from hashlib import sha256
 from typing import Any
 
 from exchange.core.streams import CHAIN_START, chain_after
@@ -37,7 +38,9 @@ class Exchanges:
         self.inboxes: dict[str, str] = {}
         """Packets that came into an inbox at all, with the drop that their bytes are of."""
         self.receipts: dict[str, set[tuple[str, str]]] = defaultdict(set)
-        """By packet id: who has signed which verdict, as seen on the lines."""
+        """By packet id: who has accepted which frame (its digest), as seen on the lines."""
+        self.frames: dict[str, set[str]] = defaultdict(set)
+        """By packet id: digests of the frames that its sender has put on a line."""
         self._by_body = {body: drop_id for drop_id, (_, body) in drops.items()}
 
     def accepted(self, _at: str, drop_id: str) -> None:
@@ -60,9 +63,12 @@ class Exchanges:
 
     def published(self, by: str, _to: str, parcel: Parcel) -> None:
         for frame in parcel.frames:
+            if frame.header.from_ != by:
+                continue
+            self.frames[frame.header.id].add(sha256(frame.raw).hexdigest())
             receipt = receipt_in(frame)
-            if receipt is not None and frame.header.from_ == by:
-                self.receipts[receipt.packet.id].add((by, receipt.verdict))
+            if receipt is not None and receipt.verdict == "accepted":
+                self.receipts[receipt.packet.id].add((by, receipt.frame_sha256))
 
     def released(self, at: str, body: bytes, headers: dict[str, Any]) -> None:
         packet = str(headers["packet-id"])
@@ -90,13 +96,16 @@ class Exchanges:
         if packet is not None and self.packets.setdefault(drop_id, packet) != packet:
             raise FailureError(f"{drop_id} is {self.packets[drop_id]} and {packet}")
         self.states[drop_id].append(state)
-        proven = drop.to in self.liars or (drop.to, "accepted") in self.receipts[packet or ""]
-        if state == "delivered" and not proven:
+        if state == "delivered" and not self._is_accepted(packet or "", drop.to):
             raise FailureError(f"{drop_id} is told delivered, and {drop.to} has signed no receipt")
         if state == "refused" and not drop.to.endswith("nobody") and not self._met_liar(drop):
             raise FailureError(f"{drop_id} is refused for {event['reason']}: {event['detail']}")
         if state == "fault" and not drop.to.endswith("nobody"):
             raise FailureError(f"{drop_id} is at fault: {event}")
+
+    def _is_accepted(self, packet: str, by: str) -> bool:
+        """Say whether a node, a liar too, has signed that it has accepted what the sender sent."""
+        return any((by, frame) in self.receipts[packet] for frame in self.frames[packet])
 
     def _met_liar(self, drop: Drop) -> bool:
         """Say whether a liar is on a drop's way, or above an end, which then waits."""
@@ -129,6 +138,8 @@ class Streams:
 
     def __init__(self, liars: AbstractSet[str]) -> None:
         self._liars = liars
+        self.brought: dict[tuple[str, str, str, int], dict[int, set[bytes]]] = defaultdict(dict)
+        """By writer, reader, lane and epoch: digests of the frames that came under each number."""
         self._sent: set[bytes] = set()
         self._given: dict[tuple[str, str, str, int], dict[int, bytes]] = defaultdict(dict)
         self._whole: dict[tuple[str, str, str, int], tuple[int, bytes]] = {}
@@ -143,9 +154,12 @@ class Streams:
         header = parcel.header
         if not isinstance(header, Bundle) or parcel.raw not in self._sent:
             return
-        given = self._given[to, by, header.lane, header.epoch]
+        key = (to, by, header.lane, header.epoch)
+        given, brought = self._given[key], self.brought[key]
         for number, digest in enumerate(parcel.digests, header.first):
             given[number] = digest
+            if digest in parcel.frame_digests:
+                brought.setdefault(number, set()).add(digest)
 
     def _judge(self, by: str, writer: str, note: CustodyNote) -> None:
         position = note.position

@@ -39,6 +39,7 @@ class Parcel(msgspec.Struct, frozen=True):
     digests: list[bytes] = []
     """Of a bundle: what the chain counts of each entry."""
     frames: list[Frame] = []
+    frame_digests: frozenset[bytes] = frozenset()
     head: Head | None = None
 
 
@@ -58,12 +59,13 @@ def open_parcel(raw: bytes) -> Parcel | None:
 
 def _open_bundle(raw: bytes, header: Bundle, body: bytes) -> Parcel:
     _, entries = unpack_bundle_body(body)
-    digests, frames = [], []
+    digests, frames, of_frames = [], [], set()
     for entry in entries:
         digests.append(_counted(entry))
         if entry[:4] != MAGIC:
             frames.append(cut(entry))
-    return Parcel(raw, header, digests, frames)
+            of_frames.add(digests[-1])
+    return Parcel(raw, header, digests, frames, frozenset(of_frames))
 
 
 def _counted(entry: bytes) -> bytes:
