@@ -2,8 +2,8 @@
 BIN := .venv/bin
 export PYTHONSAFEPATH := 1
 
-.PHONY: help setup format lint types imports test simulate mutants fuzz acceptance demo demo-negative
-.PHONY: destruction rebuild bench bench-long lock clean
+.PHONY: help setup format lint types imports test simulate soak mutants fuzz acceptance demo
+.PHONY: demo-negative destruction rebuild bench bench-long lock clean
 
 help:            ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
@@ -33,6 +33,10 @@ SEED := 1
 COUNT := 1
 simulate: setup  ## SEED (and COUNT of them) of the simulated country; SCENARIO names one
 	PYTHONHASHSEED=0 PYTHONPATH=tests $(BIN)/python -m simulation $(SEED) --count $(COUNT) $(SCENARIO:%=--scenario %)
+
+HOURS := 1
+soak: setup      ## seeds of the simulated country for HOURS, as many as fit; table in build/soak.md
+	PYTHONHASHSEED=0 PYTHONPATH=tests $(BIN)/python -m simulation.soak $(HOURS)
 
 mutants: setup   ## plants known faults one by one, and has seeds find each
 	PYTHONPATH=tests $(BIN)/python -m simulation.mutants

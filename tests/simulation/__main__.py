@@ -36,7 +36,8 @@ def main() -> int:
         plan = draw(seed, named or scenario_of(seed))
         watch, failure = run(plan)
         if asked.verbose:
-            print(f"{seed} {plan.scenario.name} {watch.digest} {failure or 'closed'}", flush=True)
+            run_of = f"{seed} {plan.scenario.name} {watch.digest} {watch.lasted_s:.0f} s"
+            print(f"{run_of} {failure or 'closed'}", flush=True)
         if failure is not None:
             _report(plan, failure, asked.history, shrinking=not asked.whole)
             return 1

@@ -137,7 +137,7 @@ class Liar:
     def _misquoted(self, frame: Frame) -> bytes:
         """Return our receipt as if it were about another frame of the same packet."""
         said = receipt_in(frame)
-        assert said is not None, "it is one"
+        assert said is not None, "our program makes whole ones"
         other = msgspec.structs.replace(said, frame_sha256=self.chance.randbytes(32).hex())
         return self._sealed_anew(frame, msgspec.json.encode(other))
 

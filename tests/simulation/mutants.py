@@ -1,6 +1,7 @@
 """Plants known faults in a copy of the program, one at a time, and has seeds look for each.
 
 `python -m simulation.mutants [NAME ...]`: 1 where a fault was not found within `SEEDS_MAX` seeds.
+Which seed found which is written to build/mutants.md as well.
 """
 
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 ROOT = Path(__file__).parents[2]
+TABLE = ROOT / "build" / "mutants.md"
 SEEDS_MAX = 2000
 PARTS = ("schemas", "signing", "store", "exchange", "nodes", "tests")
 NO_CACHES = shutil.ignore_patterns("__pycache__")
@@ -67,14 +69,24 @@ def hunt(mutant: Mutant) -> str | None:
     return found[0] if found else None
 
 
+def _seed_in(found: str | None) -> str:
+    """Return which seed of which scenario a line is about."""
+    named = re.match(r"seed (\d+) of (\S+)", found or "")
+    return f"seed {named[1]} of {named[2]}" if named else "**nobody**"
+
+
 def main() -> int:
     """Hunt for every fault, or for those that are named."""
     every = mutants()
     missed = 0
+    rows = ["| planted fault | file | found by |", "|---|---|---|"]
     for name in sys.argv[1:] or every:
         began = time.monotonic()
         found = hunt(every[name])
         missed += found is None
+        rows.append(f"| {name} | `{every[name].file}` | {_seed_in(found)} |")
+        TABLE.parent.mkdir(exist_ok=True)
+        TABLE.write_text("\n".join(rows) + "\n", encoding="utf-8")
         print(f"{name}: {found or 'NOT FOUND'} ({time.monotonic() - began:.0f} s)", flush=True)
     return 1 if missed else 0
 

@@ -77,8 +77,11 @@ def _counted(entry: bytes) -> bytes:
 
 
 def receipt_in(frame: Frame) -> Receipt | None:
-    """Return the receipt that a frame is, or None."""
+    """Return the receipt that a frame is, or None where it is none, or damaged."""
     if frame.header.type != RECEIPT:
         return None
     coding = frame.header.payload.coding
-    return decode_receipt(open_payload(frame.payload, coding, CONTENT_MAX))
+    try:
+        return decode_receipt(open_payload(frame.payload, coding, CONTENT_MAX))
+    except FormatError:
+        return None

@@ -34,6 +34,8 @@ class Watch:
     def __init__(self, observers: list[Any], forbidden: frozenset[str]) -> None:
         self.observers = observers
         self.history: list[str] = []
+        self.lasted_s = 0.0
+        """When the last line of history was written."""
         self.incidents: Counter[str] = Counter()
         self.forbidden = forbidden
         """Incidents that no fault of this run explains."""
@@ -52,7 +54,8 @@ class Watch:
 
     def note(self, where: str, what: str, detail: object = "") -> None:
         """Keep one line of history."""
-        line = f"{asyncio.get_running_loop().time():14.6f} {where:28} {what:14} {detail}"
+        self.lasted_s = asyncio.get_running_loop().time()
+        line = f"{self.lasted_s:14.6f} {where:28} {what:14} {detail}"
         self.history.append(line)
         self._digest.update(line.encode())
 
