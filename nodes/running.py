@@ -2,18 +2,11 @@
 
 import asyncio
 import resource
-import sys
 from pathlib import Path
 
 from nodes.config import load_config
 from nodes.daemon import Daemon
 from nodes.telemetry import configure_logs
-
-SWITCH_INTERVAL_S = 0.0005
-"""A thread that has checked a signature gets the interpreter back after so long.
-
-By default it waits 5 ms while the loop works: for each signature of a bundle.
-"""
 
 
 def run_node(config_path: Path, ready_file: Path | None = None) -> None:
@@ -22,7 +15,6 @@ def run_node(config_path: Path, ready_file: Path | None = None) -> None:
     Raises Fatal, for the command line to translate.
     """
     forbid_core_dumps()
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     config = load_config(config_path)
     configure_logs(config.log)
     daemon = Daemon(config)
