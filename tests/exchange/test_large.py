@@ -15,7 +15,9 @@ from schemas.documents.common import SourceRef
 from schemas.limits import PART_CONTENT_BYTES
 from schemas.manifest import ManifestFacts, encode_manifest, piece_of
 from schemas.records import DropPart, PendingDrop
+from signing.at_rest import AtRest
 from store.errors import StoreUnavailable
+from store.verify import verify
 
 PARTS = 11
 SOURCE = SourceRef(kind="register", issuer=OBLAST, number="1")
@@ -98,6 +100,19 @@ async def test_a_file_comes_whole_with_one_receipt(pair):
         assert not await pair[OBLAST].archive._rows("SELECT 1 FROM drop_part")
         receipts = "SELECT 1 FROM packet WHERE type = 'receipt/1'"
         assert len(await pair[OBLAST].archive._rows(receipts)) == 1
+    for address in (TOP, OBLAST):
+        await check_record(pair[address])
+
+
+def at_rest_of(node):
+    return AtRest(node._folder / "at-rest")
+
+
+async def check_record(node):
+    """Hold a node's whole record against its journal, parts among its frames."""
+    found = await verify(node.archive._url, at_rest_of(node).open)
+    assert (found.faults, found.faults_found) == ([], 0)
+    assert found.counts["payload"] > PARTS
 
 
 async def test_what_was_taken_is_not_sent_again_after_kills(pair, monkeypatch):
@@ -172,6 +187,8 @@ async def test_a_part_that_its_manifest_does_not_name_ends_the_exchange(pair):
                 await asyncio.sleep(0.02)
         receipts = "SELECT 1 FROM packet WHERE type = 'receipt/1'"
         assert len(await pair[OBLAST].archive._rows(receipts)) == 1
+    for address in (TOP, OBLAST):
+        assert (await verify(pair[address].archive._url, at_rest_of(pair[address]).open)).holds
 
 
 async def test_a_small_document_overtakes_the_parts(pair, monkeypatch):
