@@ -10,8 +10,8 @@ from schemas.answers import UNANSWERED
 from schemas.moments import Instant
 from store.standing import Standing, State
 
-DOCUMENTS = "p.type NOT IN ('receipt/1', 'closing/1')"
-"""The condition of the indexes that leave answers out, worded as they are (0005_search.sql)."""
+DOCUMENTS = "p.type NOT IN ('receipt/1', 'closing/1') AND p.type <> 'part/1'"
+"""What nothing answers is left out; answers as the indexes word it (0005_search.sql)."""
 
 Span = tuple[str, str]
 """Addresses from the first one on, up to the second one, which is left out."""
@@ -42,11 +42,11 @@ class Filters(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Why it was refused."""
     overdue: bool | None = None
     documents: bool = False
-    """Neither receipts nor closings."""
+    """Neither receipts nor closings, nor parts of large files."""
 
     @property
     def only_documents(self) -> bool:
-        """Whether nothing that fits is an answer."""
+        """Whether nothing that fits is an answer or a part."""
         return self.documents if self.type_ is None else self.type_ not in UNANSWERED
 
     @property

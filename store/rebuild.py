@@ -22,7 +22,7 @@ SELECT p.frame, p.frame, 'receipt', p.received, $1, 0,
     CASE WHEN NOT EXISTS (SELECT FROM leaf AS l WHERE l.frame = p.frame AND l.kind = 'overdue')
         THEN p.received + CASE WHEN p.flow = 'result' THEN $2::bigint ELSE $3::bigint END END
 FROM packet AS p
-WHERE p.sender = $4 AND p.type NOT IN ('receipt/1', 'closing/1')
+WHERE p.sender = $4 AND p.type NOT IN ('receipt/1', 'closing/1', 'part/1')
     AND EXISTS (SELECT FROM leaf AS l WHERE l.frame = p.frame AND l.kind = 'sent')
     AND NOT EXISTS (
         SELECT FROM leaf AS l WHERE l.frame = p.frame AND l.kind IN ('confirmed', 'expired'))
@@ -39,7 +39,7 @@ JOIN LATERAL (
         AND recipient = d.sender
     ORDER BY frame DESC LIMIT 1
 ) AS r ON true
-WHERE d.recipient = $2 AND d.type NOT IN ('receipt/1', 'closing/1')
+WHERE d.recipient = $2 AND d.type NOT IN ('receipt/1', 'closing/1', 'part/1')
     AND EXISTS (SELECT FROM leaf AS l WHERE l.frame = d.frame AND l.kind = 'received')
     AND NOT EXISTS (
         SELECT FROM leaf AS l WHERE l.frame = d.frame AND l.kind IN ('closed', 'refused'))

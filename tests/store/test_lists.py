@@ -28,6 +28,7 @@ async def district(module_record):
         scribe.packet(school, PARENT, via=school, type_=REPORT, period=DAY, section="S15")
         if number % 20 == 0:
             scribe.packet(school, "kz", via=school, type_="document.file/1", section="S09")
+            scribe.packet(school, "kz", via=school, type_="part/1", section="S09")
     for school in SCHOOLS[:3]:
         scribe.packet("kz", school, via="kz", type_=ORDER, section="S05", flow="admin")
         scribe.packet(school, "kz", via=school, type_="receipt/1", section="net", flow="oper")
@@ -60,12 +61,16 @@ def within(address, root):
     return address == root or address.startswith(f"{root}.")
 
 
+def is_document(packet):
+    return packet.type not in {"receipt/1", "part/1"}
+
+
 CASES = {
     "everything": (Filters(), lambda _: True),
-    "documents": (Filters(documents=True), lambda p: p.type != "receipt/1"),
+    "documents": (Filters(documents=True), is_document),
     "a school sends": (
         Filters(sender_under=SCHOOLS[1], documents=True),
-        lambda p: p.sender == SCHOOLS[1] and p.type != "receipt/1",
+        lambda p: p.sender == SCHOOLS[1] and is_document(p),
     ),
     "a school sends, answers too": (
         Filters(sender_under=SCHOOLS[1]),
@@ -77,11 +82,11 @@ CASES = {
     ),
     "either end": (
         Filters(under=SCHOOLS[1], documents=True),
-        lambda p: SCHOOLS[1] in {p.sender, p.recipient} and p.type != "receipt/1",
+        lambda p: SCHOOLS[1] in {p.sender, p.recipient} and is_document(p),
     ),
     "a wide subtree": (
         Filters(sender_under=PARENT, documents=True),
-        lambda p: within(p.sender, PARENT) and p.type != "receipt/1",
+        lambda p: within(p.sender, PARENT) and is_document(p),
     ),
     "a wide subtree and a type": (
         Filters(sender_under=PARENT, type_="document.file/1"),
@@ -97,6 +102,7 @@ CASES = {
     ),
     "a type": (Filters(type_=ORDER), lambda p: p.type == ORDER),
     "an answer's type": (Filters(type_="receipt/1"), lambda p: p.type == "receipt/1"),
+    "parts": (Filters(type_="part/1"), lambda p: p.type == "part/1"),
     "a period": (Filters(period=DAY, documents=True), lambda p: p.period == DAY),
     "a period, a type and a subtree": (
         Filters(sender_under=PARENT, type_=REPORT, period=DAY),
@@ -110,7 +116,7 @@ CASES = {
     "a flow": (Filters(flow="admin"), lambda p: p.flow == "admin"),
     "a section of an organisation": (
         Filters(sender_under=SCHOOLS[0], section="S09", documents=True),
-        lambda p: p.sender == SCHOOLS[0] and p.section == "S09",
+        lambda p: p.sender == SCHOOLS[0] and p.section == "S09" and is_document(p),
     ),
     "nothing": (Filters(sender_under="kz.nowhere", documents=True), lambda _: False),
 }

@@ -1,6 +1,7 @@
 import pytest
 
 from harness.record_rows import HERE, MONTH, START, outcome, pending_drop
+from schemas.header import PART
 from schemas.leaves import LeafKind
 from schemas.moments import HOUR
 from schemas.records import OpenRow
@@ -43,6 +44,17 @@ async def test_rebuild_restores_what_is_open(archive, record, superuser, scribe)
         OpenRow(again.frame, received.frame, "closing", again.received, NOW, 0, None),
     ]  # fmt: skip
     assert [row.frame for row in await archive.held_all()] == [held.frame]
+
+
+async def test_parts_wait_for_no_answer(archive, record, scribe):
+    """Only the manifest of a large file is answered: its parts are never open."""
+    part = scribe.packet(HERE, "kz", via=HERE, type_=PART)
+    scribe.packet_leaf(LeafKind.SENT, part)
+    came = scribe.packet("kz", HERE, via="kz", type_=PART)
+    scribe.packet_leaf(LeafKind.RECEIVED, came)
+    await archive.commit(scribe.renew())
+    await archive.close()
+    assert (await rebuild(record.owner, NOW)).documents == 0
 
 
 async def test_rebuild_removes_decided_drops(archive, record, superuser, scribe):
