@@ -48,7 +48,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     overdue: bool = False
     answers: bool = False
-    """Receipts and closings too."""
+    """Receipts, closings and parts too."""
     sort: Sort = Sort.NEWEST
     after: str | None = None
     limit: int = 50

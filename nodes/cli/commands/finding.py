@@ -57,7 +57,9 @@ def list_(
     state: StateOption = None,
     reason: ReasonOption = None,
     late: Annotated[bool, typer.Option("--overdue", help="Only what is overdue.")] = False,
-    every: Annotated[bool, typer.Option("--all", help="Receipts and closings too.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Receipts, closings and parts of large files too.")
+    ] = False,
     sort: Annotated[
         str | None, typer.Option(help="newest, or organisation: by the sender's name.")
     ] = None,
