@@ -6,13 +6,13 @@ import msgspec
 
 from exchange.core.destruction import Approve, Proposal, Propose, find_change, proposals_in
 from exchange.destroying import ACT, APPROVE, PROPOSE, Carried
+from nodes import rights
 from nodes.cli.errors import UsageFault
 from nodes.cli.instructing import instruct
 from nodes.cli.opening import reading
 from nodes.cli.shapes import Shape
 from nodes.config import Config
 from nodes.errors import ConfigurationFault, NotFound
-from nodes.rights import load_policy, login_name
 from schemas.documents.act import APPROVALS, Hand
 from schemas.moments import format_instant
 from schemas.records import DestroyedRow
@@ -111,7 +111,7 @@ def _role(config: Config) -> str:
         raise ConfigurationFault(
             ["rights.policy: missing; destruction needs to know who approves: two people"]
         )
-    return load_policy(config.rights.policy).users[login_name()].value
+    return rights.load_policy(config.rights.policy).users[rights.login_name()].value
 
 
 async def _wish(config: Config, id_: str, digest: str) -> Approve:

@@ -14,12 +14,12 @@ import msgspec
 import typer
 
 from exchange.identity import new_packet_id
+from nodes import rights
 from nodes.cli.errors import NotDone, StillWaiting
 from nodes.cli.moments import duration
 from nodes.cli.opening import reading
 from nodes.clock import now
 from nodes.config import Config
-from nodes.rights import login_name, pseudonym
 from nodes.said import Said, spoken
 from schemas.errors import Retryable
 from schemas.moments import format_instant
@@ -76,7 +76,7 @@ async def instruct(
     row = InstructionRow(
         id=new_packet_id(now()),
         given=now(),
-        who=pseudonym(config, login_name()),
+        who=rights.pseudonym(config, rights.login_name()),
         what=what,
         content=msgspec.json.encode(content),
     )

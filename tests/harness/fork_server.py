@@ -130,7 +130,7 @@ def _become(
     os.environ.update(environment)
     time.tzset()
     os.chdir(at)
-    if login is not None:
+    if login is not None:  # all who ask for it ask that module
         nodes.rights.login_name = lambda: login
     code = 1
     try:
