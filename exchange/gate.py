@@ -17,7 +17,6 @@ from exchange.vouching import keys_bytes, read_card
 from schemas import answers
 from schemas import header as header_format
 from schemas.answers import decode_closing, decode_receipt
-from schemas.documents import registry
 from schemas.documents.registry import TYPES
 from schemas.errors import BbajError, FormatError
 from schemas.frame import Frame, cut
@@ -312,7 +311,7 @@ class Gate(Sealing):
                     return decode_closing(content)
                 case header_format.PART:
                     return piece_of(content)
-                case registry.DOCUMENT_FILE if is_manifest(header.payload.media_type):
+                case _ if is_manifest(header.type, header.payload.media_type):
                     return decode_manifest(content)
                 case _:
                     return None

@@ -176,7 +176,9 @@ class Judging:
         )
         step = decide_arrival(arrival, known, batch.now, self._state.rules)
         await self._state.effects.carry_out(step, origin, batch)
-        if header.to == self._state.rules.here and is_manifest(header.payload.media_type):
+        if header.to == self._state.rules.here and is_manifest(
+            header.type, header.payload.media_type
+        ):
             self._state.arrived.add(MANIFEST)
 
     async def _take_entry_object(self, cut_: CutObject, origin: Origin, batch: Batch) -> None:

@@ -158,7 +158,7 @@ class LocalSystem:
             headers["re"] = packet.re
         if document.title:
             headers["title"] = document.title
-        if is_manifest(packet.media_type):
+        if is_manifest(packet.type, packet.media_type):
             headers["in-parts"] = True  # its bytes are taken by command (clause 17.3)
         if repeat:
             headers["repeat"] = True

@@ -95,7 +95,9 @@ class Wholes:
         if trail is None or trail.packet.recipient != self._state.rules.here:
             return None
         packet = trail.packet
-        if packet.head_sha256 not in self._manifests and is_manifest(packet.media_type):
+        if not is_manifest(packet.type, packet.media_type):
+            return None
+        if packet.head_sha256 not in self._manifests:
             _, _, bucket, sealed = await self._state.archive.stored_frame(packet.frame)
             if bucket is None or sealed is None:
                 return None

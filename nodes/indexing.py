@@ -81,7 +81,7 @@ class Indexing:
 
     def _read(self, packet: PacketRow, bucket: str, sealed: bytes) -> FindingRow:
         content = self._gate.content_of(packet.head, bucket, sealed, packet.frame_sha256)
-        found = findable_of(packet.type, as_file(content, packet.media_type))
+        found = findable_of(packet.type, as_file(content, packet.type, packet.media_type))
         marks = self._gate.marks(bucket)
         return FindingRow(
             packet.frame,

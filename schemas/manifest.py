@@ -12,6 +12,7 @@ import msgspec
 from schemas.documents.faults import DocumentError
 from schemas.documents.file import FACTS_BYTES_MAX, FileFacts, encode_file
 from schemas.documents.reading import decode_json
+from schemas.documents.registry import DOCUMENT_FILE
 from schemas.errors import FormatError
 from schemas.header import Count
 from schemas.limits import PART_CONTENT_BYTES, WHOLE_BYTES_MAX
@@ -105,9 +106,9 @@ def decode_manifest(content: bytes) -> Manifest:
     return Manifest(facts, content[start:])
 
 
-def as_file(content: bytes, media_type: str) -> bytes:
+def as_file(content: bytes, type_name: str, media_type: str) -> bytes:
     """Return a content, a manifest as a file without bytes, by which its title is found."""
-    if not is_manifest(media_type):
+    if not is_manifest(type_name, media_type):
         return content
     facts = decode_manifest(content).facts
     named = FileFacts(title=facts.title, media_type=facts.media_type, source_ref=facts.source_ref)
@@ -119,6 +120,9 @@ def _check(facts: ManifestFacts) -> None:
         raise DocumentError(fault.field, fault.problem, fault.kind)
 
 
-def is_manifest(media_type: str) -> bool:
-    """Say whether a packet's content is a manifest, by its header's media type."""
-    return media_type == MANIFEST_MEDIA_TYPE
+def is_manifest(type_name: str, media_type: str) -> bool:
+    """Say whether a packet's content is a manifest, by its header's type and media type.
+
+    In a packet of any other type that media type says nothing: nobody has read a manifest in it.
+    """
+    return (type_name, media_type) == (DOCUMENT_FILE, MANIFEST_MEDIA_TYPE)

@@ -148,7 +148,7 @@ async def again(config: Config, packet_id: str) -> Drop:
     async with reading(config) as desk:
         line = await find(desk, packet_id, sender=config.address)
         packet = line.packet
-        if is_manifest(packet.media_type):
+        if is_manifest(packet.type, packet.media_type):
             raise UsageFault(
                 f"{packet_id} is a file in parts: `bbaj send` it again, under another --drop-id"
             )

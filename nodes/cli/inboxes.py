@@ -179,7 +179,7 @@ async def _contents(
     desk: Reading, shelf: Shelf, packet: PacketRow, document: Delivered
 ) -> AsyncIterator[bytes]:
     """Yield a document piece by piece: a large file came in parts."""
-    if not is_manifest(packet.media_type):
+    if not is_manifest(packet.type, packet.media_type):
         yield document.body
         return
     async for content in large.contents_of(desk, shelf, packet):

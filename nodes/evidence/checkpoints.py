@@ -58,7 +58,7 @@ def note_what_is_missing(draft: Draft, dossier: Dossier) -> None:
         draft.notes.append(Said("proof.missing.checkpoint"))
     elif uncovered:
         draft.notes.append(Said("proof.missing.covered", {"leaves": uncovered}))
-    if is_manifest(dossier.packet.media_type):
+    if is_manifest(dossier.packet.type, dossier.packet.media_type):
         draft.notes.append(Said("proof.missing.parts"))
     if dossier.uncosigned:
         draft.notes.append(Said("proof.missing.cosigned", {"leaves": dossier.uncosigned}))

@@ -25,7 +25,7 @@ def _blocks(type_name: str, content: bytes, media_type: str, speaker: Speaker) -
         yield from lay_out_unknown(content, media_type, speaker)
         return
     try:
-        if is_manifest(media_type):
+        if is_manifest(type_name, media_type):
             yield from lay_out_manifest(decode_manifest(content), speaker)
             return
         document = decode_document(type_name, content)

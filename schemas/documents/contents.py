@@ -50,7 +50,7 @@ def read_content(type_name: str, content: bytes, media_type: str) -> Delivered:
 
     Of a file in parts, without its bytes. Raises FormatError where its manifest is damaged.
     """
-    if is_manifest(media_type):
+    if is_manifest(type_name, media_type):
         facts = decode_manifest(content).facts
         return Delivered(b"", facts.media_type, facts.title)
     if type_name != DOCUMENT_FILE:

@@ -10,16 +10,17 @@ from harness.drafts import OBLAST
 from harness.pair import TOP, Pair
 from harness.pki import make_network
 from harness.service_node import Node, new_link, new_record
-from nodes import clock
+from nodes import clock, samples
 from schemas.documents.common import SourceRef
 from schemas.limits import PART_CONTENT_BYTES
-from schemas.manifest import ManifestFacts, encode_manifest, piece_of
+from schemas.manifest import MANIFEST_MEDIA_TYPE, ManifestFacts, encode_manifest, piece_of
 from schemas.records import DropPart, PendingDrop
 from signing.at_rest import AtRest
 from store.errors import StoreUnavailable
 from store.verify import verify
 
 PARTS = 11
+SECTIONS = {"document.file/1": "S01", "admin.order/1": "S05"}
 SOURCE = SourceRef(kind="register", issuer=OBLAST, number="1")
 
 
@@ -34,13 +35,13 @@ def manifest_of(pieces):
     return encode_manifest(facts, b"".join(piece_of(piece).sha256 for piece in pieces))
 
 
-async def hand_over(node, pieces, manifest=None, drop_id="big-1"):
+async def hand_over(node, pieces, manifest=None, drop_id="big-1", type_="document.file/1"):
     """Hand a file over through the record, as `bbaj send` does."""
     gate, at = node.service.state.gate, clock.now()
     bucket = gate.bucket("R5", None, at)
     body = manifest or manifest_of(pieces)
     row = PendingDrop(
-        "command", drop_id, at, "document.file/1", TOP, "S01", None, None, None, None,
+        "command", drop_id, at, type_, TOP, SECTIONS[type_], None, None, None, None,
         bucket, gate.seal_for_rest(bucket, f"command/{drop_id}".encode(), body), None, len(pieces),
     )  # fmt: skip
     parts = (
@@ -70,6 +71,7 @@ async def manifest_id(node):
     async with asyncio.timeout(30):
         while (outcome := await node.archive.drop_outcome("command", "big-1")) is None:  # noqa: ASYNC110 - the record tells no events
             await asyncio.sleep(0.02)
+    assert outcome.frame is not None, outcome
     return (await node.archive.trail_of_frame([outcome.frame]))[outcome.frame].packet.id
 
 
@@ -189,6 +191,30 @@ async def test_a_part_that_its_manifest_does_not_name_ends_the_exchange(pair):
         assert len(await pair[OBLAST].archive._rows(receipts)) == 1
     for address in (TOP, OBLAST):
         assert (await verify(pair[address].archive._url, at_rest_of(pair[address]).open)).holds
+
+
+@pytest.mark.parametrize("type_", ["document.file/1", "admin.order/1"])
+async def test_parts_of_what_is_no_manifest_stop_nothing(pair, monkeypatch, type_):
+    """A sender names as manifest what none is: its parts are refused, and others are served."""
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "exchange.drops.content_of", lambda _drop, _here: (b"\xff", MANIFEST_MEDIA_TYPE)
+        )
+        link = new_link(OBLAST)
+        async with pair[TOP].live(link), pair[OBLAST].live(link):
+            pieces = cut(os.urandom(PART_CONTENT_BYTES))
+            body = samples.order(1, 1) if type_ == "admin.order/1" else None
+            await hand_over(pair[OBLAST], pieces, body, type_=type_)
+            await manifest_id(pair[OBLAST])
+            async with asyncio.timeout(30):
+                while "part_refused" not in pair[TOP].eyes.incidents:  # noqa: ASYNC110 - as above
+                    await asyncio.sleep(0.02)
+            patch.undo()
+            file = Drop(
+                system="sis", drop_id="f", type="document.file/1", to=TOP, body=b"1", section="S01"
+            )
+            (outcome,) = await pair[OBLAST].service.drop([file])
+            await pair[TOP].until(OBLAST, outcome.packet, "closed")
 
 
 async def test_a_small_document_overtakes_the_parts(pair, monkeypatch):

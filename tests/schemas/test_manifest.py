@@ -103,5 +103,14 @@ def test_a_manifest_is_found_by_the_title_of_its_file():
     raw = encode_manifest(facts(1), DIGEST)
     found = read_content("document.file/1", raw, MANIFEST_MEDIA_TYPE)
     assert (found.title, found.media_type, found.body) == ("survey", "text/csv", b"")
-    bare = read_content("document.file/1", as_file(raw, MANIFEST_MEDIA_TYPE), "any")
+    bare = read_content(
+        "document.file/1", as_file(raw, "document.file/1", MANIFEST_MEDIA_TYPE), "any"
+    )
     assert bare == found
+
+
+def test_another_type_has_no_manifest():
+    """Whoever seals an order may name that media type: its content stays what it is."""
+    found = read_content("admin.order/1", b"\xff", MANIFEST_MEDIA_TYPE)
+    assert found.body == b"\xff"
+    assert as_file(b"\xff", "admin.order/1", MANIFEST_MEDIA_TYPE) == b"\xff"
