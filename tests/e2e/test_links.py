@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from harness.rogue import LANES, chain_over, sha256, signer_of
+from harness.rogue import chain_over, sha256, signer_of
 from nodes.clock import now
 from schemas.leaves import read_leaf
 from schemas.objects import Ask, CustodyNote, Hello, StreamPosition, Void, cut_object
@@ -375,8 +375,7 @@ async def test_a_child_that_lost_its_record_gets_everything_again(country):
     frame = rogue.packet(ROOT)
     await send_and_close(rogue, frame)
     await rogue.stop()
-    rogue.packets.clear()
-    rogue.taken = {lane: type(rogue.taken[lane])() for lane in LANES}
+    rogue.unlearn()
     await rogue.start()
     _, receipt = await rogue.receipt_on(frame)
     assert receipt.verdict == "accepted"

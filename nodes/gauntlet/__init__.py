@@ -1,0 +1,1 @@
+"""The gauntlet: a hostile peer on a bad line, for whoever joins the network."""
