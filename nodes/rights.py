@@ -158,6 +158,7 @@ NEEDS: Mapping[str, Need] = {
     "demo-negative": _FREE,
     "evidence verify": _FREE,
     "simulate": _FREE,
+    "gauntlet": _FREE,
     "bench hop": _FREE,
     "bench backlog": _FREE,
     "bench idle": _FREE,

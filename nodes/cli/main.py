@@ -18,6 +18,7 @@ from nodes.cli.commands import (
     documents,
     evidence,
     finding,
+    gauntlet,
     holds,
     joining,
     journal,
@@ -76,6 +77,7 @@ app.add_typer(ca.app)
 demo.add_commands(app)
 app.add_typer(bench.app)
 simulating.add_to(app)
+gauntlet.add_to(app)
 node.add_to(app)
 guard(app)
 

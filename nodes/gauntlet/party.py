@@ -11,7 +11,7 @@ from nodes.errors import JudgementFailed
 from nodes.gauntlet.speaker import LANES, PATIENCE_S, Connect, Speaker, Tail, sha256
 from schemas.answers import CLOSING, RECEIPT, Closing, PacketName, Receipt, decode_receipt
 from schemas.errors import FormatError
-from schemas.frame import Frame, cut
+from schemas.frame import ECDSA_P256_SHA256, MAGIC, VERSION, Frame, cut, join_head
 from schemas.header import Header
 from schemas.limits import PAYLOAD_BYTES_MAX, Limits
 from schemas.moments import format_instant
@@ -104,6 +104,20 @@ class Party(Speaker):
             seq = self._seqs.get((sender, to), self._first_seq - 1) + 1
             self._seqs[sender, to] = fields["seq"] = seq
         return Header(**{**fields, **changes}), payload
+
+    def sign_text(
+        self,
+        header: bytes,
+        payload: bytes = b"",
+        *,
+        version: int = VERSION,
+        algorithm: int = ECDSA_P256_SHA256,
+        size: int | None = None,
+    ) -> bytes:
+        """Return a frame with a good signature round whatever stands for its header."""
+        length = (len(header) if size is None else size).to_bytes(2)
+        signed = MAGIC + bytes([version, algorithm]) + length + header
+        return join_head(signed, self.signer.sign(signed)) + payload
 
     def closing(self, packet: bytes, receipt: Frame) -> bytes:
         """Return our sealed closing of an exchange."""

@@ -118,11 +118,11 @@ class Speaker:
             await self.until(lambda: self.session is not None)
 
     async def stop(self) -> None:
-        """Hang up; what is not settled comes again."""
+        """Hang up; what is not settled comes again. What had ended the speaker is no news here."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError, JudgementFailed):
                 await task
         self.session = None
         self.synchronised.clear()
@@ -190,8 +190,11 @@ class Speaker:
         if bundle.last <= known.up_to:
             await self.note(bundle.lane)
             return
-        if bundle.first != known.up_to + 1:
-            raise JudgementFailed(f"{bundle.lane}: entry {bundle.first} came after {known.up_to}")
+        if bundle.first != known.up_to + 1:  # lost with an earlier connection: it comes again
+            seen = max(known.seen, bundle.last)
+            self.taken[bundle.lane] = msgspec.structs.replace(known, seen=seen)
+            await self.note(bundle.lane)
+            return
         entries = unpack_bundle_body(body)[1]
         value = chain_over(known.chain, bundle.first, entries)
         if value.hex() != bundle.chain:

@@ -11,12 +11,12 @@ from exchange.signing_desk import body_of
 from harness.cards import registry_of
 from nodes.clock import now
 from nodes.gauntlet.party import SALT, Party
-from nodes.gauntlet.speaker import LANES, chain_over, sha256
+from nodes.gauntlet.speaker import chain_over, sha256
 from nodes.sandbox.network import PrivateNetwork, vhost_of
 from nodes.wiring import login_of
 from schemas.addresses import label_of, parent_of
 from schemas.answers import RECEIPT, PacketName, Receipt
-from schemas.frame import ECDSA_P256_SHA256, MAGIC, VERSION, Frame, join_head
+from schemas.frame import Frame
 from schemas.header import Header, PayloadFacts
 from schemas.limits import Limits
 from schemas.moments import format_instant
@@ -30,7 +30,7 @@ from signing.seal import seal, sign_object
 
 OWN_ARCHIVE = HybridKey.generate()
 
-__all__ = ["LANES", "Rogue", "chain_over", "sha256"]
+__all__ = ["Rogue", "chain_over", "sha256"]
 
 
 class Rogue(Party):
@@ -107,20 +107,6 @@ class Rogue(Party):
             re=re or header.id,
             from_=from_ or self.address,
         )
-
-    def sign_text(
-        self,
-        header: bytes,
-        payload: bytes = b"",
-        *,
-        version: int = VERSION,
-        algorithm: int = ECDSA_P256_SHA256,
-        size: int | None = None,
-    ) -> bytes:
-        """Return a frame with a good signature round whatever stands for its header."""
-        length = (len(header) if size is None else size).to_bytes(2)
-        signed = MAGIC + bytes([version, algorithm]) + length + header
-        return join_head(signed, self.signer.sign(signed)) + payload
 
     def authenticates(self, frame: Frame) -> bool:
         """Say whether a packet that came holds in every respect."""
