@@ -143,6 +143,11 @@ FIELDS: dict[LeafKind, tuple[str, ...]] = {
 
 
 _KEYWORDS = {"from": "from_"}
+_LINES = {
+    kind: tuple((_KEYWORDS.get(name) or name.replace("-", "_"), f"{name} ") for name in names)
+    for kind, names in FIELDS.items()
+}
+"""By kind, the keyword of each field and how its line begins, in order."""
 
 
 def leaf_record(kind: LeafKind, **fields: str) -> bytes:
@@ -152,11 +157,11 @@ def leaf_record(kind: LeafKind, **fields: str) -> bytes:
     Fields given as empty text are left out. The order is that of FIELDS, whatever the caller's.
     """
     lines = [_opening(kind)]
-    for name in FIELDS[kind]:
-        value = fields.pop(_KEYWORDS.get(name) or name.replace("-", "_"), "")
-        assert "\n" not in value, f"leaf {kind} has a {name} of several lines"
+    for keyword, key in _LINES[kind]:
+        value = fields.pop(keyword, "")
+        assert "\n" not in value, f"leaf {kind} has a {key}of several lines"
         if value:
-            lines += (name, " ", value, "\n")
+            lines += (key, value, "\n")
     assert not fields, f"leaf {kind} has no field {sorted(fields)}"
     record = "".join(lines).encode("ascii")
     assert len(record) <= LEAF_BYTES_MAX

@@ -8,6 +8,7 @@ What does not begin like a Zstandard frame stands as it is: a head begins with `
 """
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import zstandard
@@ -54,9 +55,12 @@ class _Packer(threading.local):
 _packer = _Packer()
 
 
-def pack(data: bytes) -> bytes:
-    """Return a head or a leaf as it is stored."""
-    return _packer.compressor.compress(data)
+def pack(values: Sequence[bytes]) -> list[bytes]:
+    """Return heads or leaves, none of which is empty, as they are stored."""
+    if not values:
+        return []
+    packed = _packer.compressor.multi_compress_to_buffer([*values])
+    return [packed[at].tobytes() for at in range(len(packed))]
 
 
 def unpack(stored: bytes) -> bytes:

@@ -5,7 +5,7 @@ may be cut to a row, and a column added later changes nothing here. Heads and mo
 (store.packing).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -127,14 +127,24 @@ def columns(row_type: type[msgspec.Struct]) -> tuple[str, ...]:
 _HEAD = PacketRow.__struct_fields__.index("head")
 
 
-def values_of(row: msgspec.Struct) -> tuple[Any, ...]:
-    """Return a row as its table takes it."""
-    match row:
-        case PacketRow():
-            row = msgspec.structs.replace(row, head=pack(row.head))
-        case LeafRow() if row.kind in PACKED_LEAVES:
-            row = msgspec.structs.replace(row, record=pack(row.record))
-    return msgspec.structs.astuple(row)
+def values_of(rows: Sequence[msgspec.Struct]) -> list[tuple[Any, ...]]:
+    """Return rows of one type as their table takes them."""
+    values = [msgspec.structs.astuple(row) for row in rows]
+    match rows:
+        case [PacketRow(), *_]:
+            heads = pack([each[_HEAD] for each in values])
+            return [
+                (*each[:_HEAD], head, *each[_HEAD + 1 :])
+                for each, head in zip(values, heads, strict=True)
+            ]
+        case [LeafRow(), *_]:
+            records = iter(pack([record for _, kind, _, record in values if kind in PACKED_LEAVES]))
+            return [
+                (*rest, kind, frame, next(records) if kind in PACKED_LEAVES else record)
+                for *rest, kind, frame, record in values
+            ]
+        case _:
+            return values
 
 
 def read_all(row_type: type[AnyRow], found: Iterable[Any]) -> list[AnyRow]:

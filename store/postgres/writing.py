@@ -183,7 +183,7 @@ async def _copy(connection: Connection, rows: Sequence[msgspec.Struct]) -> None:
         row_type = type(rows[0])
         await connection.copy_records_to_table(
             TABLES[row_type],
-            records=map(values_of, rows),
+            records=values_of(rows),
             columns=columns(row_type),
         )
 

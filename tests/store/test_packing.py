@@ -22,10 +22,12 @@ LEAF = leaf_record(
 
 
 def test_exact_bytes_come_back():
-    """What was packed is smaller, and comes back to the byte, long or short."""
-    for data in (LEAF, 40 * LEAF, b"", b"x", bytes(range(256))):
-        assert unpack(pack(data)) == data
-    assert len(pack(LEAF)) < 0.6 * len(LEAF)
+    """What was packed is smaller, and comes back to the byte and in order, long or short."""
+    values = [LEAF, 40 * LEAF, b"x", bytes(range(256)), LEAF]
+    packed = pack(values)
+    assert [unpack(each) for each in packed] == values
+    assert len(packed[0]) < 0.6 * len(LEAF)
+    assert pack([]) == []
 
 
 def test_plain_bytes_are_themselves():
@@ -36,7 +38,7 @@ def test_plain_bytes_are_themselves():
 
 def test_damage_is_never_taken_for_something_else():
     """Bytes cut, grown, of another dictionary or too large come back as they stand."""
-    packed = pack(LEAF)
+    (packed,) = pack([LEAF])
     other = zstandard.ZstdCompressor().compress(LEAF)
     bomb = zstandard.ZstdCompressor().compress(bytes(VALUE_BYTES_MAX + 1))
     for damaged in (packed[:-1], packed[:5], packed + b"\0", 2 * packed, bomb):
