@@ -24,7 +24,7 @@ from schemas.records import IntakeRow
 from schemas.statements import Card
 from schemas.witnessing import Cosigned, Returned
 
-OnEntry = Callable[[JudgedEntry, Link], None]
+OnEntries = Callable[[Sequence[JudgedEntry], Link], None]
 
 
 class Plan(msgspec.Struct):
@@ -43,9 +43,9 @@ class Intake:
     """Takes messages into a batch, in three strokes: plan, load, carry out."""
 
     def __init__(
-        self, state: NodeState, dialogue: Dialogue, judging: Judging, hear: OnEntry
+        self, state: NodeState, dialogue: Dialogue, judging: Judging, hear: OnEntries
     ) -> None:
-        """Hold what entries and objects go to; `hear` is told of each new entry as well."""
+        """Hold what entries and objects go to; `hear` is told of new entries as well."""
         self._state = state
         self._dialogue = dialogue
         self._judging = judging
@@ -116,12 +116,13 @@ class Intake:
             if plan.broken.fork:
                 self._state.suspend(link, plan.broken.detail, batch)
             return
-        for number, entry in plan.entries:
-            if plan.message.own_fault:
+        if plan.message.own_fault:
+            for number, entry in plan.entries:
                 self._judging.hold_for_own_fault(entry, number, opened.header, link, batch)
-            else:
-                await self._judging.take_entry(entry, number, opened.header, link, batch)
-                batch.after_commit(partial(self._hear, entry, link))
+            return
+        for number, entry in plan.entries:
+            await self._judging.take_entry(entry, number, opened.header, link, batch)
+        batch.after_commit(partial(self._hear, [entry for _, entry in plan.entries], link))
 
     def _is_heard(self, opened: Opened) -> bool:
         """Say whether a message is heard over a suspended link, too.

@@ -4,14 +4,14 @@ What the gate found (accepted, refused, held) and what the record knows go into 
 what it decides becomes rows of the batch.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import msgspec
 
 from exchange.batch import Batch
 from exchange.core.confirmation import RefusedEntry, take_refusal_entry
-from exchange.core.custody import Arrival, Content, Known, decide_arrival, decide_refusal
+from exchange.core.custody import Arrival, Known, decide_arrival, decide_refusal
 from exchange.core.custody import Refusal as RefusedFrame
 from exchange.core.rules import Finding
 from exchange.core.steps import Hold, RefuseOnLink, Step
@@ -158,10 +158,9 @@ class Judging:
     ) -> None:
         header = verdict.frame.header
         content = origin.entry.content
+        names = names_answered(content)
         before = batch.refused.get(verdict.frame_sha256)
-        about, answered = (
-            [batch.trails.get(name) for name in names_answered(content)] + [None, None]
-        )[:2]
+        about, answered = ([batch.trails.get(name) for name in names] + [None, None])[:2]
         known = Known(
             trail=batch.trails.get((header.from_, header.epoch, header.id)),
             number_held_by=_holder_of(header, batch),
@@ -169,7 +168,7 @@ class Judging:
             about=about,
             answered=answered,
             refused_for=None if before is None else Finding(Reason(before.reason), before.detail),
-            may_come_back=not final and self._answers_lost(content, batch),
+            may_come_back=not final and self._answers_lost(names, batch),
         )
         arrival = Arrival(
             header, verdict.head_sha256, verdict.frame_sha256, origin.neighbour, content
@@ -310,7 +309,7 @@ class Judging:
             case Accepted(frame=frame) if frame.header.to == self._state.rules.here:
                 if frame.header.type not in self._state.rules.types:
                     return "type", frame.header.certificate
-                if self._answers_lost(entry.content, batch):
+                if self._answers_lost(names_answered(entry.content), batch):
                     return "packet", frame.header.certificate
                 if self._wholes.is_missing(frame.header, batch):
                     return MANIFEST, frame.header.certificate
@@ -318,16 +317,18 @@ class Judging:
                 pass
         return None
 
-    def _answers_lost(self, content: Content, batch: Batch) -> bool:
-        """Say whether an answer is about a packet or receipt of ours that our record has lost.
+    def _answers_lost(self, names: Sequence[Name], batch: Batch) -> bool:
+        """Say whether an answer names a packet or receipt of ours that our record has lost.
 
         That is what it does not know of an epoch that has ended (clause 18.5), or of the running
         one before a greeting has shown whether the record has lost its end (clause 18.4).
         """
+        if not names:
+            return False
         here, greeted = self._state.rules.here, self._state.greeted.is_set()
         return any(
             name not in batch.trails and name[0] == here and (name[1] < batch.epoch or not greeted)
-            for name in names_answered(content)
+            for name in names
         )
 
     def _wait_on(self, missing: str, certificate: str, row: HeldRow, batch: Batch) -> None:

@@ -6,6 +6,7 @@ leaf with its proof under a checkpoint that it has shown us, and answers the lik
 
 import hashlib
 from collections import deque
+from collections.abc import Sequence
 
 import msgspec
 
@@ -74,8 +75,12 @@ class Sampling:
 
     # --- asking -------------------------------------------------------------------------------
 
-    def hear(self, entry: JudgedEntry, link: Link) -> None:
-        """Remember the leaf that a neighbour's receipt names; of any other entry nothing."""
+    def hear(self, entries: Sequence[JudgedEntry], link: Link) -> None:
+        """Remember the leaves that a neighbour's receipts name; of any other entry nothing."""
+        for entry in entries:
+            self._hear_entry(entry, link)
+
+    def _hear_entry(self, entry: JudgedEntry, link: Link) -> None:
         receipt, verdict = entry.content, entry.verdict
         if not isinstance(receipt, Receipt) or not isinstance(verdict, Accepted):
             return

@@ -4,13 +4,17 @@ A node hangs under its parent by name, unless its card names another uplink: the
 and everything below it with it. Cards are signed by the parent by name, wherever the node hangs.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 
 import msgspec
 
 from schemas.addresses import is_within, parent_of
 from schemas.cards import CardFacts, EncryptionKey, KeyFacts
 from schemas.moments import Instant, parse_instant
+
+HOPS_MAX = 4096
+"""So many answers of `next_hop` are kept, until a card comes."""
 
 
 class KnownCard(msgspec.Struct, frozen=True, gc=False):
@@ -45,6 +49,7 @@ class Registry:
         self._moved: dict[str, str] = {}
         self._left: dict[str, tuple[str, Instant]] = {}
         self._children: tuple[str, ...] = ()
+        self._hops = self._forget_hops()
         for card in cards:
             self.take(card)
 
@@ -63,7 +68,12 @@ class Registry:
         if before is not None and old is not None and self.hangs_under(facts.address) != old:
             self._left = {**self._left, facts.address: (old, parse_instant(facts.since))}
         self._count_child(facts)
+        self._hops = self._forget_hops()
         return True
+
+    def _forget_hops(self) -> Callable[[str], str | None]:
+        """Return `next_hop` with no memory yet; whoever still asks the old one fills that."""
+        return lru_cache(HOPS_MAX)(self._find_hop)
 
     def _count_child(self, facts: CardFacts) -> None:
         is_child = self.hangs_under(facts.address) == self.here and facts.standing != "closed"
@@ -103,7 +113,7 @@ class Registry:
 
     def is_responsible_for(self, address: str) -> bool:
         """Say whether standing, address and rights of a node are ours to judge."""
-        return self.here in {parent_of(address), self.hangs_under(address)}
+        return self.here in (parent_of(address), self._moved.get(address))
 
     # ------------------------------------------------------------------ ways
 
@@ -134,6 +144,9 @@ class Registry:
 
     def next_hop(self, to: str) -> str | None:
         """Return the neighbour towards `to`; None where there is none (or it is ourselves)."""
+        return self._hops(to)
+
+    def _find_hop(self, to: str) -> str | None:
         before = ""
         for at in self.way_up(to):
             if at == self.here:
