@@ -292,6 +292,14 @@ def test_a_move_changes_the_ways():
     assert moved(SCHOOL).next_hop("kz") == OTHER_DISTRICT
 
 
+def test_a_card_ends_what_was_remembered_of_ways():
+    """Whoever was asked for before a move is looked for anew after it."""
+    registry = registry_of(DISTRICT, *ALL)
+    assert registry.next_hop(SCHOOL) == SCHOOL
+    registry.take(card_of(SCHOOL, 2, uplink=OTHER_DISTRICT))
+    assert registry.next_hop(SCHOOL) == OBLAST
+
+
 def test_a_node_that_comes_back_hangs_under_its_parent_again():
     """A card without an uplink ends a move."""
     registry = moved(DISTRICT)
