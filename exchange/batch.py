@@ -11,13 +11,14 @@ import msgspec
 
 from exchange.core.registry import KnownCard
 from exchange.core.streams import CHAIN_START, Incoming, chain_after
-from exchange.ports import Name, Number, PartName
+from exchange.ports import DropName, Name, Number, PartName
 from schemas.header import Header, Part
 from schemas.leaves import LeafKind, leaf_record
 from schemas.moments import Instant, format_instant
 from schemas.objects import Lane
 from schemas.records import (
     Changes,
+    DropOutcome,
     EntryRow,
     LeafMark,
     LeafRow,
@@ -84,6 +85,10 @@ class Batch:
         self.refused: dict[bytes, QuarantineRow] = {}
         self.cards: dict[str, KnownCard] = {}
         """Kept in this batch, by address; they count from its commit on."""
+        self.dropped: dict[int, DropOutcome | None] = {}
+        """The drops that frames in the record are of; None where a frame is of none."""
+        self.decided: set[DropName] = set()
+        """The drops that this batch decides."""
         self.offers: dict[str, list[Offer]] = {}
         self._tails = tails
         self._opened: set[int] = set()
@@ -125,6 +130,11 @@ class Batch:
         if about in self._opened:
             self._opened.discard(about)
             self.changes.open = [row for row in self.changes.open if row.about != about]
+
+    def decide_drop(self, outcome: DropOutcome) -> None:
+        """Say what becomes of a drop."""
+        self.changes.drops.append(outcome)
+        self.decided.add((outcome.system, outcome.drop_id))
 
     def next_frame(self) -> int:
         """Give out a frame number."""

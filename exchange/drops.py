@@ -16,7 +16,7 @@ from exchange.core.rules import Rules
 from exchange.effects import Effects
 from exchange.gate import Gate
 from exchange.identity import is_packet_id, new_packet_id
-from exchange.ports import Archive
+from exchange.ports import Archive, DropName
 from schemas.addresses import is_address
 from schemas.cards import EncryptionKey
 from schemas.codes import RetentionClass
@@ -108,18 +108,18 @@ class DropDesk:
 
     async def seal_all(self, drops: list[Drop], batch: Batch) -> list[Outcome]:
         """Seal documents; each outcome becomes true when the batch commits."""
-        return [await self.seal(drop, batch) for drop in drops]
+        known = await self._archive.drop_outcomes([(drop.system, drop.drop_id) for drop in drops])
+        return [await self._seal(drop, known, batch) for drop in drops]
 
-    async def seal(  # noqa: PLR0911 - one return for each outcome
-        self, drop: Drop, batch: Batch
+    async def _seal(  # noqa: PLR0911 - one return for each outcome
+        self, drop: Drop, known: Mapping[DropName, DropOutcome], batch: Batch
     ) -> Outcome:
         """Seal one document, or say what is wrong with it."""
-        key = (drop.system, drop.drop_id)
-        if any((done.system, done.drop_id) == key for done in batch.changes.drops):
+        name = (drop.system, drop.drop_id)
+        if name in batch.decided:
             return Outcome(drop.drop_id, "known")
-        known = await self._archive.drop_outcome(*key)
-        if known is not None:
-            return await self._known(drop, known, batch)
+        if name in known:
+            return await self._known(drop, known[name], batch)
         if drop.own_fault:
             self._effects.raise_incident("own_fault", drop.system, "a drop", batch)
             return self._fault(drop, "body", "the node failed at it: report this", batch)
@@ -132,7 +132,7 @@ class DropDesk:
         if packet is None:
             return self._wait(drop, batch)
         done = DropOutcome(drop.system, drop.drop_id, packet.frame, None, batch.now)
-        batch.changes.drops.append(done)
+        batch.decide_drop(done)
         if drop.parts is not None:
             batch.after_commit(lambda: self.on_parts(done))
         outcome = Outcome(drop.drop_id, "sent", packet.id)
@@ -266,7 +266,7 @@ class DropDesk:
 
     def _fault(self, drop: Drop, field: str, problem: str, batch: Batch) -> Outcome:
         fault = f"{field}: {problem}"
-        batch.changes.drops.append(DropOutcome(drop.system, drop.drop_id, None, fault, batch.now))
+        batch.decide_drop(DropOutcome(drop.system, drop.drop_id, None, fault, batch.now))
         outcome = Outcome(drop.drop_id, "fault", None, field, problem)
         self._report(drop.system, outcome, batch)
         return outcome

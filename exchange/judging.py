@@ -69,16 +69,17 @@ class Judging:
         names: set[Name] = set()
         numbers: set[Number] = set()
         digests: set[bytes] = set()
+        answered: set[Name] = set()
         for entry in entries:
             if isinstance(entry.verdict, Accepted):
                 header = entry.verdict.frame.header
                 names.add((header.from_, header.epoch, header.id))
                 if header.seq is not None:
                     numbers.add((header.from_, header.to, header.epoch, header.seq))
-                names.update(names_answered(entry.content))
+                answered.update(names_answered(entry.content))
             if isinstance(entry.verdict, Accepted | Refused):
                 digests.add(entry.sha256)
-        names -= batch.trails.keys()
+        names = (names | answered) - batch.trails.keys()
         numbers -= batch.numbers.keys()
         if names:
             batch.trails.update(await self._state.archive.known(list(names)))
@@ -87,6 +88,8 @@ class Judging:
         await self._wholes.load(entries, batch)
         if digests:
             batch.refused.update(await self._state.archive.refused_before(list(digests)))
+        about = [batch.trails[name].packet for name in answered & batch.trails.keys()]
+        await self._state.effects.load_drops(about, batch)
 
     async def take_entry(
         self, entry: JudgedEntry, number: int, bundle: Bundle, link: Link, batch: Batch

@@ -6,7 +6,8 @@ crash, bears the packet's id and then `repeat: true`.
 """
 
 import asyncio
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -14,18 +15,28 @@ from exchange.drops import Drop, Outcome, read_drop
 from exchange.errors import BrokerFull, Unroutable
 from exchange.gate import Gate
 from exchange.ports import Archive, Clock
-from exchange.sessions import LocalSession
+from exchange.sessions import Delivery, HeaderValue, LocalSession
 from schemas.documents.contents import Delivered, read_content
 from schemas.documents.faults import DocumentError
 from schemas.manifest import is_manifest
 from schemas.moments import format_instant
 from schemas.records import PacketRow, StoredEntry
 
-DROPS_PER_GROUP = 64
+DROPS_A_GROUP = 64
+BYTES_A_GROUP = 4 * 1024 * 1024
 ENTRIES_PER_READ = 64
 FULL_PAUSE_S = 5.0
 """A queue that nobody reads is tried again after so long; drops go on meanwhile."""
 BYTES_PER_READ = 4 * 1024 * 1024
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """What a local system is sent; as LocalSession.publish_to."""
+
+    place: Literal["inbox", "status"]
+    body: bytes
+    headers: dict[str, HeaderValue] = {}
+    content_type: str = "application/json"
 
 
 class Desk(Protocol):
@@ -39,6 +50,9 @@ class Desk(Protocol):
 
     async def park(self, drop: Drop) -> None:
         """Keep a document until the node may seal; it is in the record on return."""
+
+    def tail(self, stream: str) -> tuple[int, bytes]:
+        """Return the last number and chain placed in an outgoing stream."""
 
     def may_seal(self) -> bool:
         """Say whether the node may seal: it has been greeted, its clock is not in doubt."""
@@ -100,50 +114,49 @@ class LocalSystem:
     async def _take_drops(self, session: LocalSession) -> None:
         assert self._desk is not None, "attach comes first"
         while True:
-            delivery = await session.receive()
-            drop = read_drop(self.name, delivery.headers, delivery.content_type, delivery.body)
-            drop = msgspec.structs.replace(drop, dropped=self._clock())
+            deliveries = await session.receive_some(DROPS_A_GROUP, BYTES_A_GROUP)
+            drops = [self._read(delivery) for delivery in deliveries]
             if self._desk.may_seal():
-                await self._desk.drop([drop])
+                await self._desk.drop(drops)
             else:
-                await self._desk.park(drop)
-            await session.settle_through(delivery)
+                for drop in drops:
+                    await self._desk.park(drop)
+            await session.settle_through(deliveries[-1])
+
+    def _read(self, delivery: Delivery) -> Drop:
+        drop = read_drop(self.name, delivery.headers, delivery.content_type, delivery.body)
+        return msgspec.structs.replace(drop, dropped=self._clock())
 
     async def _publish(self, session: LocalSession, box: LocalBox) -> None:
         assert self._desk is not None, "attach comes first"
-        first_read = True
+        repeat = True
         while True:
+            while box.cursor >= self._desk.tail(box.stream)[0]:
+                await box.wait()
             entries = await self._archive.entries(
                 box.stream, self._epoch, box.cursor, ENTRIES_PER_READ, BYTES_PER_READ
             )
-            try:
-                for entry in entries:
-                    await self._publish_entry(session, entry, repeat=first_read)
-            except (BrokerFull, Unroutable):
-                first_read = True  # some of them may be out already
-                await asyncio.sleep(FULL_PAUSE_S)
-                continue
-            if entries:
-                box.cursor = entries[-1].number
+            messages = [await self._message_of(entry, repeat=repeat) for entry in entries]
+            taken = await _publish_all(session, messages)
+            if taken:
+                box.cursor = entries[taken - 1].number
                 await self._desk.confirm(box.stream, box.cursor)
-            first_read = False
-            if len(entries) < ENTRIES_PER_READ:
-                await box.wait()
+            repeat = taken < len(entries)  # those behind may be out already
+            if repeat:
+                await asyncio.sleep(FULL_PAUSE_S)
 
-    async def _publish_entry(
-        self, session: LocalSession, entry: StoredEntry, *, repeat: bool
-    ) -> None:
+    async def _message_of(self, entry: StoredEntry, *, repeat: bool) -> Message | None:
+        """Return what a local system is sent for an entry; None where nothing is left of it."""
         if entry.object is not None:
-            await session.publish_to("status", entry.object, {})
-            return
+            return Message("status", entry.object)
         assert entry.frame is not None
         packet, _, bucket, sealed = await self._archive.stored_frame(entry.frame)
         assert packet is not None
         if bucket is None or sealed is None:
-            return  # destroyed at the end of its term; nobody had fetched it in all that time
+            return None  # destroyed at the end of its term; nobody had fetched it in all that time
         content = self._gate.content_of(packet.head, bucket, sealed, packet.frame_sha256)
         document = _document_of(packet, content)
-        headers: dict[str, str | int | bool] = {
+        headers: dict[str, HeaderValue] = {
             "packet-id": packet.id,
             "type": packet.type,
             "from": packet.sender,
@@ -162,7 +175,26 @@ class LocalSystem:
             headers["in-parts"] = True  # its bytes are taken by command (clause 17.3)
         if repeat:
             headers["repeat"] = True
-        await session.publish_to("inbox", document.body, headers, document.media_type)
+        return Message("inbox", document.body, headers, document.media_type)
+
+
+async def _publish_all(session: LocalSession, messages: Sequence[Message | None]) -> int:
+    """Hand messages over in their order, without awaiting each broker confirm before the next.
+
+    Return how many were taken before the first that found no room. Raises what ends the session.
+    """
+    answers = await asyncio.gather(
+        *(_publish(session, each) for each in messages), return_exceptions=True
+    )
+    for answer in answers:
+        if answer is not None and not isinstance(answer, BrokerFull | Unroutable):
+            raise answer
+    return next((place for place, answer in enumerate(answers) if answer), len(answers))
+
+
+async def _publish(session: LocalSession, message: Message | None) -> None:
+    if message is not None:
+        await session.publish_to(message.place, message.body, message.headers, message.content_type)
 
 
 def _document_of(packet: PacketRow, content: bytes) -> Delivered:

@@ -3,6 +3,8 @@
 `Effects` is what all others call. Everything lands in one `Batch`.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from exchange.answering import Answering, lane_of_packet
@@ -59,10 +61,18 @@ class Placing:
         """Place an object of ours into a numbered stream."""
         batch.place(stream, sha256_of(raw), len(raw), object_=raw)
 
+    async def load_drops(self, packets: Iterable[PacketRow], batch: Batch) -> None:
+        """Fetch which drops packets of ours are of, where the batch does not know yet."""
+        ours = {packet.frame for packet in packets if packet.sender == self._rules.here}
+        unknown = list(ours - batch.dropped.keys())
+        if unknown:
+            found = await self._archive.drops_of(unknown)
+            batch.dropped.update({frame: found.get(frame) for frame in unknown})
+
     async def report_status(self, effect: ReportStatus, batch: Batch) -> None:
         """Place a status event for the local system that dropped the packet, if one did."""
-        drops = await self._archive.drops_of([effect.packet.frame])
-        drop = drops.get(effect.packet.frame)
+        await self.load_drops([effect.packet], batch)
+        drop = batch.dropped.get(effect.packet.frame)
         if drop is None:
             return
         event = {

@@ -61,6 +61,8 @@ Name = tuple[str, int, str]
 """What a packet is known by: sender, epoch, id."""
 Number = tuple[str, str, int, int]
 """Sender, recipient, epoch and seq."""
+DropName = tuple[str, str]
+"""A drop's name: the local system, and the id that it gave."""
 PartName = tuple[str, int, str, int]
 """Sender, epoch, id of the manifest, number."""
 Clock = Callable[[], Instant]
@@ -146,8 +148,8 @@ class Archive(Protocol):
     async def drops_of(self, frames: Sequence[int]) -> dict[int, DropOutcome]:
         """Return which drops became these frames."""
 
-    async def drop_outcome(self, system: str, drop_id: str) -> DropOutcome | None:
-        """Return what became of a drop; None where it is new."""
+    async def drop_outcomes(self, names: Sequence[DropName]) -> dict[DropName, DropOutcome]:
+        """Return what became of drops; a new one is left out."""
 
     async def drop(self, document: PendingDrop) -> DropOutcome | bool:
         """Keep a document to be sealed later; harmless where the same drop is there already."""

@@ -70,8 +70,8 @@ class LocalSession(Protocol):
     ) -> None:
         """Hand a message to the system's inbox or status queue; as Session.publish."""
 
-    async def receive(self) -> Delivery:
-        """Return the next drop; as Session.receive."""
+    async def receive_some(self, count_max: int, bytes_max: int) -> list[Delivery]:
+        """Return the next drop and what has come with it: no more once there are so many bytes."""
 
     async def settle_through(self, delivery: Delivery) -> None:
         """Settle this drop and all before it; as Session.settle_through."""

@@ -26,6 +26,10 @@ class _Carrier:
         """Return the next message; as Session.receive."""
         return await self._consumer.receive()
 
+    async def receive_some(self, count_max: int, bytes_max: int) -> list[Delivery]:
+        """Return what has come; as LocalSession.receive_some."""
+        return await self._consumer.receive_some(count_max, bytes_max)
+
     async def settle_through(self, delivery: Delivery) -> None:
         """Settle up to here; as Session.settle_through."""
         await self._consumer.settle_through(delivery)

@@ -129,6 +129,15 @@ class Consumer:
         """Return the next message; as Session.receive."""
         return await self._inbox.get()
 
+    async def receive_some(self, count_max: int, bytes_max: int) -> list[Delivery]:
+        """Return what has come, at least one; as LocalSession.receive_some."""
+        found = [await self._inbox.get()]
+        size = len(found[0].body)
+        while len(found) < count_max and size < bytes_max and not self._inbox.empty():
+            found.append(self._inbox.get_nowait())
+            size += len(found[-1].body)
+        return found
+
     async def settle_through(self, delivery: Delivery) -> None:
         """Settle by one multiple ack; as Session.settle_through."""
         if delivery.life != self._life:

@@ -20,7 +20,7 @@ from schemas.addresses import dns_name, parent_of
 
 PARENT_PREFETCH = 8
 CHILD_PREFETCH = 4
-LOCAL_PREFETCH = 8
+LOCAL_PREFETCH = 32
 DEAD_PREFETCH = 1
 HEARTBEAT_S = 10
 DEAD = "dead"

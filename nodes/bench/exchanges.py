@@ -23,6 +23,8 @@ from schemas.documents.notice import NoticeReturned
 from schemas.documents.order import AdminOrder
 from schemas.documents.registry import ADMIN_ORDER, NOTICE_RETURNED
 
+DROPS_IN_FLIGHT = 32
+"""So many documents a system hands over before it awaits that the broker has them on disk."""
 FRAMES_AN_EXCHANGE = 3
 """Packet, receipt and closing."""
 TYPES = {"clear": ADMIN_ORDER, "encrypted": NOTICE_RETURNED}
@@ -51,20 +53,24 @@ class Office:
         kind: str,
         documents: Sequence[bytes],
     ) -> None:
-        for document in documents:
-            headers = {
-                "drop-id": new_packet_id(now()),
-                "type": TYPES[kind],
-                "to": parent_of(self._node.address),
-                "section": "S05",
-            }
-            message = aio_pika.Message(
-                document,
-                headers=headers,  # type: ignore[arg-type]
-                content_type="application/json",
-                delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-            )
-            await door.publish(message, routing_key=system)
+        for first in range(0, len(documents), DROPS_IN_FLIGHT):
+            several = documents[first : first + DROPS_IN_FLIGHT]
+            messages = [self._message(kind, document) for document in several]
+            await asyncio.gather(*(door.publish(each, routing_key=system) for each in messages))
+
+    def _message(self, kind: str, document: bytes) -> aio_pika.Message:
+        headers = {
+            "drop-id": new_packet_id(now()),
+            "type": TYPES[kind],
+            "to": parent_of(self._node.address),
+            "section": "S05",
+        }
+        return aio_pika.Message(
+            document,
+            headers=headers,  # type: ignore[arg-type]
+            content_type="application/json",
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        )
 
 
 @asynccontextmanager

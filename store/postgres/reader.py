@@ -26,6 +26,9 @@ from store.postgres.rows import read_all, read_marks
 Number = tuple[str, str, int, int]
 """A packet's number: sender, recipient, epoch, seq."""
 
+DropName = tuple[str, str]
+"""A drop's name: the local system, and the id that it gave."""
+
 Place = tuple[str, int, Instant]
 """Where a frame stands in an outgoing stream: stream, number, when placed."""
 
@@ -135,8 +138,9 @@ _AWAITS = "SELECT awaits FROM drop_pending WHERE system = $1 AND drop_id = $2"
 
 _DROPS_OF = "SELECT * FROM drop_outcome WHERE frame = ANY($1::bigint[])"
 
-_OUTCOME = """
-SELECT * FROM drop_outcome WHERE system = $1 AND drop_id = $2
+_OUTCOMES = """
+SELECT o.* FROM unnest($1::text[], $2::text[]) AS n (system, drop_id)
+JOIN drop_outcome AS o ON o.system = n.system AND o.drop_id = n.drop_id
 """
 
 _CERTIFICATES = "SELECT * FROM certificate ORDER BY learned, sha256"
@@ -299,8 +303,14 @@ class Reader(PartReader):
 
     async def drop_outcome(self, system: str, drop_id: str) -> DropOutcome | None:
         """Return what became of a drop."""
-        row = await self._row(_OUTCOME, system, drop_id)
-        return read_all(DropOutcome, [row])[0] if row else None
+        return (await self.drop_outcomes([(system, drop_id)])).get((system, drop_id))
+
+    async def drop_outcomes(self, names: Sequence[DropName]) -> dict[DropName, DropOutcome]:
+        """Return what became of each drop that is decided."""
+        if not names:
+            return {}
+        found = await self._rows(_OUTCOMES, *zip(*names, strict=True))
+        return {(row.system, row.drop_id): row for row in read_all(DropOutcome, found)}
 
     async def drops_of(self, frames: Sequence[int]) -> dict[int, DropOutcome]:
         """Return the drops that became these frames."""

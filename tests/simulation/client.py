@@ -40,15 +40,21 @@ class LocalWire:
         self._port = port
         self._handed: list[Delivery] = []
 
-    async def receive(self) -> Delivery:
+    async def receive_some(self, count_max: int, bytes_max: int) -> list[Delivery]:
         queues = self._queues
         while len(queues.dropped) <= len(self._handed):
             queues.news.clear()
             await queues.news.wait()
-        delivery = queues.dropped[len(self._handed)]
-        self._handed.append(delivery)
-        await self._port.effect("drop delivered")
-        return delivery
+        found: list[Delivery] = []
+        size = 0
+        for delivery in list(queues.dropped)[len(self._handed) :][:count_max]:
+            if size >= bytes_max:
+                break
+            found.append(delivery)
+            size += len(delivery.body)
+        self._handed += found
+        await self._port.effect("drops delivered")
+        return found
 
     async def settle_through(self, delivery: Delivery) -> None:
         await self._port.effect("drop settle begins")

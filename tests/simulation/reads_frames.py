@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from exchange.ports import Name, Number, PartName
+from exchange.ports import DropName, Name, Number, PartName
 from schemas.leaves import read_leaf
 from schemas.moments import Instant, parse_instant
 from schemas.records import (
@@ -230,6 +230,10 @@ class FrameReads(Record):
         rows: list[DropOutcome] = self.tables[DropOutcome]
         key = (system, drop_id)
         return next((row for row in rows if (row.system, row.drop_id) == key), None)
+
+    def drop_outcomes(self, names: Sequence[DropName]) -> dict[DropName, DropOutcome]:
+        found = ((name, self.drop_outcome(*name)) for name in names)
+        return {name: outcome for name, outcome in found if outcome is not None}
 
     def drop(self, document: PendingDrop) -> DropOutcome | bool:
         known = self.drop_outcome(document.system, document.drop_id)
