@@ -137,7 +137,7 @@ class LocalSystem:
                 box.stream, self._epoch, box.cursor, ENTRIES_PER_READ, BYTES_PER_READ
             )
             messages = [await self._message_of(entry, repeat=repeat) for entry in entries]
-            taken = await _publish_all(session, messages)
+            taken = await publish_all(session, messages)
             if taken:
                 box.cursor = entries[taken - 1].number
                 await self._desk.confirm(box.stream, box.cursor)
@@ -178,7 +178,7 @@ class LocalSystem:
         return Message("inbox", document.body, headers, document.media_type)
 
 
-async def _publish_all(session: LocalSession, messages: Sequence[Message | None]) -> int:
+async def publish_all(session: LocalSession, messages: Sequence[Message | None]) -> int:
     """Hand messages over in their order, without awaiting each broker confirm before the next.
 
     Return how many were taken before the first that found no room. Raises what ends the session.

@@ -290,8 +290,13 @@ class Reading(Lists, Findings):
             drops_pending=await self._value(_DROP_COUNT),
             streams=streams,
             leaves=await self.leaf_count(),
-            last_frame=await self._value(_LAST_FRAME),
+            last_frame=await self.last_frame(),
         )
+
+    async def last_frame(self) -> int:
+        """Return the newest frame's number, 0 in an empty record."""
+        frame: int = await self._value(_LAST_FRAME)
+        return frame
 
 
 def _of_mark(mark: LeafMark, frame: int) -> Moment:

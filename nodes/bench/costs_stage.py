@@ -125,11 +125,11 @@ class CostsStage:
 
     async def exchange(self, documents: Documents) -> None:
         """Drop documents for the recipient, and wait until it holds the closing of each."""
-        last = (await self.reading.gauges()).last_frame + FRAMES_AN_EXCHANGE * len(documents)
+        last = await self.reading.last_frame() + FRAMES_AN_EXCHANGE * len(documents)
         for kind, content in documents:
             await self.drop(kind, content, PLACES["recipient"])
         async with asyncio.timeout(WAIT_S):
-            while (await self.reading.gauges()).last_frame < last:  # noqa: ASYNC110 - others act
+            while await self.reading.last_frame() < last:  # noqa: ASYNC110 - others act
                 await asyncio.sleep(CLOSED_POLL_S)
 
     async def drop(self, kind: str, content: bytes, to: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from exchange.errors import BrokerFull, LinkLost, RightRefused, Unroutable
 from exchange.sessions import Delivery
-from harness.links import Lives, States, nothing_dead, running, soon
+from harness.links import PATIENCE_S, Lives, States, nothing_dead, running, soon
 
 
 async def test_a_bundle_goes_up(broker, child):
@@ -263,6 +263,27 @@ async def test_a_local_system_drops_and_is_answered(broker, system):
     assert delivery.headers == {"type": "result", "to": "kz.akmola"}
     assert amqp("get", broker, system, f"--queue=status.{system.user}").stdout == "{}"
     assert amqp("get", broker, system, f"--queue=inbox.{system.user}").stdout == "doc"
+
+
+async def test_drops_that_wait_are_received_together(broker, system):
+    """So many at most, and no more once there are so many bytes."""
+    lives = Lives()
+    for number in range(5):
+        await asyncio.to_thread(amqp_publish, broker, system, system.user, f"{number}")
+    async with running(
+        broker.local_endpoint().run({system.user: lives.handle}, nothing_dead, States())
+    ):
+        session = await lives.next()
+        async with asyncio.timeout(PATIENCE_S):
+            while session._consumer._inbox.qsize() < 5:  # noqa: ASYNC110 - it tells no events
+                await asyncio.sleep(0.01)
+            received = [
+                await session.receive_some(3, 1000),
+                await session.receive_some(3, 1),
+                await session.receive_some(3, 1000),
+            ]
+    bodies = [[each.body for each in some] for some in received]
+    assert bodies == [[b"0", b"1", b"2"], [b"3"], [b"4"]]
 
 
 async def test_a_local_system_may_not_drop_as_another(broker, system):

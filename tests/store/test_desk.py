@@ -29,6 +29,7 @@ async def test_drop_can_fail(archive, scribe):
     await archive.commit(scribe.renew())
     assert (await archive.drop_outcome("sis", "d-1")).fault == "unknown type"
     assert await archive.drop_outcome("sis", "d-2") is None
+    assert list(await archive.drop_outcomes([("sis", "d-2"), ("sis", "d-1")])) == [("sis", "d-1")]
 
 
 async def test_drops_come_oldest_first(archive):
