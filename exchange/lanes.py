@@ -13,8 +13,8 @@ import msgspec
 from exchange.batch import Offer, stream_to
 from exchange.core.streams import Outgoing
 from exchange.gate import Gate
+from exchange.pace import SAMPLE_BYTES, Pace
 from exchange.ports import Archive, Clock
-from exchange.sessions import Session
 from exchange.shown import Shown
 from schemas.header import decode_header
 from schemas.limits import BUNDLE_BYTES_MAX, BUNDLE_FRAMES_MAX, Limits
@@ -25,6 +25,8 @@ LANES: tuple[Lane, ...] = ("fast", "bulk")
 HOT_ENTRIES_MAX = 8192
 HOT_BYTES_MAX = 48 * 1024 * 1024
 SLOW_BUNDLE_BYTES = 16 * 1024
+BULK_AHEAD_S = 4.0
+"""So much of the line's time `bulk` has out: what `fast` finds before it takes no longer."""
 STALL_S = 15.0
 """After so long without any note while entries are out, they are sent again, one by one."""
 
@@ -57,8 +59,6 @@ class Lanes:
         cursors: dict[str, int],
     ) -> None:
         """Begin at the cursors."""
-        self.line: Session | None = None
-        """What carries the bundles; its rate bounds their size."""
         self.tail: Callable[[str], tuple[int, bytes]] | None = None
         """Returns the last number and chain placed in an outgoing stream."""
         self._neighbour = neighbour
@@ -67,6 +67,8 @@ class Lanes:
         self._clock = clock
         self._limits = limits
         self._shown = shown
+        self._pace = Pace()
+        """Of what was sent, as notes come for it: queues between hide nothing from it."""
         self._lanes = {lane: self._open_lane(lane, cursors) for lane in LANES}
 
     def _open_lane(self, lane: Lane, cursors: dict[str, int]) -> LaneState:
@@ -93,14 +95,14 @@ class Lanes:
         """Go back to the cursors: the neighbour has begun anew."""
         for state in self._lanes.values():
             state.at = state.at.restarted()
-            _restart(state)
+            self._forget_out(state)
 
     def take_position(self, position: StreamPosition) -> None:
         """Move a lane by what the neighbour has taken."""
         state = self._lanes[position.lane]
         state.at = state.at.after_note(position.up_to, position.seen)
         state.moved_at = _now()
-        _forget_taken(state)
+        self._forget_taken(state)
 
     @property
     def awaits_note(self) -> bool:
@@ -110,12 +112,11 @@ class Lanes:
     def look_for_stall(self) -> None:
         """Send again, one by one, what no note has come for in a long time."""
         for state in self._lanes.values():
-            rate = self.line.bytes_per_s if self.line is not None else 1.0
-            patience_s = STALL_S + 3 * state.out_bytes / max(1.0, rate)
+            patience_s = STALL_S + 3 * state.out_bytes / self._pace.bytes_per_s
             if state.out and _now() - state.moved_at > patience_s:
                 state.at = state.at.stalled()
                 state.moved_at = _now()
-                _restart(state)
+                self._forget_out(state)
 
     async def bundle_of(self, lane: Lane) -> bytes | None:
         """Return the next bundle of a lane, which counts as sent; None where nothing may go."""
@@ -125,8 +126,10 @@ class Lanes:
         frames_out = sum(len(each.out) for each in counted)
         bytes_out = sum(each.out_bytes for each in counted)
         room_frames = min(BUNDLE_FRAMES_MAX, self._limits.link_window_frames - frames_out)
-        room_bytes = self._limits.link_window_bytes - bytes_out
-        if room_frames <= 0 or room_bytes <= 0 or not self._has_more(state):
+        has_room = room_frames > 0 and bytes_out < self._limits.link_window_bytes
+        if lane == "bulk":
+            has_room &= state.out_bytes < bulk_bytes_max(self._pace.bytes_per_s)
+        if not has_room or not self._has_more(state):
             return None
         count = 1 if state.at.single else room_frames
         entries = await self._entries_after(state, count)
@@ -146,6 +149,7 @@ class Lanes:
         for offer in entries:
             state.out.append((offer.row.number, offer.row.size))
             state.out_bytes += offer.row.size
+            self._pace.place(offer.row.size, _now())
         if not state.moved_at or len(state.out) == len(entries):
             state.moved_at = _now()
         state.at = state.at.after_sending(last.number)
@@ -159,7 +163,7 @@ class Lanes:
         """Return entries behind what was sent: from memory where hot, else one range read."""
         entries: list[Offer] = []
         size = 0
-        bytes_max = bundle_bytes_max(None if self.line is None else self.line.bytes_per_s)
+        bytes_max = bundle_bytes_max(self._pace.bytes_per_s)
         number = state.at.sent + 1
         while len(entries) < count and (offer := state.hot.get(number)) is not None:
             size += offer.row.size + 4
@@ -206,30 +210,37 @@ class Lanes:
             self._neighbour, lane, entry.number, entry.sha256, self._clock()
         )
 
+    def _forget_taken(self, state: LaneState) -> None:
+        """Drop what the neighbour has taken from memory, and from `out` what goes again."""
+        taken = again = 0
+        while state.out and state.out[0][0] <= state.at.cursor:
+            taken += state.out.popleft()[1]
+        while state.out and state.out[-1][0] > state.at.sent:
+            again += state.out.pop()[1]
+        while state.hot and next(iter(state.hot)) <= state.at.cursor:
+            _, offer = state.hot.popitem(last=False)
+            state.hot_bytes -= offer.row.size
+        state.out_bytes -= taken + again
+        self._pace.drop(again)
+        if taken:
+            self._pace.confirm(taken, _now())
 
-def bundle_bytes_max(line_bytes_per_s: float | None) -> int:
-    """Return what a bundle may hold: about two seconds of the line; None: a line not known yet."""
-    if line_bytes_per_s is None:
-        return BUNDLE_BYTES_MAX
+    def _forget_out(self, state: LaneState) -> None:
+        self._pace.drop(state.out_bytes)
+        state.out.clear()
+        state.out_bytes = 0
+
+
+def bulk_bytes_max(line_bytes_per_s: float) -> float:
+    """Return how much `bulk` may have out: some seconds of the line, and enough to measure it."""
+    return max(SAMPLE_BYTES, BULK_AHEAD_S * line_bytes_per_s)
+
+
+def bundle_bytes_max(line_bytes_per_s: float) -> int:
+    """Return what a bundle may hold: about two seconds of the line."""
     return int(max(SLOW_BUNDLE_BYTES, min(BUNDLE_BYTES_MAX, 2 * line_bytes_per_s)))
 
 
 def _now() -> float:
     """Return the time that the loop's own timers go by, in seconds."""
     return asyncio.get_running_loop().time()
-
-
-def _forget_taken(state: LaneState) -> None:
-    """Drop what the neighbour has taken from memory, and what must be sent again from `out`."""
-    while state.out and state.out[0][0] <= state.at.cursor:
-        state.out_bytes -= state.out.popleft()[1]
-    while state.out and state.out[-1][0] > state.at.sent:
-        state.out_bytes -= state.out.pop()[1]
-    while state.hot and next(iter(state.hot)) <= state.at.cursor:
-        _, offer = state.hot.popitem(last=False)
-        state.hot_bytes -= offer.row.size
-
-
-def _restart(state: LaneState) -> None:
-    state.out.clear()
-    state.out_bytes = 0

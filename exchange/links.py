@@ -203,7 +203,6 @@ class Link:
     async def handle(self, session: Session) -> None:
         """Run one life of the connection; returns only by an exception."""
         self._begin_session()
-        self._lanes.line = session
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._receive(session))

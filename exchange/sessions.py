@@ -34,10 +34,6 @@ class Session(Protocol):
 
     peer: str
 
-    @property
-    def bytes_per_s(self) -> float:
-        """The rate at which the line has taken bytes; 16,000 until measured."""
-
     async def publish(self, body: bytes, headers: Mapping[str, HeaderValue] = NO_HEADERS) -> None:
         """Hand a message over; on return the broker has it on disk. May be called concurrently.
 

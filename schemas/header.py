@@ -35,6 +35,8 @@ MediaType = Annotated[
     msgspec.Meta(pattern=whole(r"[a-z0-9]+/[a-z0-9][a-z0-9.+-]*"), max_length=100),
 ]
 FlowCode = Literal["info", "admin", "oper", "tech", "result"]
+FAST_FLOWS: tuple[FlowCode, ...] = ("result", "admin")
+"""Packets of these flows travel in the lane `fast` (clause 7.1)."""
 Coding = Literal[
     "salt",
     "salt+deflate",

@@ -9,6 +9,7 @@ decided yet have no other record: they stay, and those decided go.
 
 import msgspec
 
+from schemas.header import FAST_FLOWS
 from schemas.limits import Limits
 from schemas.moments import Instant
 from store.errors import LockHeld
@@ -20,7 +21,8 @@ _OPEN_DOCUMENTS = """
 INSERT INTO open_exchange (frame, about, awaited, since, next_at, attempts, deadline)
 SELECT p.frame, p.frame, 'receipt', p.received, $1, 0,
     CASE WHEN NOT EXISTS (SELECT FROM leaf AS l WHERE l.frame = p.frame AND l.kind = 'overdue')
-        THEN p.received + CASE WHEN p.flow = 'result' THEN $2::bigint ELSE $3::bigint END END
+        THEN p.received
+            + CASE WHEN p.flow = ANY ($5::text[]) THEN $2::bigint ELSE $3::bigint END END
 FROM packet AS p
 WHERE p.sender = $4 AND p.type NOT IN ('receipt/1', 'closing/1', 'part/1')
     AND EXISTS (SELECT FROM leaf AS l WHERE l.frame = p.frame AND l.kind = 'sent')
@@ -92,7 +94,7 @@ async def rebuild(owner_url: str, now: Instant, limits: Limits | None = None) ->
             await connection.execute("DELETE FROM held_open")
             documents = await connection.execute(
                 _OPEN_DOCUMENTS, now, allowed.receipt_overdue_fast_us,
-                allowed.receipt_overdue_bulk_us, address,
+                allowed.receipt_overdue_bulk_us, address, list(FAST_FLOWS),
             )  # fmt: skip
             receipts = await connection.execute(_OPEN_RECEIPTS, now, address)
             held = await connection.execute(_HELD)

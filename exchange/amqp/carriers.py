@@ -17,11 +17,6 @@ class _Carrier:
         self._publisher = publisher
         self._consumer = consumer
 
-    @property
-    def bytes_per_s(self) -> float:
-        """The rate at which the line has taken bytes; as Session.bytes_per_s."""
-        return self._publisher.pace.bytes_per_s
-
     async def receive(self) -> Delivery:
         """Return the next message; as Session.receive."""
         return await self._consumer.receive()

@@ -7,7 +7,7 @@ import msgspec
 from exchange.core.registry import Registry
 from schemas.answers import ALWAYS_ALLOWED, ANSWERS
 from schemas.cards import CardFacts
-from schemas.header import PART, Header
+from schemas.header import FAST_FLOWS, PART, Header
 from schemas.limits import Limits
 from schemas.objects import Lane
 from schemas.reasons import Reason
@@ -49,10 +49,10 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 def lane_of(header: Header) -> Lane:
-    """Return the lane a frame travels in: `fast` for answers and results, else `bulk`."""
+    """Return the lane a frame travels in: `fast` for answers, results and orders, else `bulk`."""
     if header.type == PART:
         return "bulk"
-    return "fast" if header.type in ANSWERS or header.flow == "result" else "bulk"
+    return "fast" if header.type in ANSWERS or header.flow in FAST_FLOWS else "bulk"
 
 
 def find_standing_fault(header: Header, rules: Rules) -> Finding | None:

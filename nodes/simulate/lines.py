@@ -8,7 +8,7 @@ from collections import Counter, deque
 
 import msgspec
 
-from exchange.lanes import bundle_bytes_max
+from exchange.lanes import bulk_bytes_max, bundle_bytes_max
 from schemas.limits import BUNDLE_FRAMES_MAX, Limits
 from schemas.moments import MINUTE, SECOND
 from schemas.objects import Lane
@@ -121,6 +121,8 @@ class Line(msgspec.Struct):
         counted = (queue,) if lane == "fast" else (self.fast, self.bulk)
         room = LIMITS.link_window_frames - sum(len(each.out) for each in counted)
         has_room = LIMITS.link_window_bytes > sum(each.out_bytes for each in counted)
+        if lane == "bulk":
+            has_room &= queue.out_bytes < bulk_bytes_max(self.bytes_per_s)
         count = min(BUNDLE_FRAMES_MAX, room) if has_room else 0
         frames: list[Frame] = []
         size, size_max = 0, bundle_bytes_max(self.bytes_per_s)

@@ -13,6 +13,7 @@ import msgspec
 from nodes.simulate.country import ROOT, Country, Share
 from nodes.simulate.draws import Draws
 from schemas.documents.registry import TYPES
+from schemas.header import FAST_FLOWS
 from schemas.moments import HOUR, MINUTE, SECOND
 from schemas.objects import Lane
 
@@ -60,7 +61,7 @@ class DocumentRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def lane(self) -> Lane:
         """The lane of such packets; their answers go `fast`."""
-        return "fast" if TYPES[self.type].flow == "result" else "bulk"
+        return "fast" if TYPES[self.type].flow in FAST_FLOWS else "bulk"
 
 
 class Traffic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

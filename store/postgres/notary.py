@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from schemas.header import FAST_FLOWS
 from schemas.moments import Instant
 from schemas.records import (
     CosignatureRow,
@@ -86,8 +87,8 @@ FROM intake WHERE stream = $1 AND epoch = $2
 _SEALED_BY = """
 SELECT * FROM packet
 WHERE sender = $1 AND epoch = $2 AND via = $1 AND received >= $3 AND frame > $4
-    AND (type IN ('receipt/1', 'closing/1') OR flow = 'result') = $5
-ORDER BY frame LIMIT $6
+    AND (type IN ('receipt/1', 'closing/1') OR flow = ANY ($6::text[])) = $5
+ORDER BY frame LIMIT $7
 """
 
 _REBUILT = """
@@ -319,7 +320,9 @@ class Notary(Registrar):
         Those that were kept at `since` or later, behind a frame number, in their order.
         """
         is_fast = lane == "fast"
-        rows = await self._rows(_SEALED_BY, sender, epoch, since, behind, is_fast, limit)
+        rows = await self._rows(
+            _SEALED_BY, sender, epoch, since, behind, is_fast, list(FAST_FLOWS), limit
+        )
         return read_all(PacketRow, rows)
 
     async def leaf_records(self, first: int, end: int) -> list[bytes]:

@@ -55,7 +55,6 @@ async def test_one_mebibyte_and_many_at_once(broker, child):
             received.append(delivery.body)
             await receiver.settle_through(delivery)
     assert received == bodies
-    assert sender.bytes_per_s > 100_000
 
 
 async def test_what_is_not_settled_comes_again(broker, child):

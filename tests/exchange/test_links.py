@@ -2,12 +2,17 @@
 
 import asyncio
 import itertools
+import os
+import re
 
 import pytest
+from msgspec.structs import replace
 
+from exchange.pace import SAMPLE_BYTES
 from harness.drafts import DISTRICT, OBLAST, SCHOOL
 from harness.pki import make_network
 from harness.service_node import Node, new_link, new_record
+from nodes import samples
 from nodes.clock import now
 from schemas.leaves import LeafKind
 
@@ -117,3 +122,31 @@ async def test_a_restarted_node_goes_on_from_its_record(pair):
             await school.until(SCHOOL, packet, "confirmed")
             await district.until(SCHOOL, packet, "closed")
             assert (await district.kinds(SCHOOL, packet)).count(LeafKind.RELEASED) == 1
+
+
+async def test_files_leave_room_on_the_line_for_an_order(pair):
+    """Files go out as far ahead of notes as a line that is not measured yet takes in seconds."""
+    district, school = pair
+    line = new_link(SCHOOL)
+    went: dict[bytes, list[int]] = {b"fast": [], b"bulk": []}
+    enough = asyncio.Event()
+
+    def never_arrives(body: bytes) -> bool:
+        lane = re.search(rb'"lane":"(fast|bulk)","first"', body)
+        if lane is not None:
+            went[lane[1]].append(len(body))
+        if went[b"fast"] and sum(went[b"bulk"]) > SAMPLE_BYTES:
+            enough.set()
+        return lane is not None
+
+    async with district.live(line), school.live(line) as service:
+        [packet] = await school.drop(DISTRICT, [1])
+        await district.until(SCHOOL, packet, "closed")
+        line.up.loses = never_arrives
+        document = school.document(DISTRICT, 2)
+        file = replace(document, type="document.file/1", section="S06", body=os.urandom(30_000))
+        order = replace(document, type="admin.order/1", section="S05", body=samples.order(1, 1))
+        await service.drop([replace(file, drop_id=f"file-{number}") for number in range(20)])
+        await service.drop([replace(order, drop_id="order")])
+        await asyncio.wait_for(enough.wait(), 10)
+    assert sum(went[b"bulk"]) <= SAMPLE_BYTES + 35_000

@@ -55,10 +55,6 @@ class MemorySession:
         self._tags = itertools.count(1)
         self._unsettled: dict[int, Waiting] = {}
 
-    @property
-    def bytes_per_s(self) -> float:
-        return 16_000.0
-
     async def publish(self, body: bytes, headers: Mapping[str, HeaderValue] = NO_HEADERS) -> None:
         """Put a message into the neighbour's queue; as Session.publish."""
         self._check("publish")

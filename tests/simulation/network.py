@@ -105,10 +105,6 @@ class Wire(MemorySession):
         self._port = port
         self._arrives = 0.0
 
-    @property
-    def bytes_per_s(self) -> float:
-        return self._line.weather.bytes_per_s
-
     async def until_ended(self) -> NoReturn:
         await asyncio.shield(self.ended)
         self._check("session")

@@ -9,6 +9,7 @@ from harness.cards import card_of, registry_of
 from harness.drafts import DISTRICT, OBLAST, SCHOOL, addresses, draft
 from schemas.addresses import parent_of
 from schemas.answers import CLOSING, RECEIPT
+from schemas.header import PART
 from schemas.limits import Limits
 from schemas.objects import Detail
 from schemas.reasons import Reason
@@ -39,14 +40,16 @@ def test_neighbours_are_the_parent_and_the_children():
     ("facts", "lane"),
     [
         ({"flow": "result"}, "fast"),
+        ({"flow": "admin"}, "fast"),
         ({"flow": "info"}, "bulk"),
         ({"flow": "info", "type": RECEIPT}, "fast"),
         ({"flow": "admin", "type": CLOSING}, "fast"),
         ({"flow": "oper", "type": "ping/1"}, "bulk"),
+        ({"flow": "admin", "type": PART}, "bulk"),
     ],
 )
 def test_lanes(facts, lane):
-    """Answers and results are fast, everything else is bulk."""
+    """Answers, results and orders are fast; parts and everything else are bulk."""
     assert lane_of(draft(**facts)) == lane
 
 
