@@ -29,6 +29,8 @@ BULK_AHEAD_S = 4.0
 """So much of the line's time `bulk` has out: what `fast` finds before it takes no longer."""
 STALL_S = 15.0
 """After so long without any note while entries are out, they are sent again, one by one."""
+SLOWEST_BYTES_PER_S = 2000.0
+"""A neighbour that was away for long is not taken for a slower line: a stall would go unseen."""
 
 
 class LaneState(msgspec.Struct):
@@ -112,7 +114,8 @@ class Lanes:
     def look_for_stall(self) -> None:
         """Send again, one by one, what no note has come for in a long time."""
         for state in self._lanes.values():
-            patience_s = STALL_S + 3 * state.out_bytes / self._pace.bytes_per_s
+            rate = max(SLOWEST_BYTES_PER_S, self._pace.bytes_per_s)
+            patience_s = STALL_S + 3 * state.out_bytes / rate
             if state.out and _now() - state.moved_at > patience_s:
                 state.at = state.at.stalled()
                 state.moved_at = _now()
