@@ -8,7 +8,7 @@ The node is a real daemon with all checks on; broker, database and TLS are real 
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -38,10 +38,12 @@ from schemas.addresses import dns_name, label_of
 from schemas.header import Header
 from schemas.leaves import LeafKind
 from schemas.moments import format_instant
+from schemas.records import Position
 from signing.keys import PacketSigner, load_packet_signer
 from signing.payload import payload_facts
 from signing.seal import seal
 from store.postgres import PostgresArchive
+from store.reading import Reading
 
 PARENT, RELAY, CHILD = "kz", "kz.zhambyl", "kz.zhambyl.taraz"
 BARE_VHOST = "bench-bare"
@@ -164,18 +166,35 @@ async def _permit_bare(broker: PrivateBroker) -> None:
 
 def open_senders(stage: Stage) -> dict[str, PacketSigner]:
     """Return many schools below the child, each with keys of its own."""
-    signers = {}
-    for number in range(1, SENDERS + 1):
-        address = f"{CHILD}.school-{number}"
-        keys = stage.network.keys_of(address)
-        signers[address] = load_packet_signer(keys / "packet.key", keys / "packet.pem", None)
-    return signers
+    return open_signers(sender_keys(stage))
+
+
+def sender_keys(stage: Stage) -> dict[str, Path]:
+    """Return the key folders of many schools below the child."""
+    schools = [f"{CHILD}.school-{number}" for number in range(1, SENDERS + 1)]
+    return {address: stage.network.keys_of(address) for address in schools}
+
+
+def open_signers(keys: Mapping[str, Path]) -> dict[str, PacketSigner]:
+    """Load the packet key in each folder."""
+    return {
+        address: load_packet_signer(folder / "packet.key", folder / "packet.pem", None)
+        for address, folder in keys.items()
+    }
 
 
 def seal_frames(
-    senders: dict[str, PacketSigner], count: int, payload_bytes: int, *, first: int
+    senders: dict[str, PacketSigner],
+    count: int,
+    payload_bytes: int,
+    *,
+    first: int,
+    period: str | None = None,
 ) -> list[bytes]:
-    """Return sealed frames, the senders in turn, each with its own salt and number."""
+    """Return sealed frames, the senders in turn, each with its own salt and number.
+
+    Their flow is one of the lane that the ends speak.
+    """
     frames = []
     names = list(senders)
     for number in range(first, first + count):
@@ -191,7 +210,8 @@ def seal_frames(
             seq=number // len(names) + 1,
             section="S05",
             class_="R10",
-            flow="admin",
+            period=period,
+            flow="info",
             certificate=senders[address].fingerprint,
             payload=payload_facts(payload, "application/json", "salt"),
         )
@@ -209,18 +229,36 @@ async def judge_record(stage: Stage, total: int) -> tuple[int, dict[str, str]]:
     position = await archive.open()
     trails = await archive.trail_of_frame(list(range(1, total + 1)))
     await archive.close()
-    settings = await stage.postgres.settings("fsync", "synchronous_commit")
     relayed = sum(
         1 for trail in trails.values() for mark in trail.marks if mark.kind == LeafKind.RELAYED
     )
-    facts = {
-        "packets kept": len(trails),
-        "relayed leaves": relayed,
+    kept = {"packets kept": len(trails), "relayed leaves": relayed}
+    return position.leaves, await _judge(stage, kept | _streams(position), total)
+
+
+async def judge_streams(stage: Stage, total: int) -> int:
+    """As `judge_record`, for more packets than memory holds: counts alone. Return the leaves."""
+    config = stage.network.nodes[RELAY].config()
+    async with Reading(database_url(config)) as desk:
+        gauges = await desk.gauges()
+    archive = PostgresArchive(database_url(config))
+    position = await archive.open()
+    await archive.close()
+    await _judge(stage, {"packets kept": gauges.last_frame} | _streams(position), total)
+    return position.leaves
+
+
+def _streams(position: Position) -> dict[str, int]:
+    return {
         "entries placed": position.outgoing[f"{PARENT}/bulk"].number,
         "entries noted by the parent": position.cursors[f"{PARENT}/bulk"],
         "entries taken from the child": position.incoming[f"{CHILD}/bulk"].number,
     }
+
+
+async def _judge(stage: Stage, facts: Mapping[str, int], total: int) -> dict[str, str]:
+    settings = await stage.postgres.settings("fsync", "synchronous_commit")
     wrong = [f"{what}: {value}, sent {total}" for what, value in facts.items() if value != total]
     if wrong or settings != {"fsync": "on", "synchronous_commit": "on"}:
         raise JudgementFailed("; ".join([*wrong, str(settings)]))
-    return position.leaves, settings
+    return settings

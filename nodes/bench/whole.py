@@ -18,6 +18,7 @@ from nodes.bench.hop import run_hop
 from nodes.bench.idle import run_idle
 from nodes.bench.line import run_line
 from nodes.bench.rivals.environment import AS4, PYAS2LIB
+from nodes.bench.soak import run_soak
 from nodes.bench.tiers import run_tiers
 from nodes.clock import now
 from schemas.moments import format_instant
@@ -34,10 +35,13 @@ GOALS = {
     "tiers_p99_ms": Goal(most=500),
     "line_share": Goal(least=0.85),
     "line_order_s": Goal(most=10),
+    "soak_rate_change": Goal(most=0.05),
+    "soak_memory_ratio": Goal(most=1.05),
+    "soak_latency_step": Goal(most=2),
     "leaf_resident_mb": Goal(most=100),
     "leaf_ready_s": Goal(most=2),
 }
-BENCHES = 7
+BENCHES = 8
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -52,10 +56,17 @@ class Size(msgspec.Struct, frozen=True):
     tiers_packets: int = 500
     line_files: int = 60
     idle_packets: int = 100
+    soak_minutes: int = 10
 
 
 USUAL = Size()
-LONG = Size(archive_packets=5_000_000, archive_rebuilt=100_000, tiers_packets=2000, line_files=200)
+LONG = Size(
+    archive_packets=5_000_000,
+    archive_rebuilt=100_000,
+    tiers_packets=2000,
+    line_files=200,
+    soak_minutes=120,
+)
 
 
 class WholeResult(msgspec.Struct, frozen=True):
@@ -91,6 +102,8 @@ async def run_whole(size: Size, rivals: Path, on_progress: Progress) -> WholeRes
     keep(line=line)
     idle = await run_idle(packets=size.idle_packets)
     keep(idle=idle)
+    soak = await run_soak(minutes=size.soak_minutes, on_progress=_silent)
+    keep(soak=soak)
     archive = await run_archive(
         packets=size.archive_packets, rebuilt=size.archive_rebuilt, on_progress=_silent
     )
@@ -107,6 +120,9 @@ async def run_whole(size: Size, rivals: Path, on_progress: Progress) -> WholeRes
         "tiers_p99_ms": tiers.p99_ms,
         "line_share": line.frames_share,
         "line_order_s": line.order_s,
+        "soak_rate_change": soak.rate_change,
+        "soak_memory_ratio": soak.memory_ratio,
+        "soak_latency_step": soak.latency_step,
         "leaf_resident_mb": idle.leaf_resident_mb,
         "leaf_ready_s": idle.leaf_ready_s,
     }

@@ -93,6 +93,21 @@ def line(
 
 
 @app.command()
+def soak(
+    minutes: Annotated[int, typer.Option(min=1, max=10_000)] = 10,
+    json: JsonOption = False,
+) -> None:
+    """Load one relay node with half of its peak: rate, memory and latency in windows of 10 s."""
+    from nodes.bench.soak import run_soak
+    from nodes.cli import bench_tables, output
+    from nodes.cli.progress import progress
+
+    with progress() as on_progress:
+        measured = asyncio.run(run_soak(minutes=minutes, on_progress=on_progress))
+    output.show(json, measured, lambda: bench_tables.figures(measured))
+
+
+@app.command()
 def cycle(
     packets: Annotated[int, typer.Option(min=8, help="In each round.")] = 500,
     rounds: Annotated[int, typer.Option(min=1, max=50)] = 3,
