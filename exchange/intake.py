@@ -35,6 +35,8 @@ class Plan(msgspec.Struct):
     entries: list[tuple[int, JudgedEntry]] = []
     """Number in its stream, and the entry."""
     broken: Broken | None = None
+    again: int = 0
+    """So many of its entries had been taken before."""
     unopened: bool = False
     """Its epoch is not on the neighbour's card that we hold: nothing of it is taken yet."""
 
@@ -77,8 +79,10 @@ class Intake:
                     IntakeRow(stream, header.epoch, first, after.up_to, after.chain, batch.now, new)
                 )
                 plan.entries = list(enumerate(opened.entries[skip:], first))
+                plan.again = skip
             case NotTaken(after=after):
                 batch.incoming[stream] = after
+                plan.again = len(opened.entries) if header.last <= known.up_to else 0
             case Broken() as broken:
                 plan.broken = broken
         return plan

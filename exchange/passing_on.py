@@ -14,6 +14,9 @@ from exchange.ports import Observer
 
 async def settle(plans: Sequence[Plan], observer: Observer) -> None:
     """Settle each session's deliveries at once, through its last one in the group."""
+    for plan in plans:
+        if plan.again:
+            observer.came_again(plan.message.link.neighbour, plan.again)
     messages = [plan.message for plan in plans if plan.message.settles]
     last = {id(message.session): message for message in messages}
     for message in last.values():

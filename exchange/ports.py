@@ -416,5 +416,8 @@ class Observer(Protocol):
     def committed(self, changes: Changes, took_us: int) -> None:
         """Take note of a group that was committed."""
 
+    def came_again(self, neighbour: str, entries: int) -> None:
+        """Take note of entries that a neighbour has sent though they had been taken."""
+
     def noticed(self, event: str, *, level: str = "info", **facts: object) -> None:
         """Something worth a log line; `event` is a constant snake_case name."""

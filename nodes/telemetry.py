@@ -64,6 +64,9 @@ class Telemetry:
             "Entries asked back of neighbours, by what came of them.",
             "what",
         )
+        self._again = self._counter(
+            "bbaj_entries_again", "Entries that came again once they had been taken.", "neighbour"
+        )
         self._bytes = Counter("bbaj_frame_bytes", "Bytes of frames kept.", registry=self.registry)
         self._commit = Histogram(
             "bbaj_group_seconds",
@@ -224,6 +227,10 @@ class Telemetry:
                 detail=incident.detail,
             )
         self._commit.observe(max(0, took_us) / 1e6)
+
+    def came_again(self, neighbour: str, entries: int) -> None:
+        """Count what came once it had been taken."""
+        self._again.labels(neighbour).inc(entries)
 
     def noticed(self, event: str, *, level: str = "info", **facts: object) -> None:
         """Write one log line."""

@@ -10,9 +10,11 @@ from msgspec.structs import replace
 
 from exchange.pace import SAMPLE_BYTES
 from harness.drafts import DISTRICT, OBLAST, SCHOOL
+from harness.memory_link import Waiting
 from harness.pki import make_network
 from harness.service_node import Node, new_link, new_record
 from nodes import samples
+from harness.service_node import PATIENCE_S, Node, new_link, new_record
 from nodes.clock import now
 from schemas.leaves import LeafKind
 
@@ -107,6 +109,26 @@ async def test_lost_queues_and_cut_lines_lose_and_double_nothing(pair):
             assert (await district.kinds(SCHOOL, packet)).count(LeafKind.RELEASED) == 1
             assert (await school.kinds(SCHOOL, packet)).count(LeafKind.CONFIRMED) == 1
     assert not set(district.eyes.incidents + school.eyes.incidents)
+
+
+async def test_what_comes_again_is_counted_and_changes_nothing(pair):
+    """All that a neighbour has sent is said once more: known numbers, told by their count."""
+    district, school = pair
+    line = new_link(SCHOOL)
+    said = []
+    line.up.loses = said.append
+    async with district.live(line), school.live(line):
+        packets = await school.drop(DISTRICT, range(3))
+        for packet in packets:
+            await district.until(SCHOOL, packet, "closed")
+        before = await district.kinds(SCHOOL, packets[0])
+        assert district.eyes.again == 0
+        line.up.waiting.extend(Waiting(body, {}) for body in said)
+        line.up.news.set()
+        async with asyncio.timeout(PATIENCE_S):
+            while district.eyes.again < 6:  # noqa: ASYNC110 - three documents, three closings
+                await asyncio.sleep(0.01)
+        assert await district.kinds(SCHOOL, packets[0]) == before
 
 
 async def test_a_restarted_node_goes_on_from_its_record(pair):

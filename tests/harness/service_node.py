@@ -65,9 +65,14 @@ class Eyes:
         self.noticed_events: list[str] = []
         self.noticed_facts: list[dict[str, object]] = []
         """Of the same events, in the same order."""
+        self.again = 0
+        """Entries that came though they had been taken."""
 
     def committed(self, changes: Changes, _took_us: int) -> None:
         self.incidents += [row.kind for row in changes.incidents]
+
+    def came_again(self, _neighbour: str, entries: int) -> None:
+        self.again += entries
 
     def noticed(self, event: str, **facts: object) -> None:
         self.noticed_events.append(event)

@@ -72,6 +72,9 @@ class Life:
     def committed(self, _changes: Changes, _took_us: int) -> None:
         """Take note of what the record has told already."""
 
+    def came_again(self, _neighbour: str, _entries: int) -> None:
+        """Take no note: what is taken twice the observers see."""
+
     def noticed(self, event: str, **facts: object) -> None:
         self.machine.watch.noticed(self.address, event, facts)
 
