@@ -111,7 +111,14 @@ async def judge_closed(services: Running, addresses: Sequence[str], exchanges: i
 
     Raises JudgementFailed where something stays away or open.
     """
-    wanted = FRAMES_AN_EXCHANGE * exchanges
+    await judge_held(services, addresses, FRAMES_AN_EXCHANGE * exchanges)
+
+
+async def judge_held(services: Running, addresses: Sequence[str], wanted: int) -> None:
+    """Wait until every node holds so many frames, and nothing is open.
+
+    Raises JudgementFailed where something stays away or open.
+    """
     for address in addresses:
         async with Reading(database_url(services.network.nodes[address].config())) as desk:
             deadline = asyncio.get_running_loop().time() + WAIT_S

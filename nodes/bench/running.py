@@ -12,6 +12,7 @@ import msgspec
 
 from nodes.authority_files import AuthorityFiles
 from nodes.clock import now
+from nodes.demo.proxy import Proxy
 from nodes.sandbox.line import Line
 from nodes.sandbox.network import NodeSpec, PrivateNetwork, make_brokers
 from nodes.sandbox.postgres import PrivatePostgres
@@ -36,6 +37,8 @@ class Running(msgspec.Struct, frozen=True):
     network: PrivateNetwork
     postgres: PrivatePostgres
     broker: PrivateBroker
+    proxy: Proxy | None = None
+    """The line of the address that was asked for as `cuttable`."""
 
     def pid_of(self, address: str) -> int:
         """Return the process id of a node's daemon."""
@@ -56,8 +59,12 @@ async def running(
     served: Sequence[str],
     authorities: Sequence[str],
     line: SlowLine | None = None,
+    cuttable: str | None = None,
 ) -> AsyncIterator[Running]:
-    """Run nodes on one broker, which serves the addresses `served`; take all down at the end."""
+    """Run nodes on one broker, which serves the addresses `served`; take all down at the end.
+
+    The address `cuttable` reaches its parent over a line that can be cut.
+    """
     with tempfile.TemporaryDirectory(prefix="bbaj-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o711)  # noqa: ASYNC240 - once, before anything runs
@@ -73,6 +80,10 @@ async def running(
         broker = brokers[served[0]]
         async with AsyncExitStack() as stack:
             ports = {line.address: await _lay(line, broker, stack)} if line else {}
+            proxy = None
+            if cuttable:
+                proxy = await stack.enter_async_context(Proxy(broker.amqps_port))
+                ports[cuttable] = proxy.port
             network = PrivateNetwork(
                 folder,
                 postgres=postgres,
@@ -86,7 +97,7 @@ async def running(
             await asyncio.gather(postgres.start(), broker.start())
             await network.add_nodes(specs)
             await network.start(*(spec.address for spec in specs))
-            yield Running(network, postgres, broker)
+            yield Running(network, postgres, broker, proxy)
 
 
 async def _lay(line: SlowLine, broker: PrivateBroker, stack: AsyncExitStack) -> int:

@@ -33,8 +33,17 @@ def cpu_s(pid: int) -> float:
 
 def resident_mb(pid: int) -> float:
     """Return a process's resident memory in megabytes, as the system counts it."""
+    return _memory_mb(pid, "VmRSS")
+
+
+def resident_most_mb(pid: int) -> float:
+    """Return the most resident memory that a process has had so far, in megabytes."""
+    return _memory_mb(pid, "VmHWM")
+
+
+def _memory_mb(pid: int, field: str) -> float:
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
+    kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith(field))
     return round(int(kilobytes) / 1024, 1)
 
 

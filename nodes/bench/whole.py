@@ -17,6 +17,7 @@ from nodes.bench.goals import Goal, Verdict, judge
 from nodes.bench.hop import run_hop
 from nodes.bench.idle import run_idle
 from nodes.bench.line import run_line
+from nodes.bench.parts import run_parts
 from nodes.bench.rivals.environment import AS4, PYAS2LIB
 from nodes.bench.soak import run_soak
 from nodes.bench.tiers import run_tiers
@@ -40,6 +41,8 @@ GOALS = {
     "soak_latency_step": Goal(most=2),
     "leaf_resident_mb": Goal(most=100),
     "leaf_ready_s": Goal(most=2),
+    "parts_memory_mb": Goal(most=120),
+    "parts_again": Goal(most=0),
 }
 BENCHES = 8
 
@@ -57,6 +60,7 @@ class Size(msgspec.Struct, frozen=True):
     line_files: int = 60
     idle_packets: int = 100
     soak_minutes: int = 10
+    parts_file_mb: int = 100
 
 
 USUAL = Size()
@@ -104,6 +108,8 @@ async def run_whole(size: Size, rivals: Path, on_progress: Progress) -> WholeRes
     keep(idle=idle)
     soak = await run_soak(minutes=size.soak_minutes, on_progress=_silent)
     keep(soak=soak)
+    parts = await run_parts(file_mb=size.parts_file_mb, on_progress=_silent)
+    keep(parts=parts)
     archive = await run_archive(
         packets=size.archive_packets, rebuilt=size.archive_rebuilt, on_progress=_silent
     )
@@ -125,6 +131,8 @@ async def run_whole(size: Size, rivals: Path, on_progress: Progress) -> WholeRes
         "soak_latency_step": soak.latency_step,
         "leaf_resident_mb": idle.leaf_resident_mb,
         "leaf_ready_s": idle.leaf_ready_s,
+        "parts_memory_mb": parts.memory_most_mb,
+        "parts_again": parts.parts_again,
     }
     return WholeResult(conditions, judge(figures, GOALS), benches)
 

@@ -8,6 +8,7 @@ from nodes.bench.cycle import run_cycle
 from nodes.bench.hop import run_hop
 from nodes.bench.idle import run_idle
 from nodes.bench.journal import run_journal
+from nodes.bench.parts import run_parts
 from nodes.bench.sealing import run_seal
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -31,6 +32,13 @@ async def test_idle_hop():
     measured = await run_idle(packets=100)
     assert measured.median_ms < 50
     assert measured.leaf_resident_mb < 150
+
+
+async def test_a_file_in_parts():
+    """100 MB pass with under 120 MB more in each daemon; a cut has nothing taken sent again."""
+    measured = await run_parts(file_mb=100, on_progress=lambda *_: None)
+    assert measured.memory_most_mb < 120
+    assert measured.parts_again == 0
 
 
 def test_sealing_and_opening():

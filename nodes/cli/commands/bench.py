@@ -99,11 +99,18 @@ def soak(
 ) -> None:
     """Load one relay node with half of its peak: rate, memory and latency in windows of 10 s."""
     from nodes.bench.soak import run_soak
+def parts(
+    file_mb: Annotated[int, typer.Option(min=2, max=4000, help="Of the file.")] = 100,
+    json: JsonOption = False,
+) -> None:
+    """Time a large file in parts over a relay, with a cut in the middle; weigh each daemon."""
+    from nodes.bench.parts import run_parts
     from nodes.cli import bench_tables, output
     from nodes.cli.progress import progress
 
     with progress() as on_progress:
         measured = asyncio.run(run_soak(minutes=minutes, on_progress=on_progress))
+        measured = asyncio.run(run_parts(file_mb=file_mb, on_progress=on_progress))
     output.show(json, measured, lambda: bench_tables.figures(measured))
 
 
