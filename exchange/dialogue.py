@@ -15,6 +15,7 @@ from exchange.issuing import Issuing
 from exchange.learning import learn_certificate
 from exchange.links import Link
 from exchange.losses import BEYOND
+from exchange.part_asks import PartAsks
 from exchange.rebuilding import Rebuilding
 from exchange.reconciling import Reconciler
 from exchange.recovery import Recovery
@@ -48,6 +49,7 @@ from schemas.statements import (
     Grant,
     Join,
     Keys,
+    Lacking,
     NoCard,
     Request,
     Statement,
@@ -77,6 +79,7 @@ class Dialogue:
         witnessing: Witnessing,
         recovery: Recovery,
         tracker: Tracker,
+        part_asks: PartAsks,
         reconciler: Reconciler,
         rebuilding: Rebuilding,
     ) -> None:
@@ -89,6 +92,7 @@ class Dialogue:
         self._witnessing = witnessing
         self._recovery = recovery
         self._tracker = tracker
+        self._part_asks = part_asks
         self._reconciler = reconciler
         self._rebuilding = rebuilding
         self._heard: dict[str, deque[int]] = {}
@@ -129,6 +133,8 @@ class Dialogue:
                 await self._witnessing.take(opened, link, batch)
             case Track() | Tracked():
                 await self._tracker.take(opened, link, batch)
+            case Lacking():
+                await self._part_asks.take(opened, link, batch)
             case _:
                 await self._take_recovered(opened, link, batch)
 

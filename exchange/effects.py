@@ -4,11 +4,13 @@ Everything lands in one `Batch`; nothing here commits, sends or settles. What an
 written in `keeping`, what it places in `placing`; here is which is which, and what is answered.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import assert_never
 
 from exchange.batch import Batch, stream_to
 from exchange.core.steps import (
     AnswerAgain,
+    AskParts,
     Conclude,
     Effect,
     Finish,
@@ -41,6 +43,9 @@ from schemas.wire import printable
 class Effects(Keeping):
     """Applies steps to a batch with the gate's keys and the archive's memory."""
 
+    on_parts_lacking: Callable[[AskParts, Batch], Awaitable[None]]
+    """Asks for parts; named by who puts the service together."""
+
     async def carry_out(self, step: Step, origin: Origin, batch: Batch) -> None:
         """Do a step's effects in their order."""
         frame = 0
@@ -64,6 +69,8 @@ class Effects(Keeping):
                 self._release(effect.system, self._arrived(origin, batch), batch)
             case Conclude():
                 await self._conclude(effect, effect.packet or self._arrived(origin, batch), batch)
+            case AskParts():
+                await self.on_parts_lacking(effect, batch)
             case SendClosing():
                 assert origin.header is not None
                 await self.answering.send_closing(origin.header, origin.entry, effect.packet, batch)

@@ -4,6 +4,8 @@ Parts wait in the record, and leave it as they are sealed. So many of them are o
 neighbour at most: memory stays flat, and whatever else the lane has goes before the rest.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 from exchange.answering import Answering, draft_payload, header_of
@@ -76,10 +78,8 @@ class PartSender:
             batch.changes.unwanted_parts.append((drop.system, drop.drop_id))
             batch.after_commit(lambda: self._sending.remove(drop))
             return
-        tail = batch.streams.get(stream)
-        waiting = (0 if tail is None else tail.number) - self._cursors.get(stream, 0)
         key = self._cards.encryption_key(trail.packet.recipient, batch)
-        if waiting >= PARTS_AHEAD or key is None:
+        if key is None or not has_room(stream, batch, self._cursors):
             return
         parts = await self._archive.drop_parts(drop.system, drop.drop_id, PARTS_A_GROUP)
         _, _, bucket, _ = await self._archive.stored_frame(trail.packet.frame)
@@ -107,3 +107,9 @@ class PartSender:
         content = self._gate.open_rest(part.bucket, aad, part.sealed)
         self._answering.send_packet(draft, content, batch, reader, bucket)
         batch.changes.sealed_parts.append((part.system, part.drop_id, part.number))
+
+
+def has_room(stream: str, batch: Batch, cursors: Mapping[str, int]) -> bool:
+    """Say whether so little of a lane is on its way to the neighbour that parts may follow."""
+    tail = batch.streams.get(stream)
+    return (0 if tail is None else tail.number) - cursors.get(stream, 0) < PARTS_AHEAD

@@ -16,6 +16,7 @@ from exchange.issuing import Issuing
 from exchange.judging import Judging
 from exchange.legal_holds import LegalHolds
 from exchange.own_clock import OwnClock
+from exchange.part_asks import PartAsks
 from exchange.part_sending import PartSender
 from exchange.ports import Observer
 from exchange.rebuilding import Rebuilding
@@ -52,6 +53,8 @@ class Parts:
         inviting = Inviting(state, self.requests, self.directory)
         self.stamps = Stamps(state)
         tracker = Tracker(state)
+        self._part_asks = PartAsks(state)
+        state.effects.on_parts_lacking = self._part_asks.ask
         reconciler = Reconciler(state)
         self.rebuilding = Rebuilding(state, self.recovery.returning, self.judging, observer)
         self.acts = Acts(state)
@@ -85,6 +88,7 @@ class Parts:
             witnessing=self.witnessing,
             recovery=self.recovery,
             tracker=tracker,
+            part_asks=self._part_asks,
             reconciler=reconciler,
             rebuilding=self.rebuilding,
         )
@@ -127,6 +131,13 @@ class Parts:
         await self.rebuilding.open()
         await self.acts.open()
         await self.part_sender.open()
+
+    async def send_parts(self, batch: Batch) -> None:
+        """Let parts of files follow: those that were lost, then those that have not left yet."""
+        if self._part_asks.is_busy:
+            await self._part_asks.go_on(batch)
+        if self.part_sender.is_busy:
+            await self.part_sender.go_on(batch)
 
     async def sweep(self, batch: Batch) -> None:
         """Look at what is open, and what commands have handed over."""

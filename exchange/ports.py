@@ -93,6 +93,9 @@ class Archive(Protocol):
     async def wholes(self, names: Sequence[Name]) -> dict[Name, Whole]:
         """Return how manifests stand, known ones or not."""
 
+    async def parts_of(self, name: Name) -> dict[int, int]:
+        """Return the frames of a manifest's parts that are here by their numbers, which rise."""
+
     async def drops_in_parts(self) -> list[DropOutcome]:
         """Return the drops whose manifests are sealed while parts of them still wait."""
 

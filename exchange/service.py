@@ -339,8 +339,8 @@ class Service:
         reports = [(job, await self._do(job, batch)) for job in jobs]
         if self.state.arrived:
             await self.parts.judging.judge_held(batch)
-        if self.parts.part_sender.is_busy and self.state.may_seal(batch.now):
-            await self.parts.part_sender.go_on(batch)
+        if self.state.may_seal(batch.now):
+            await self.parts.send_parts(batch)
         for neighbour in self.state.effects.flooded() & self.state.links.keys():
             self.state.suspend(self.state.links[neighbour], "quota of refused frames", batch)
         if not batch.is_empty():

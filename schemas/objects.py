@@ -31,6 +31,7 @@ from schemas.statements import (
     Invitation,
     Join,
     Keys,
+    Lacking,
     NoCard,
     Request,
     Statement,
@@ -85,6 +86,7 @@ class Kind(IntEnum):
     REBUILT = 28
     RECONCILE = 29
     RECONCILED = 30
+    LACKING = 31
 
 
 class StreamPosition(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -283,6 +285,7 @@ _TYPES: dict[Kind, type[AnyObject]] = {
     Kind.REBUILT: Rebuilt,
     Kind.RECONCILE: Reconcile,
     Kind.RECONCILED: Reconciled,
+    Kind.LACKING: Lacking,
 }
 _KINDS = {type_: kind for kind, type_ in _TYPES.items()}
 _DECODERS = {kind: msgspec.json.Decoder(type_) for kind, type_ in _TYPES.items()}

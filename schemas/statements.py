@@ -4,7 +4,8 @@ A link object counts only from the neighbour that signed it; a statement counts 
 issuer may say, over whichever link it came. `from` is the issuer, `to` whom it is about or for.
 """
 
-from typing import Literal
+from bisect import bisect_right
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -138,6 +139,31 @@ class Tracked(ObjectHeader, frozen=True, gc=False, kw_only=True):
     body: Body
 
 
+LACKING_MAX = 256
+"""So many ranges of parts are asked for at once; the rest once these have come."""
+
+NumberRange = tuple[Count, Count]
+"""The first and the last of numbers that follow each other."""
+
+
+class Lacking(ObjectHeader, frozen=True, gc=False, kw_only=True):
+    """Asks the sender (`to`) of a manifest for parts of it that the recipient (`from`) lacks."""
+
+    packet_epoch: Count
+    packet: PacketId
+    parts: Annotated[tuple[NumberRange, ...], msgspec.Meta(min_length=1, max_length=LACKING_MAX)]
+    """Ranges of part numbers, rising."""
+
+    def names(self, number: int) -> bool:
+        """Say whether a part is asked for."""
+        at = bisect_right(self.parts, number, key=_first) - 1
+        return at >= 0 and number <= self.parts[at][1]
+
+
+def _first(numbers: NumberRange) -> int:
+    return numbers[0]
+
+
 class Revocation(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """The body of a request to revoke: one certificate, or all that are in force of the subject."""
 
@@ -146,5 +172,5 @@ class Revocation(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tr
     sha256: Sha256Hex | None = None
 
 
-Statement = Card | Keys | NoCard | Request | Grant | Alarm | Track | Tracked | Recover
+Statement = Card | Keys | NoCard | Request | Grant | Alarm | Track | Tracked | Lacking | Recover
 """What counts whoever brings it; relayed byte for byte."""

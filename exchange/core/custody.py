@@ -28,7 +28,13 @@ from exchange.core.steps import (
     Step,
     put_aside,
 )
-from exchange.core.wholes import KnownWhole, refuse_part, take_manifest, take_part
+from exchange.core.wholes import (
+    KnownWhole,
+    refuse_part,
+    take_manifest,
+    take_manifest_again,
+    take_part,
+)
 from schemas.answers import ANSWERS, CLOSING, FOR_NODES, UNANSWERED, Closing, Receipt
 from schemas.errors import FormatError
 from schemas.header import PART, Header
@@ -90,7 +96,7 @@ def decide_arrival(  # noqa: PLR0911 - one return for each judgement, in their o
     if known.refused_for is not None:
         return _refuse_again(arrival.header, known.refused_for)
     if known.trail is not None and known.trail.packet.head_sha256 == arrival.head_sha256:
-        return _answer_again(known.trail, rules)
+        return _know_again(arrival.content, known.trail, known.whole, rules)
     if known.trail is not None or known.number_held_by not in {None, arrival.head_sha256}:
         finding = Finding(Reason.REPLAY, "another packet bears this id or number")
         refused = refuse(arrival.header, finding, arrival.via, proven=True)
@@ -150,6 +156,14 @@ def refuse(header: Header | None, finding: Finding, via: str, *, proven: bool) -
 def _refuse_again(header: Header, finding: Finding) -> Step:
     """Repeat a refusal: once signed it is final; an answer's is not answered (R-29e)."""
     return () if header.type in UNANSWERED else (RefuseAgain(header.id, finding),)
+
+
+def _know_again(content: Content, trail: Trail, whole: KnownWhole | None, rules: Rules) -> Step:
+    """Repeat the stored answer; a file that is not whole has none yet, and asks for the rest."""
+    asked = None
+    if isinstance(content, Manifest) and whole is not None:
+        asked = take_manifest_again(content, trail, whole)
+    return _answer_again(trail, rules) if asked is None else asked
 
 
 def _answer_again(trail: Trail, rules: Rules) -> Step:

@@ -100,6 +100,13 @@ class Conclude(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
 
 
+class AskParts(msgspec.Struct, frozen=True, gc=False):
+    """Ask the sender of a manifest for what is lacking of its `parts` parts."""
+
+    packet: PacketRow
+    parts: int
+
+
 class SendClosing(msgspec.Struct, frozen=True, gc=False):
     """Seal the closing to the receipt that arrived, about `packet`."""
 
@@ -175,6 +182,7 @@ Effect = (
     | Release
     | SendReceipt
     | Conclude
+    | AskParts
     | SendRefusedReceipt
     | SendClosing
     | RefuseOnLink

@@ -4,16 +4,19 @@ The manifest is answered, once, on the whole. What is signed by its sender and c
 the exchange; a part without its manifest waits.
 """
 
+from collections.abc import Container
+
 import msgspec
 
 from exchange.core.rules import Finding, Rules
-from exchange.core.steps import Conclude, Hold, Keep, Raise, Step, put_aside
+from exchange.core.steps import AskParts, Conclude, Hold, Keep, Raise, Step, put_aside
 from schemas.documents.registry import DOCUMENT_FILE
 from schemas.header import Header
 from schemas.leaves import LeafKind
 from schemas.manifest import Manifest, Piece
 from schemas.reasons import Reason
 from schemas.records import Trail
+from schemas.statements import LACKING_MAX, NumberRange
 
 MANIFEST = "manifest"
 """What a part waits for."""
@@ -40,6 +43,31 @@ def take_manifest(manifest: Manifest, whole: KnownWhole, rules: Rules) -> Step:
     if whole.parts < manifest.parts:
         return (kept,)
     return (kept, Conclude(None, rules.system_for(DOCUMENT_FILE)))
+
+
+def take_manifest_again(manifest: Manifest, trail: Trail, whole: KnownWhole) -> Step | None:
+    """Ask for what is lacking of a file whose manifest is here; None: nothing is to be asked.
+
+    Streams keep their order: whatever its sender had placed before it has come, or is lost.
+    """
+    if whole.is_given_up or whole.parts >= manifest.parts:
+        return None
+    return (AskParts(trail.packet, manifest.parts),)
+
+
+def lacking_of(parts: int, here: Container[int]) -> tuple[NumberRange, ...]:
+    """Return the numbers of parts that are not here, as rising ranges: the first LACKING_MAX."""
+    ranges: list[NumberRange] = []
+    for number in range(1, parts + 1):
+        if number in here:
+            continue
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1] = (ranges[-1][0], number)
+        elif len(ranges) == LACKING_MAX:
+            break
+        else:
+            ranges.append((number, number))
+    return tuple(ranges)
 
 
 def take_part(header: Header, piece: Piece, whole: KnownWhole, rules: Rules) -> Step:

@@ -84,7 +84,8 @@ def parts_of(
 
 async def contents_of(desk: Reading, shelf: Shelf, packet: PacketRow) -> AsyncIterator[bytes]:
     """Yield the content of each part of a file that was released. Raises NotFound."""
-    for frame in await desk.parts_of((packet.sender, packet.epoch, packet.id)):
+    parts = await desk.parts_of((packet.sender, packet.epoch, packet.id))
+    for frame in parts.values():
         kept = await shelf.fetch(desk, frame)
         if kept.raw is None:
             raise NotFound(f"a part of {packet.id} is not here: {kept.absent}")

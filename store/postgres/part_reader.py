@@ -34,7 +34,7 @@ LEFT JOIN LATERAL (
 """
 
 _PARTS_OF = """
-SELECT frame FROM part WHERE of = $1 AND sender = $2 AND epoch = $3 ORDER BY number
+SELECT number, frame FROM part WHERE of = $1 AND sender = $2 AND epoch = $3 ORDER BY number
 """
 
 _DROPS_IN_PARTS = """
@@ -65,10 +65,10 @@ class PartReader(Access):
         found = await self._rows(_WHOLES, *zip(*names, strict=True))
         return {(row[0], row[1], row[2]): Whole(row[3], row[4]) for row in found}
 
-    async def parts_of(self, name: Name) -> list[int]:
-        """Return the frames of a manifest's parts that are here, by their numbers."""
+    async def parts_of(self, name: Name) -> dict[int, int]:
+        """Return the frames of a manifest's parts that are here by their numbers, which rise."""
         sender, epoch, id_ = name
-        return [row["frame"] for row in await self._rows(_PARTS_OF, id_, sender, epoch)]
+        return {row[0]: row[1] for row in await self._rows(_PARTS_OF, id_, sender, epoch)}
 
     async def drops_in_parts(self) -> list[DropOutcome]:
         """Return the drops whose manifests are sealed while parts of them still wait."""

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from exchange.drops import Drop
-from harness.drafts import OBLAST
+from harness.drafts import DISTRICT, OBLAST
 from harness.pair import TOP, Pair
 from harness.pki import make_network
 from harness.service_node import Node, new_link, new_record
@@ -15,6 +15,7 @@ from schemas.documents.common import SourceRef
 from schemas.limits import PART_CONTENT_BYTES
 from schemas.manifest import MANIFEST_MEDIA_TYPE, ManifestFacts, encode_manifest, piece_of
 from schemas.records import DropPart, PendingDrop
+from schemas.statements import Lacking
 from signing.at_rest import AtRest
 from store.errors import StoreUnavailable
 from store.verify import verify
@@ -75,10 +76,11 @@ async def manifest_id(node):
     return (await node.archive.trail_of_frame([outcome.frame]))[outcome.frame].packet.id
 
 
-async def content_at(node, packet_id):
+async def content_at(node, packet_id, sender=OBLAST):
     """Return what has come of a file, put together."""
     contents = []
-    for frame in await node.archive.parts_of((OBLAST, 1, packet_id)):
+    parts = await node.archive.parts_of((sender, 1, packet_id))
+    for frame in parts.values():
         packet, _, bucket, sealed = await node.archive.stored_frame(frame)
         gate = node.service.state.gate
         contents.append(gate.content_of(packet.head, bucket, sealed, packet.frame_sha256))
@@ -141,6 +143,77 @@ async def until_parts(node, packet, least):
     async with asyncio.timeout(30):
         while len(await node.archive.parts_of((OBLAST, 1, packet))) < least:  # noqa: ASYNC110 - the record tells no events
             await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def way(server, tmp_path, request):
+    """Make a district that sends, an oblast that passes on, a republic that receives."""
+    network = make_network((TOP, OBLAST, DISTRICT), clock.now())
+    nodes = {}
+    for number, address in enumerate((TOP, OBLAST, DISTRICT)):
+        place = tmp_path / address
+        place.mkdir()
+        name = f"way_{abs(hash(request.node.name))}_{number}"
+        nodes[address] = Node(address, network, place, await new_record(server, name, address))
+    return Pair(nodes, network)
+
+
+def forget_parts(service, numbers):
+    """Plant a fault: parts of these numbers count as taken when they come first, and are lost."""
+    judging = service.parts.judging
+    take_entry = judging.take_entry
+
+    async def takes(entry, *place):
+        part = entry.verdict.frame.header.part
+        if part is not None and part.number in numbers:
+            numbers.remove(part.number)
+            return
+        await take_entry(entry, *place)
+
+    judging.take_entry = takes
+
+
+async def test_parts_that_a_relay_has_lost_are_asked_for_and_come(way):
+    """With the manifest's resend the recipient asks; those parts alone go out a second time."""
+    data = os.urandom(PARTS * PART_CONTENT_BYTES - 5)
+    lost = {2, 3, PARTS}
+    up, down = new_link(OBLAST), new_link(DISTRICT)
+    async with way[TOP].live(up), way[OBLAST].live(up, down) as relay, way[DISTRICT].live(down):
+        forget_parts(relay, set(lost))
+        await hand_over(way[DISTRICT], cut(data))
+        packet = await manifest_id(way[DISTRICT])
+        await way[TOP].until(DISTRICT, packet, "closed")
+        assert await way[TOP].kinds(DISTRICT, packet) == ["received", "released", "closed"]
+        assert await content_at(way[TOP], packet, DISTRICT) == data
+        placed = (
+            "SELECT w.number FROM part AS w JOIN entry AS e USING (frame) "
+            "GROUP BY w.number HAVING count(*) > 1"
+        )
+        rows = await way[DISTRICT].archive._rows(placed)
+        assert {row[0] for row in rows} == lost
+    assert "statement_misrouted" not in way[OBLAST].eyes.incidents + way[DISTRICT].eyes.incidents
+    for address in (TOP, OBLAST, DISTRICT):
+        await check_record(way[address])
+
+
+async def test_only_its_recipient_may_ask_for_parts(pair):
+    """An ask for what is no file in parts to the asker changes nothing, and is an incident."""
+    link = new_link(OBLAST)
+    async with pair[TOP].live(link), pair[OBLAST].live(link):
+        file = Drop(
+            system="sis", drop_id="f", type="document.file/1", to=TOP, body=b"1", section="S01"
+        )
+        (outcome,) = await pair[OBLAST].service.drop([file])
+        await pair[TOP].until(OBLAST, outcome.packet, "closed")
+        asked = Lacking(
+            **pair.stamp(TOP, OBLAST), packet_epoch=1, packet=outcome.packet, parts=((1, 9),)
+        )
+        pair.say(TOP, OBLAST, asked)
+        async with asyncio.timeout(30):
+            while not (told := await pair.incidents(OBLAST, "statement_misrouted")):  # noqa: ASYNC110 - the record tells no events
+                await asyncio.sleep(0.02)
+        why = f"lacking of {TOP} to {OBLAST}: {outcome.packet} is no file in parts for it"
+        assert [row["detail"] for row in told] == [why]
 
 
 @pytest.mark.parametrize("at", [TOP, OBLAST], ids=["recipient", "sender"])

@@ -31,7 +31,8 @@ from vectors.fixed_keys import DISTRICT, NOW, SCHOOL, ed25519_key, p256
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 OBJECT_FILES = (
-    "cards", "witnessing", "issuing", "tracking", "rebuilding", "recovery", "reconciling"
+    "cards", "witnessing", "issuing", "tracking", "rebuilding", "recovery", "reconciling",
+    "parts",
 )  # fmt: skip
 PURPOSES = (Purpose.PACKET, Purpose.JOURNAL, Purpose.LINK)
 

@@ -47,6 +47,7 @@ from schemas.statements import (
     Invitation,
     Join,
     Keys,
+    Lacking,
     NoCard,
     Request,
     Track,
@@ -145,6 +146,7 @@ EXAMPLES: dict[Kind, AnyObject] = {
     Kind.REBUILT: Rebuilt(**STAMP, lane="fast", of_epoch=1, after=0, through=2, last=2, body=BODY),
     Kind.RECONCILE: Reconcile(**STAMP, nonce="0f" * 16, marks=(MARK,)),
     Kind.RECONCILED: Reconciled(**STAMP, answers="0f" * 16, marks=(MARK,)),
+    Kind.LACKING: Lacking(**STAMP, packet_epoch=1, packet=PACKET_ID, parts=((1, 1), (3, 9))),
 }
 ALIKE = {Kind.CRL, Kind.CARD, Kind.KEYS, Kind.CARD_LIST}
 """Kinds with a body and no field of their own; of a certificate object its one may be left out."""

@@ -563,7 +563,11 @@ def examples():
     tracking = load("tracking.json")
     found |= {("text", f"{one['name']}.header"): one["header"] + "\n" for one in tracking["good"]}
     found["text", "tracked.proof"] = tracking["proof"]
-    compared = [*load("reconciling.json")["good"], *load("rebuilding.json")["good"]]
+    compared = [
+        one
+        for name in ("reconciling", "rebuilding", "parts")
+        for one in load(f"{name}.json")["good"]
+    ]
     found |= {("text", f"{one['name']}.header"): one["header"] + "\n" for one in compared}
     recovery = load("recovery.json")
     found |= {("text", f"{one['name']}.header"): one["header"] + "\n" for one in recovery["good"]}

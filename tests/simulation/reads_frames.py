@@ -92,6 +92,10 @@ class FrameReads(Record):
         parts = sum((row.sender, row.epoch, row.of) == name for row in self.tables[PartRow])
         return Whole(bucket, parts)
 
+    def parts_of(self, name: Name) -> dict[int, int]:
+        rows = [row for row in self.tables[PartRow] if (row.sender, row.epoch, row.of) == name]
+        return {row.number: row.frame for row in sorted(rows, key=lambda row: row.number)}
+
     def drops_in_parts(self) -> list[DropOutcome]:
         """Return none: drops in parts come by command alone, which nobody gives here."""
         return []

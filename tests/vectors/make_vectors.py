@@ -20,10 +20,12 @@ from schemas.addresses import dns_name, is_on_tree_path, label_of, parent_of
 from schemas.answers import CLOSING, PING, RECEIPT, Closing, PacketName, Ping, Receipt
 from schemas.documents.common import SourceRef
 from schemas.documents.file import CONTAINER_MEDIA_TYPE, FileFacts, encode_file
+from schemas.documents.registry import DOCUMENT_FILE
 from schemas.frame import cut, join_head
-from schemas.header import Header, PayloadFacts, decode_header
+from schemas.header import PART, Header, Part, PayloadFacts, decode_header
 from schemas.identifiers import artificial_bin, artificial_iin
 from schemas.leaves import FIRST_LINE, LeafKind, leaf_record
+from schemas.manifest import MANIFEST_MEDIA_TYPE
 from schemas.moments import SECOND, format_instant
 from schemas.objects import (
     NO_CHAIN,
@@ -68,6 +70,7 @@ from vectors.fixed_keys import (
     describe,
 )
 from vectors.issuing import issuing
+from vectors.parts import PIECES, manifest_content, parts
 from vectors.rebuilding import rebuilding
 from vectors.reconciling import reconciling
 from vectors.recovery import recovery
@@ -96,6 +99,7 @@ CLOSING_ID = "01a20676-6480-7c93-ae20-3f7c9d5b8014"
 PING_ID = "01a20675-fef0-7dd4-bf31-408dae6c9125"
 FILE_ID = "01a20675-fef0-7f36-8153-62afc08eb347"
 RICH_ID = "01a20675-fef0-7e15-8042-519ebf7da236"
+MANIFEST_ID = "01a20675-fef0-7b63-9f2d-1a3c5e7f9b0d"
 HELLO_NONCE = "5a2bd1c64f2e0d1c8b7a695847362514"
 ECHO_NONCE = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 
@@ -246,7 +250,32 @@ def good_frames(network: FixedNetwork) -> list[dict[str, Any]]:
         ),
         encode_file(FILE_FACTS, b"%PDF-1.7"),
     )
-    return [attendance, receipt, closing, ping, _rich(network), refused, file]
+    return [attendance, receipt, closing, ping, _rich(network), refused, file, *_large(network)]
+
+
+def _large(network: FixedNetwork) -> list[dict[str, Any]]:
+    """Return a manifest, and the last part of its file."""
+    placeholder = file_facts()
+    manifest = draft(
+        id=MANIFEST_ID,
+        type=DOCUMENT_FILE,
+        section="S06",
+        flow="info",
+        seq=5,
+        payload=msgspec.structs.replace(placeholder, media_type=MANIFEST_MEDIA_TYPE),
+    )
+    part = msgspec.structs.replace(
+        manifest,
+        id="01a20675-fef0-7d81-a1c3-d5e7f90b2d4f",
+        type=PART,
+        seq=None,
+        part=Part(MANIFEST_ID, len(PIECES)),
+        payload=msgspec.structs.replace(placeholder, media_type="application/octet-stream"),
+    )
+    return [
+        _frame(network, "manifest", manifest, manifest_content(FILE_FACTS)),
+        _frame(network, "part", part, PIECES[-1]),
+    ]
 
 
 def file_facts() -> PayloadFacts:
@@ -760,6 +789,7 @@ def make_files() -> dict[str, str]:
         ),
         "rebuilding.json": rebuilding(network, bytes.fromhex(frames[0]["frame"])),
         "reconciling.json": reconciling(network),
+        "parts.json": parts(network, MANIFEST_ID),
         "tracking.json": tracking(network, frames[0]),
         "streams.json": streams(),
         "payloads.json": payloads(),
