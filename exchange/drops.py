@@ -33,6 +33,7 @@ from schemas.errors import FormatError
 from schemas.header import Header
 from schemas.manifest import MANIFEST_MEDIA_TYPE, decode_manifest
 from schemas.moments import Instant
+from schemas.reasons import Reason
 from schemas.records import DropOutcome, PacketRow, PendingDrop
 from signing.encryption import public_bytes
 
@@ -128,7 +129,7 @@ class DropDesk:
         except DocumentError as error:
             return self._fault(drop, error.field, error.problem, batch)
         except FormatError as error:
-            return self._fault(drop, "body", error.detail, batch)
+            return self._fault(drop, "body", _with_way_out(drop, error), batch)
         if packet is None:
             return self._wait(drop, batch)
         done = DropOutcome(drop.system, drop.drop_id, packet.frame, None, batch.now)
@@ -278,6 +279,13 @@ class DropDesk:
 
 def _nobody_sends(_drop: DropOutcome) -> None:
     """Before the service has named who sends parts."""
+
+
+def _with_way_out(drop: Drop, error: FormatError) -> str:
+    """Return what is wrong with a body, and how a file goes that no message of a broker brings."""
+    if drop.type == DOCUMENT_FILE and error.reason == Reason.TOO_LARGE:
+        return f"{error.detail}: hand it over with `bbaj send`, which sends it in parts"
+    return error.detail
 
 
 def content_of(drop: Drop, here: str) -> tuple[bytes, str]:

@@ -7,13 +7,15 @@ twice makes one packet.
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterable, Callable
+from functools import partial
 
 import msgspec
 
 from exchange.core.registry import Registry
 from exchange.drops import Drop, check_drop, content_of
 from exchange.identity import new_packet_id
+from nodes.cli import large
 from nodes.cli.errors import DocumentFault, PacketRefused, UsageFault
 from nodes.cli.opening import find, reading
 from nodes.cli.registries import read_tree
@@ -27,7 +29,12 @@ from nodes.wiring import rules_of
 from schemas.answers import ANSWERS, PING, PacketName
 from schemas.codes import RETURN_REASONS, ReturnReason
 from schemas.documents.notice import NoticeReturned, ReturnedField
-from schemas.documents.registry import NOTICE_RETURNED, DocumentError, PacketType
+from schemas.documents.registry import (
+    DOCUMENT_FILE,
+    NOTICE_RETURNED,
+    DocumentError,
+    PacketType,
+)
 from schemas.errors import Retryable
 from schemas.limits import PAYLOAD_BYTES_MAX
 from schemas.manifest import is_manifest
@@ -47,7 +54,7 @@ WAITING = "waiting"
 FAULT = "fault"
 
 Watch = Callable[[Sending], None]
-Parts = Callable[[str, Shelf], Iterable[DropPart]]
+Parts = Callable[[str, Shelf], AsyncIterable[DropPart]]
 """Gives the parts of a file, sealed for a bucket."""
 
 
@@ -83,7 +90,7 @@ async def send(
         **sealed,  # type: ignore[arg-type]
     )
     async with reading(config) as desk:
-        answer = await desk.drop(row, () if parts is None else parts(row.bucket, shelf))
+        answer = await desk.drop(row, None if parts is None else parts(row.bucket, shelf))
         first = await _look(desk, drop, known_before=answer is not True)
         if wait_s is None or _is_final(first):
             return first
@@ -100,7 +107,9 @@ def check(config: Config, registry: Registry, drop: Drop) -> PacketType:
     size = travelling_bytes(content, encrypted=packet_type.personal, padded=packet_type.padded)
     if size > PAYLOAD_BYTES_MAX:
         problem = f"body: {size} bytes as it would travel, limit {PAYLOAD_BYTES_MAX}"
-        raise DocumentFault(f"{problem}: split the document")
+        is_file = drop.type == DOCUMENT_FILE
+        do = "name the file, not -, and it goes in parts" if is_file else "split the document"
+        raise DocumentFault(f"{problem}: {do}")
     return packet_type
 
 
@@ -140,18 +149,14 @@ async def notice(config: Config, packet_id: str, reason: str, text: str, fields:
     return msgspec.structs.replace(drop, drop_id=f"return-{packet.id}-{reason}")
 
 
-async def again(config: Config, packet_id: str) -> Drop:
-    """Return a refused or expired document of ours as a new drop.
+async def again(config: Config, packet_id: str) -> tuple[Drop, Parts | None]:
+    """Return a refused or expired document of ours as a new drop; its parts, if it has any.
 
     Raises NotFound, or UsageFault where the packet is neither ours nor ended without delivery.
     """
     async with reading(config) as desk:
         line = await find(desk, packet_id, sender=config.address)
         packet = line.packet
-        if is_manifest(packet.type, packet.media_type):
-            raise UsageFault(
-                f"{packet_id} is a file in parts: `bbaj send` it again, under another --drop-id"
-            )
         if packet.type in ANSWERS or line.standing.state not in {State.REFUSED, State.EXPIRED}:
             raise UsageFault(
                 f"{packet_id} ({packet.type}) is {line.standing.state}: only a document of ours "
@@ -161,19 +166,22 @@ async def again(config: Config, packet_id: str) -> Drop:
         kept = await shelf.fetch(desk, packet.frame)
     if kept.raw is None:
         raise NotFound(f"content of {packet_id} is not here, {kept.absent}: drop the document anew")
-    document = shelf.document_of(kept.raw)
-    return Drop(
+    drop = Drop(
         system=SYSTEM,
         drop_id=f"resend-{packet.id}",
         type=packet.type,
         to=packet.recipient,
-        body=document.body,
+        body=b"",
         section=packet.section,
         period=packet.period,
-        title=document.title,
         re=packet.re,
-        media_type=document.media_type,
     )
+    if is_manifest(packet.type, packet.media_type):
+        drop = large.manifest_again(drop, shelf.content_of(kept.raw))
+        return drop, partial(large.parts_again, drop, packet, config)
+    document = shelf.document_of(kept.raw)
+    named = {"title": document.title, "media_type": document.media_type}
+    return msgspec.structs.replace(drop, body=document.body, **named), None
 
 
 def judge(result: Sending, wait_s: float | None) -> None:

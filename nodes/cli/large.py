@@ -9,7 +9,9 @@ import msgspec
 from exchange.drops import Drop
 from nodes.cli.errors import DocumentFault, FileFault
 from nodes.cli.files import STANDARD_INPUT
+from nodes.cli.opening import reading
 from nodes.cli.shelf import Shelf
+from nodes.config import Config
 from nodes.errors import NotFound
 from schemas.documents.common import SourceRef
 from schemas.documents.contents import OCTETS, UNTITLED
@@ -64,9 +66,9 @@ def with_manifest(drop: Drop, path: Path, issuer: str) -> Drop:
     return msgspec.structs.replace(drop, drop_id=drop_id, body=body, parts=parts)
 
 
-def parts_of(
+async def parts_of(
     drop: Drop, path: Path, advance: Advance, bucket: str, shelf: Shelf
-) -> Iterator[DropPart]:
+) -> AsyncIterator[DropPart]:
     """Yield a file's parts for the record. Raises DocumentFault where it has changed meanwhile."""
     manifest = decode_manifest(drop.body)
     number = 0
@@ -82,8 +84,33 @@ def parts_of(
     raise DocumentFault(f"{path}: changed while it was read: send it once it is at rest")
 
 
+def manifest_again(drop: Drop, content: bytes) -> Drop:
+    """Return a drop whose body is a manifest that went out before."""
+    manifest = decode_manifest(content)
+    facts = manifest.facts
+    return msgspec.structs.replace(
+        drop, body=content, title=facts.title, media_type=facts.media_type, parts=manifest.parts
+    )
+
+
+async def parts_again(
+    drop: Drop, packet: PacketRow, config: Config, bucket: str, shelf: Shelf
+) -> AsyncIterator[DropPart]:
+    """Yield the parts of a file that went out before. Raises NotFound where one is not here."""
+    async with reading(config) as desk:
+        number = 0
+        async for content in contents_of(desk, shelf, packet):
+            number += 1
+            yield shelf.seal_part(drop.system, drop.drop_id, number, bucket, content)
+    if number != drop.parts:
+        raise NotFound(
+            f"{number} of {drop.parts} parts of {packet.id} are here, the rest was never sealed: "
+            "`bbaj send` the file again, under another --drop-id"
+        )
+
+
 async def contents_of(desk: Reading, shelf: Shelf, packet: PacketRow) -> AsyncIterator[bytes]:
-    """Yield the content of each part of a file that was released. Raises NotFound."""
+    """Yield the content of each part of a file that is here. Raises NotFound."""
     parts = await desk.parts_of((packet.sender, packet.epoch, packet.id))
     for frame in parts.values():
         kept = await shelf.fetch(desk, frame)

@@ -1,6 +1,6 @@
 """What commands do beside the running daemon: hand over documents, take them out, mark links."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterable, Callable
 from typing import Any
 
 import msgspec
@@ -63,7 +63,7 @@ class Desk(Reader):
     """Small writes of single rows; each is committed when the call returns."""
 
     async def drop(
-        self, document: PendingDrop, parts: Iterable[DropPart] = ()
+        self, document: PendingDrop, parts: AsyncIterable[DropPart] | None = None
     ) -> DropOutcome | bool:
         """Hand a document over with its parts, all in one commit, and wake the daemon: True.
 
@@ -78,8 +78,9 @@ class Desk(Reader):
             if outcome is not None:
                 await connection.execute(_UNDO_DROP, *name)
                 return DropOutcome(*outcome)
-            for part in parts if is_new else ():
-                await connection.execute(_DROP_PART, *msgspec.structs.astuple(part))
+            if is_new and parts is not None:
+                async for part in parts:
+                    await connection.execute(_DROP_PART, *msgspec.structs.astuple(part))
             await connection.execute(_WAKE)
             return bool(is_new)
 

@@ -16,6 +16,8 @@ from schemas.moments import DAY
 
 TOP, RELAY, LEAF = "kz", "kz.zhambyl", "kz.zhambyl.taraz"
 FILE_BYTES = 100_000_000
+FEW_BYTES = 2_000_000
+"""Eight parts."""
 ABOVE_IDLE_MB = 120
 WAIT_S = 500
 
@@ -28,11 +30,11 @@ def memory_mb(pid: int, field: str) -> float:
     )
 
 
-def write_random(path: Path) -> str:
-    """Write a file that no packing makes smaller; return its SHA-256."""
+def write_random(path: Path, size: int = FILE_BYTES) -> str:
+    """Write a file of whole megabytes that no packing makes smaller; return its SHA-256."""
     digest = hashlib.sha256()
     with path.open("wb") as file:
-        for _ in range(FILE_BYTES // 1_000_000):
+        for _ in range(size // 1_000_000):
             block = os.urandom(1_000_000)
             digest.update(block)
             file.write(block)
@@ -72,3 +74,38 @@ async def test_a_file_of_100_mb_passes_with_flat_memory_past_a_kill():
         for name, before in idle.items():
             grown = memory_mb(network.nodes[name].process.pid, "VmHWM") - before
             assert grown < ABOVE_IDLE_MB, f"{name} grew by {grown:.0f} MB"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+async def test_a_refused_file_is_sealed_again_with_its_parts():
+    """Once its sender may send files, `bbaj resend` brings the whole under a new id."""
+    async with private_network([NodeSpec(TOP), NodeSpec(RELAY)]) as network:
+        await network.start(TOP, RELAY)
+        config, folder = network.nodes[RELAY].config_path, network.nodes[RELAY].folder
+        assert (await bbaj("ping", TOP, "--wait", "30", config=config)).code == 0
+        sha256 = write_random(folder / "file.bin", FEW_BYTES)
+        await network.stop(TOP)
+        network.vouch(RELAY, types=("admin.order/1",))
+        send = ("send", str(folder / "file.bin"), "--type", "document.file/1", "--to", TOP)
+        await bbaj(*send, "--section", "S01", "--drop-id", "f", config=config)
+        eyes = Watch(network, RELAY)
+        await eyes.until(lambda: eyes.rows("SELECT 1 FROM part OFFSET 7"))
+        await eyes.close()
+        await network.start(TOP)
+        refused = (
+            await bbaj(*send, "--section", "S01", "--drop-id", "f", "--wait", "60", "--json",
+                       config=config)
+        ).read(Sending)  # fmt: skip
+        assert (refused.state, refused.reason) == ("refused", "type-not-allowed")
+        network.vouch(RELAY, types=())
+        await network.stop(TOP)
+        await network.start(TOP)
+        again = ("resend", refused.packet, "--wait", "60", "--json")
+        sent = (await bbaj(*again, config=config)).shape(Sending)
+        assert sent.state == "delivered"
+        assert sent.packet != refused.packet
+        taking = ("inbox", "take", sent.packet, "--to", str(folder), "--json")
+        taken = await bbaj(*taking, config=network.nodes[TOP].config_path)
+        (document,) = taken.shape(list[TakenDocument])
+        assert (document.sha256, document.size) == (sha256, FEW_BYTES)

@@ -45,14 +45,13 @@ async def hand_over(node, pieces, manifest=None, drop_id="big-1", type_="documen
         "command", drop_id, at, type_, TOP, SECTIONS[type_], None, None, None, None,
         bucket, gate.seal_for_rest(bucket, f"command/{drop_id}".encode(), body), None, len(pieces),
     )  # fmt: skip
-    parts = (
-        DropPart(
-            "command", drop_id, number, bucket,
-            gate.seal_for_rest(bucket, f"command/{drop_id}/{number}".encode(), piece),
-        )
-        for number, piece in enumerate(pieces, 1)
-    )  # fmt: skip
-    assert await node.archive.drop(row, parts) is True
+
+    async def parts():
+        for number, piece in enumerate(pieces, 1):
+            sealed = gate.seal_for_rest(bucket, f"command/{drop_id}/{number}".encode(), piece)
+            yield DropPart("command", drop_id, number, bucket, sealed)
+
+    assert await node.archive.drop(row, parts()) is True
 
 
 @pytest.fixture
@@ -288,6 +287,20 @@ async def test_parts_of_what_is_no_manifest_stop_nothing(pair, monkeypatch, type
             )
             (outcome,) = await pair[OBLAST].service.drop([file])
             await pair[TOP].until(OBLAST, outcome.packet, "closed")
+
+
+async def test_a_file_too_large_for_a_message_is_told_the_way(pair):
+    """A local system drops one packet; of a larger file it is told which command takes it."""
+    link = new_link(OBLAST)
+    async with pair[TOP].live(link), pair[OBLAST].live(link):
+        drop = Drop(
+            system="sis", drop_id="film", type="document.file/1", to=TOP,
+            body=os.urandom(5_000_000), section="S01",
+        )  # fmt: skip
+        (outcome,) = await pair[OBLAST].service.drop([drop])
+        assert (outcome.state, outcome.field) == ("fault", "body")
+        assert outcome.problem.startswith("payload of 500")
+        assert outcome.problem.endswith("hand it over with `bbaj send`, which sends it in parts")
 
 
 async def test_a_small_document_overtakes_the_parts(pair, monkeypatch):

@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import itertools
 import json
+import os
 import re
 import shutil
 import sys
@@ -179,6 +180,14 @@ async def test_a_faulty_document_is_not_handed_over(below):
     done = await below("send", "-", "--type", TYPE, "--to", TOP, given=b'{"period":"2026-13-01"}')
     assert done.code == 67
     assert done.err.startswith("bbaj: $.")
+
+
+async def test_a_large_file_of_standard_input_is_told_the_way(below):
+    """Parts are read twice, which standard input cannot be: the file is to be named."""
+    words = ("send", "-", "--type", "document.file/1", "--section", "S01", "--to", TOP)
+    done = await below(*words, given=os.urandom(2_000_000))
+    assert done.code == 67
+    assert "limit 1048576: name the file, not -, and it goes in parts" in done.err
 
 
 async def test_a_refused_packet_ends_with_its_reason(below):

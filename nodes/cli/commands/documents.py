@@ -109,7 +109,8 @@ def resend(
     from nodes.cli.opening import load
 
     loaded = load(config)
-    _hand_over(loaded, asyncio.run(handing.again(loaded, packet)), wait, json)
+    drop, parts = asyncio.run(handing.again(loaded, packet))
+    _hand_over(loaded, drop, wait, json, parts)
 
 
 def return_(
