@@ -76,7 +76,7 @@ _COUNTS = """
 SELECT p.section, {region} AS region, p.type, p.period, count(*), sum(p.size)::bigint,
     count(DISTINCT p.sender)
 FROM packet AS p {ranges}
-WHERE p.type NOT IN ('receipt/1', 'closing/1')
+WHERE p.type NOT IN ('receipt/1', 'closing/1') AND p.type <> 'part/1'
 GROUP BY p.section, region, p.type, p.period ORDER BY p.section, region, p.type, p.period
 """
 
@@ -85,6 +85,7 @@ SELECT p.section, {region} AS region, p.type, NULL, count(*), sum(p.size)::bigin
     count(DISTINCT p.sender)
 FROM packet AS p {ranges}
 WHERE p.section <> 'net' AND p.sender <> $3 AND p.type NOT IN ('receipt/1', 'closing/1')
+    AND p.type <> 'part/1'
 GROUP BY p.section, region, p.type ORDER BY region, p.type, p.section
 """
 

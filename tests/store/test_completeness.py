@@ -172,10 +172,11 @@ async def test_a_period_has_all_periods_in_it(archive, reading, district):
 
 
 async def test_counts_are_by_section_region_type_and_period(archive, reading, district):
-    """What the republic sends down counts for the region it goes to; answers do not count."""
+    """What the republic sends down counts for the region it goes to; answers and parts do not."""
     taken = [district.take_from(HERE), district.take_from(OTHER)]
     district.packet("kz", "kz.abai.x", via="kz", type_="admin.order/1")
     district.packet(PARENT, HERE, via=PARENT, type_="receipt/1")
+    district.packet(HERE, PARENT, via=HERE, type_="part/1")
     await archive.commit(district.renew())
     rows = await reading.archive_counts(None)
     assert [(row.section, row.region, row.type, row.period, row.packets) for row in rows] == [
