@@ -70,7 +70,7 @@ NAMED_BY_DIGEST: dict[type, Key] = {
 }
 """Here the same row again is no conflict."""
 
-DERIVED = ("waiting", "open", "closed", "held", "judged")
+DERIVED = ("waiting", "open", "closed", "held", "judged", "sealed_parts", "unwanted_parts")
 RECORDED = [name for name in Changes.__struct_fields__ if name not in DERIVED]
 
 
