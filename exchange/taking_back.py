@@ -62,7 +62,7 @@ class TakingBack:
             assert isinstance(accepted, Accepted), "judge_past returns no other"
             header = accepted.frame.header
             why = self._hindrance(accepted, batch)
-            answer = answers.get((header.id, header.from_))
+            answer = answers.get((_answered_as(header), header.from_))
             if why is None and answer is not None:
                 why = refused.get(answer.frame)
             if why is not None:
@@ -120,7 +120,7 @@ class TakingBack:
         """Return what we had answered, by the id and the sender of what it answers."""
         here = self._state.rules.here
         verdicts = [entry.verdict for entry in entries]
-        ids = [each.frame.header.id for each in verdicts if isinstance(each, Accepted)]
+        ids = [_answered_as(each.frame.header) for each in verdicts if isinstance(each, Accepted)]
         return {
             (row.re or "", row.recipient): row
             for row in await self._state.archive.answers_to(ids)
@@ -142,3 +142,8 @@ class TakingBack:
             if receipt.verdict == "refused":
                 refused[row.frame] = f"refused: {receipt.reason}"
         return refused
+
+
+def _answered_as(header: Header) -> str:
+    """Return the id that an answer to a packet names: a part is answered with its manifest."""
+    return header.id if header.part is None else header.part.of

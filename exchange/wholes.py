@@ -83,14 +83,14 @@ class Wholes:
         whole = batch.wholes[name]
         return KnownWhole(
             trail=trail,
-            manifest=None if header.part is None else await self._manifest(trail),
+            manifest=None if header.part is None else await self._manifest(trail, batch),
             bucket=_bucket(trail, whole, batch),
             parts=whole.parts
             + sum((row.sender, row.epoch, row.of) == name for row in batch.changes.parts),
             is_given_up=name in batch.given_up or (final and trail is None),
         )
 
-    async def _manifest(self, trail: Trail | None) -> Manifest | None:
+    async def _manifest(self, trail: Trail | None, batch: Batch) -> Manifest | None:
         """Return a manifest to us that is kept; None of any other packet, or where it is gone."""
         if trail is None or trail.packet.recipient != self._state.rules.here:
             return None
@@ -98,12 +98,20 @@ class Wholes:
         if not is_manifest(packet.type, packet.media_type):
             return None
         if packet.head_sha256 not in self._manifests:
-            _, _, bucket, sealed = await self._state.archive.stored_frame(packet.frame)
+            bucket, sealed = await self._payload(packet.frame, batch)
             if bucket is None or sealed is None:
                 return None
             content = self._state.gate.content_of(packet.head, bucket, sealed, packet.frame_sha256)
             self._keep(packet.head_sha256, decode_manifest(content))
         return self._manifests.get(packet.head_sha256)
+
+    async def _payload(self, frame: int, batch: Batch) -> tuple[str | None, bytes | None]:
+        """Return bucket and sealed payload of a frame, perhaps kept by this very batch."""
+        for row in batch.changes.payloads:
+            if row.frame == frame:
+                return row.bucket, row.sealed
+        _, _, bucket, sealed = await self._state.archive.stored_frame(frame)
+        return bucket, sealed
 
     def _keep(self, head_sha256: bytes, manifest: Manifest) -> None:
         if len(self._manifests) >= MANIFESTS_MAX:

@@ -7,51 +7,19 @@ import pytest
 
 from exchange.drops import Drop
 from harness.drafts import DISTRICT, OBLAST
+from harness.large_files import content_at, cut, hand_over, manifest_id, manifest_of
 from harness.pair import TOP, Pair
 from harness.pki import make_network
 from harness.service_node import Node, new_link, new_record
 from nodes import clock, samples
-from schemas.documents.common import SourceRef
 from schemas.limits import PART_CONTENT_BYTES
-from schemas.manifest import MANIFEST_MEDIA_TYPE, ManifestFacts, encode_manifest, piece_of
-from schemas.records import DropPart, PendingDrop
+from schemas.manifest import MANIFEST_MEDIA_TYPE
 from schemas.statements import Lacking
 from signing.at_rest import AtRest
 from store.errors import StoreUnavailable
 from store.verify import verify
 
 PARTS = 11
-SECTIONS = {"document.file/1": "S01", "admin.order/1": "S05"}
-SOURCE = SourceRef(kind="register", issuer=OBLAST, number="1")
-
-
-def cut(data):
-    return [data[at : at + PART_CONTENT_BYTES] for at in range(0, len(data), PART_CONTENT_BYTES)]
-
-
-def manifest_of(pieces):
-    facts = ManifestFacts(
-        title="survey", media_type="text/plain", source_ref=SOURCE, size=sum(map(len, pieces))
-    )
-    return encode_manifest(facts, b"".join(piece_of(piece).sha256 for piece in pieces))
-
-
-async def hand_over(node, pieces, manifest=None, drop_id="big-1", type_="document.file/1"):
-    """Hand a file over through the record, as `bbaj send` does."""
-    gate, at = node.service.state.gate, clock.now()
-    bucket = gate.bucket("R5", None, at)
-    body = manifest or manifest_of(pieces)
-    row = PendingDrop(
-        "command", drop_id, at, type_, TOP, SECTIONS[type_], None, None, None, None,
-        bucket, gate.seal_for_rest(bucket, f"command/{drop_id}".encode(), body), None, len(pieces),
-    )  # fmt: skip
-
-    async def parts():
-        for number, piece in enumerate(pieces, 1):
-            sealed = gate.seal_for_rest(bucket, f"command/{drop_id}/{number}".encode(), piece)
-            yield DropPart("command", drop_id, number, bucket, sealed)
-
-    assert await node.archive.drop(row, parts()) is True
 
 
 @pytest.fixture
@@ -64,26 +32,6 @@ async def pair(server, tmp_path, request):
         name = f"large_{abs(hash(request.node.name))}_{number}"
         nodes[address] = Node(address, network, place, await new_record(server, name, address))
     return Pair(nodes, network)
-
-
-async def manifest_id(node):
-    """Wait until the manifest is sealed; return its id."""
-    async with asyncio.timeout(30):
-        while (outcome := await node.archive.drop_outcome("command", "big-1")) is None:  # noqa: ASYNC110 - the record tells no events
-            await asyncio.sleep(0.02)
-    assert outcome.frame is not None, outcome
-    return (await node.archive.trail_of_frame([outcome.frame]))[outcome.frame].packet.id
-
-
-async def content_at(node, packet_id, sender=OBLAST):
-    """Return what has come of a file, put together."""
-    contents = []
-    parts = await node.archive.parts_of((sender, 1, packet_id))
-    for frame in parts.values():
-        packet, _, bucket, sealed = await node.archive.stored_frame(frame)
-        gate = node.service.state.gate
-        contents.append(gate.content_of(packet.head, bucket, sealed, packet.frame_sha256))
-    return b"".join(contents)
 
 
 async def test_a_file_comes_whole_with_one_receipt(pair):
@@ -103,6 +51,8 @@ async def test_a_file_comes_whole_with_one_receipt(pair):
         assert not await pair[OBLAST].archive._rows("SELECT 1 FROM drop_part")
         receipts = "SELECT 1 FROM packet WHERE type = 'receipt/1'"
         assert len(await pair[OBLAST].archive._rows(receipts)) == 1
+        compared = (await pair.streams(TOP, OBLAST))[OBLAST, "bulk"]
+        assert (compared["differs"], compared["agreed"]) == (None, 1 + PARTS)
     for address in (TOP, OBLAST):
         await check_record(pair[address])
 

@@ -5,6 +5,7 @@ kz.akmola ── kz.akmola.burabay
 
 import asyncio
 import itertools
+import os
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -18,11 +19,13 @@ from exchange.identity import new_packet_id
 from exchange.losses import EpochBegun
 from exchange.rebuilt_pages import PageMaker, read_page
 from harness.drafts import DISTRICT, OBLAST
+from harness.large_files import content_at, cut, hand_over, manifest_id
 from harness.pki import make_network
 from harness.service_node import Node, new_link, new_record
 from nodes.clock import now
 from schemas.errors import FormatError
 from schemas.leaves import read_leaf
+from schemas.limits import PART_CONTENT_BYTES
 from schemas.objects import (
     cut_object,
     pack_bundle_body,
@@ -254,6 +257,50 @@ async def test_the_record_holds_after_it(story):
     at_rest = AtRest(story.family.folder / HERE / "at-rest")
     found = await verify(child.archive._url, at_rest.open)
     assert (found.holds, found.faults) == (True, [])
+
+
+# ------------------------------------------------------------------ files in parts
+
+
+async def test_files_in_parts_come_back_and_are_finished(server, tmp_path, monkeypatch):
+    """A file sent and one received are whole again; one on its way comes to its end, once."""
+    monkeypatch.setattr("exchange.part_sending.PARTS_AHEAD", 2)
+    family = await make_family(server, tmp_path)
+    sizes = {"up": 3, "down": 3, "late": 30}
+    data = {name: os.urandom(parts * PART_CONTENT_BYTES - 9) for name, parts in sizes.items()}
+    parent, child = family.parent, family.child
+    async with family.live():
+        await hand_over(child, cut(data["up"]), drop_id="up", to=PARENT)
+        await hand_over(parent, cut(data["down"]), drop_id="down", to=HERE)
+        up, down = await manifest_id(child, "up"), await manifest_id(parent, "down")
+        await parent.until(HERE, up, "closed")
+        await child.until(PARENT, down, "closed")
+        held = await answers_at(child)
+        await family.until_witnessed()
+        await hand_over(parent, cut(data["late"]), drop_id="late", to=HERE)
+        late = await manifest_id(parent, "late")
+        await until(lambda: has_parts(child, PARENT, late, 3))
+        assert "released" not in await child.kinds(PARENT, late)
+    await family.lose_disk()
+    await family.recover()
+    async with family.live():
+        state, answer = await family.outcome(child, family.order)
+        assert (state, answer["gaps"], answer["own_gaps"]) == ("done", 0, 0)
+        assert await content_at(child, up, HERE) == data["up"]
+        assert await content_at(child, down, PARENT) == data["down"]
+        await parent.until(PARENT, late, "confirmed")
+        await until(lambda: has(child, PARENT, late, "closed", 1))
+        assert await content_at(child, late, PARENT) == data["late"]
+        assert (await child.kinds(PARENT, late)).count("released") == 1
+        assert "released" not in await child.kinds(PARENT, down)
+        after = await answers_at(child)
+        assert all(after[each] >= count for each, count in held.items())
+    at_rest = AtRest(tmp_path / HERE / "at-rest")
+    assert (await verify(child.archive._url, at_rest.open)).holds
+
+
+async def has_parts(node, sender, packet, least):
+    return len(await node.archive.parts_of((sender, 1, packet))) >= least
 
 
 # ------------------------------------------------------------------ gaps, and kills
