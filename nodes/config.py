@@ -80,6 +80,8 @@ class Broker(_Section, frozen=True, forbid_unknown_fields=True):
     url: str
     user: str
     password_file: Path
+    more_urls: tuple[str, ...] = ()
+    """The other nodes of a cluster; the daemon tries all in turn, `url` first."""
     vhost: str = "bbaj"
     local_vhost: str = "bbaj-local"
     ctl: tuple[str, ...] = ("rabbitmqctl",)

@@ -258,7 +258,7 @@ def own_endpoint(config: Config) -> OwnBrokerEndpoint | None:
         return None
     return OwnBrokerEndpoint(
         address=config.address,
-        urls=[config.broker.url],
+        urls=[config.broker.url, *config.broker.more_urls],
         login=login_of(config.broker),
         vhost=config.broker.vhost,
         backoff=backoff_of(config),
@@ -271,7 +271,7 @@ def local_endpoint(config: Config) -> LocalEndpoint | None:
         return None
     return LocalEndpoint(
         address=config.address,
-        urls=[config.broker.url],
+        urls=[config.broker.url, *config.broker.more_urls],
         login=login_of(config.broker),
         vhost=config.broker.local_vhost,
         backoff=backoff_of(config),
