@@ -225,17 +225,19 @@ class PrivateNetwork:
                 "",
                 "[broker]",
                 f'url = "amqp://127.0.0.1:{broker.amqp_port}"',
+                f"more_urls = {_loopback_urls('amqp', broker.amqp_ports[1:])}",
                 f'user = "{user_of(spec.address)}"',
                 'password_file = "broker.password"',
                 *broker_lines(spec.address, broker),
-                f'public_urls = ["amqps://127.0.0.1:{broker.amqps_port}"]',
+                f"public_urls = {_loopback_urls('amqps', broker.amqps_ports)}",
             ]
         if parent is not None:
-            port = self._slow_lines.get(spec.address, self._brokers[parent].amqps_port)
+            slow = self._slow_lines.get(spec.address)
+            ports = [slow] if slow else self._brokers[parent].amqps_ports
             lines += [
                 "",
                 "[parent]",
-                f'urls = ["amqps://127.0.0.1:{port}"]',
+                f"urls = {_loopback_urls('amqps', ports)}",
                 f'vhost = "{vhost_of(parent)}"',
             ]
         lines += self.last_lines(spec)
@@ -367,6 +369,10 @@ def broker_lines(address: str, broker: PrivateBroker) -> list[str]:
         f'crls = "{broker.crls}"',
         f"ctl = {json.dumps(_administration_command(broker))}",
     ]
+
+
+def _loopback_urls(scheme: str, ports: Sequence[int]) -> str:
+    return json.dumps([f"{scheme}://127.0.0.1:{port}" for port in ports])
 
 
 def _administration_command(broker: PrivateBroker) -> list[str]:

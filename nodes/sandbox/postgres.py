@@ -50,6 +50,8 @@ class PrivatePostgres:
         self.folder = folder
         self._settings = {**SETTINGS, **(settings or {})}
         [self.port] = kept_ports(folder / "ports", 1)
+        self.ports = [self.port]
+        """Where clients look for the server that takes commits; a standby adds its own port."""
         self._programs = programs_folder(BINARIES, "initdb")
         self._process: asyncio.subprocess.Process | None = None
         self._environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(folder)}
@@ -128,7 +130,7 @@ class PrivatePostgres:
                 continue
             return
 
-    async def _psql(self, *statements: str, database: str = "postgres") -> str:
+    async def psql(self, *statements: str, database: str = "postgres") -> str:
         """Run statements as the superuser, each in a transaction of its own."""
         password = (self.folder / "superuser").read_text(encoding="ascii")
         return await call(
@@ -155,17 +157,22 @@ class PrivatePostgres:
         for role in (f"{name}_owner", f"{name}_daemon"):
             password = secrets.token_hex(12)
             statements.append(f"CREATE ROLE \"{role}\" LOGIN PASSWORD '{password}'")
-            urls.append(f"postgresql://{role}:{password}@127.0.0.1:{self.port}/{name}")
-        await self._psql(*statements, *_new_database(name))
+            urls.append(self._url(role, password, name))
+        await self.psql(*statements, *_new_database(name))
         return DatabaseUrls(owner_url=urls[0], daemon_url=urls[1])
+
+    def _url(self, role: str, password: str, database: str) -> str:
+        hosts = ",".join(f"127.0.0.1:{port}" for port in self.ports)
+        only = "?target_session_attrs=read-write" if len(self.ports) > 1 else ""
+        return f"postgresql://{role}:{password}@{hosts}/{database}{only}"
 
     async def lose_database(self, name: str) -> None:
         """Delete a database whoever uses it, and make it again, empty, for the same roles."""
-        await self._psql(f'DROP DATABASE "{name}" WITH (FORCE)', *_new_database(name))
+        await self.psql(f'DROP DATABASE "{name}" WITH (FORCE)', *_new_database(name))
 
     async def settings(self, *names: str) -> dict[str, str]:
         """Return the server's settings as it runs by them."""
-        return {name: (await self._psql(f"SHOW {name}")).strip() for name in names}
+        return {name: (await self.psql(f"SHOW {name}")).strip() for name in names}
 
     async def stop(self, *, at_once: bool = False) -> None:
         """Shut down: connections end, what was committed stays; `at_once` makes no checkpoint."""

@@ -61,6 +61,26 @@ def keep_ports(file: Path, ports: Sequence[int]) -> None:
     file.write_bytes(msgspec.json.encode(list(ports)))
 
 
+async def is_open(port: int) -> bool:
+    """Return whether something listens on a loopback port."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def wait_for_port(port: int, process: asyncio.subprocess.Process, timeout_s: float) -> bool:
+    """Return whether a process takes connections within `timeout_s`; no, where it ends first."""
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while not await is_open(port):
+        if process.returncode is not None or asyncio.get_running_loop().time() > deadline:
+            return False
+        await asyncio.sleep(0.05)
+    return True
+
+
 def service_user() -> pwd.struct_passwd:
     """Return whom services run as: ourselves, or `nobody` where we are root."""
     return pwd.getpwnam(UNPRIVILEGED) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())

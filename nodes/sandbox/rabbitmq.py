@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from nodes.errors import ServiceDown
+from nodes.sandbox.port_mapper import PortMapper
 from nodes.sandbox.processes import (
     call,
     copy_for_service,
@@ -25,12 +26,12 @@ from nodes.sandbox.processes import (
     kept_ports,
     programs_folder,
     spawn,
+    wait_for_port,
 )
 
 BINARIES = ("/usr/lib/rabbitmq/bin", "/usr/local/lib/rabbitmq/bin", "/opt/rabbitmq/sbin")
 PLUGINS = ("rabbitmq_auth_mechanism_ssl",)
 STARTUP_S = 120.0
-OPEN_S = 10.0
 
 
 class BrokerTls(msgspec.Struct, frozen=True):
@@ -39,6 +40,16 @@ class BrokerTls(msgspec.Struct, frozen=True):
     ca: Path
     certificate: Path
     key: Path
+
+
+class ClusterPlace(msgspec.Struct, frozen=True):
+    """What a broker has in common with the others of its cluster."""
+
+    nodes: Sequence[str]
+    """Names of all as Erlang nodes; whoever starts first is joined by the rest."""
+    cookie: str
+    port_mapper: PortMapper
+    crls: Path
 
 
 class PrivateBroker:
@@ -54,11 +65,12 @@ class PrivateBroker:
         log_vhost: str | None = None,
         schedulers: int = 1,
         plugins: Sequence[str] = (),
+        place: ClusterPlace | None = None,
     ) -> None:
         """Stand by to run in `folder`; without `tls` nobody is let in but from this machine.
 
         With `log_vhost`, which is made, the broker publishes its log there; `plugins` are those
-        beside the ones that every one of us has.
+        beside the ones that every one of us has; with `place` it is one node of a cluster.
         """
         self.folder = folder
         self.name = name
@@ -69,17 +81,31 @@ class PrivateBroker:
         self._plugins = (*PLUGINS, *plugins)
         self._programs = programs_folder(BINARIES, "rabbitmq-server")
         self._process: asyncio.subprocess.Process | None = None
-        self._port_mapper: asyncio.subprocess.Process | None = None
-        self.crls = folder / "crls"
+        self._place = place
+        self.crls = place.crls if place else folder / "crls"
         """Where it looks for revocation lists; the nodes that it serves write them."""
         self._ports = kept_ports(folder / "ports", 4)
-        self.amqp_port, self.amqps_port, self._distribution, self._epmd = self._ports
+        self.amqp_port, self.amqps_port, self._distribution, epmd = self._ports
+        self.amqp_ports: Sequence[int] = [self.amqp_port]
+        self.amqps_ports: Sequence[int] = [self.amqps_port]
+        """What clients try in turn; a cluster writes the ports of all its nodes here."""
+        self._port_mapper = place.port_mapper if place else PortMapper(folder, epmd)
 
     @property
     def pid(self) -> int:
         """The broker's process id, once it is started."""
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Say whether it was started, and neither stopped nor killed since."""
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def node_name(self) -> str:
+        """Its name as an Erlang node; a cluster's own port mapper makes short ones do."""
+        return f"{self.name}{'' if self._place else self.amqp_port}@localhost"
 
     @property
     def ctl_command(self) -> tuple[str, ...]:
@@ -95,7 +121,7 @@ class PrivateBroker:
             "PATH": "/usr/bin:/bin",
             "LANG": "C.UTF-8",
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-            "RABBITMQ_NODENAME": f"{self.name}{self.amqp_port}@localhost",
+            "RABBITMQ_NODENAME": self.node_name,
             "RABBITMQ_DIST_PORT": str(self._distribution),
             "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
@@ -106,7 +132,7 @@ class PrivateBroker:
             "RABBITMQ_PID_FILE": str(folder / "pid"),
             "RABBITMQ_GENERATED_CONFIG_DIR": str(folder / "generated"),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "ERL_EPMD_PORT": str(self._epmd),
+            "ERL_EPMD_PORT": str(self._port_mapper.port),
             # The start script then becomes the broker: no shell between us and it.
             "RUNNING_UNDER_SYSTEMD": "true",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
@@ -118,38 +144,16 @@ class PrivateBroker:
     async def start(self) -> None:
         """Write the files, start, and wait until the broker takes connections."""
         self._write_files()
-        await self._start_port_mapper()
+        await self._port_mapper.start()
         self._process = await spawn(
             [self.folder / "programs" / "sbin" / "rabbitmq-server"],
             environment=self.environment,
             folder=self.folder,
             log=self.folder / "server.log",
         )
-        await self._wait_for_port(self.amqp_port, self._process, STARTUP_S)
+        if not await wait_for_port(self.amqp_port, self._process, STARTUP_S):
+            raise ServiceDown(f"broker {self.name} does not start: see {self.folder}/*.log")
         await self.ctl("await_startup", "--timeout", str(int(STARTUP_S)))
-
-    async def _start_port_mapper(self) -> None:
-        """Start our own epmd, or the broker would start one that outlives it."""
-        if self._port_mapper is not None and self._port_mapper.returncode is None:
-            return
-        self._port_mapper = await spawn(
-            ["/usr/bin/env", "epmd", "-address", "127.0.0.1", "-port", str(self._epmd)],
-            environment=self.environment,
-            folder=self.folder,
-            log=self.folder / "epmd.log",
-        )
-        await self._wait_for_port(self._epmd, self._port_mapper, OPEN_S)
-
-    async def _wait_for_port(
-        self, port: int, process: asyncio.subprocess.Process, timeout_s: float
-    ) -> None:
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        while not await is_open(port):
-            if process.returncode is not None:
-                raise ServiceDown(f"broker {self.name} ended at start: see {self.folder}/*.log")
-            if asyncio.get_running_loop().time() > deadline:
-                raise ServiceDown(f"broker {self.name} is not up after {timeout_s:.0f} s")
-            await asyncio.sleep(0.05)
 
     async def ctl(self, *words: str) -> str:
         """Run rabbitmqctl and return its output. Raises ServiceDown."""
@@ -164,9 +168,8 @@ class PrivateBroker:
         if self._process is not None:
             await end(self._process, signal.SIGTERM)
             self._process = None
-        if self._port_mapper is not None:
-            await end(self._port_mapper, signal.SIGTERM)
-            self._port_mapper = None
+        if self._place is None:
+            await self._port_mapper.stop()
 
     async def kill(self) -> None:
         """End as a power cut of the process would; `start` or `stop` comes next."""
@@ -185,7 +188,8 @@ class PrivateBroker:
         folder.mkdir(parents=True, exist_ok=True)
         cookie = folder / ".erlang.cookie"
         if not cookie.exists():
-            cookie.write_text(secrets.token_hex(20), encoding="ascii")
+            secret = self._place.cookie if self._place else secrets.token_hex(20)
+            cookie.write_text(secret, encoding="ascii")
             cookie.chmod(0o400)
             keep_ports(folder / "ports", self._ports)
             link_programs(self._programs, folder / "programs", self._plugins)
@@ -212,7 +216,19 @@ raft.wal_max_size_bytes = 64000000
 vm_memory_high_watermark.absolute = 1024MB
 disk_free_limit.absolute = 100MB
 log.file.level = info
-{self._log_conf()}"""
+{self._cluster_conf()}{self._log_conf()}"""
+
+    def _cluster_conf(self) -> str:
+        if self._place is None:
+            return ""
+        seeds = "".join(
+            f"cluster_formation.classic_config.nodes.{number} = {name}\n"
+            for number, name in enumerate(self._place.nodes, start=1)
+        )
+        return f"""\
+cluster_formation.peer_discovery_backend = classic_config
+{seeds}cluster_partition_handling = pause_minority
+"""
 
     def _log_conf(self) -> str:
         if self._log_vhost is None:
@@ -280,13 +296,3 @@ def needed_plugins(folder: Path, plugins: Sequence[str]) -> list[Path]:
         listed = re.search(r"\{applications,\s*\[([^\]]*)\]", text)
         waiting += re.findall(r"\w+", listed[1]) if listed else []
     return [found[name] for name in sorted(needed)]
-
-
-async def is_open(port: int) -> bool:
-    """Return whether something listens on a loopback port."""
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True

@@ -794,7 +794,7 @@ async def test_an_authority_with_a_damaged_log_signs_nothing_and_goes_on(country
         list_before, before = country.crl(OBLAST), await country.signed(OBLAST)
     change, said = DAMAGES[what]
     statement = f"SET session_replication_role = replica; {change}"
-    await server._psql(statement, database=country.names[OBLAST])
+    await server.psql(statement, database=country.names[OBLAST])
     async with country.running():
         await country.until_incident(OBLAST, "log_damaged")
         (detail,) = await country.details(OBLAST, "log_damaged")
@@ -823,7 +823,7 @@ async def test_a_damaged_copy_of_a_log_is_given_to_nobody(country, server):
         await country.until_size(DISTRICT, await country.size(OBLAST))
     change = "UPDATE issued SET entry = entry || '\\x00' WHERE index = 0"
     statement = f"SET session_replication_role = replica; {change}"
-    await server._psql(statement, database=country.names[DISTRICT])
+    await server.psql(statement, database=country.names[DISTRICT])
     country.links[SCHOOL] = new_link(SCHOOL)  # what was sent before is lost
     async with country.running(DISTRICT, SCHOOL):
         await country.until_incident(DISTRICT, "log_damaged")

@@ -99,7 +99,7 @@ class Pair:
         url = self.child.archive._url
         name = url.rpartition("/")[2]
         copied = f"{name}_{next(_numbers)}"
-        await self.server._psql(f'CREATE DATABASE "{copied}" TEMPLATE "{name}"')
+        await self.server.psql(f'CREATE DATABASE "{copied}" TEMPLATE "{name}"')
         return url[: -len(name)] + copied
 
     async def held(self) -> set[str]:

@@ -301,7 +301,7 @@ async def new_record(
     template = await asyncio.shield(templates[address])
     source = urlsplit(template.owner_url)
     made = f'CREATE DATABASE "{name}" TEMPLATE "{source.path[1:]}" OWNER "{source.username}"'
-    await server._psql(made)
+    await server.psql(made)
     for moment in moments:
         await ensure_partitions(_url(template.owner_url, name), buckets_ahead(DEFAULT, moment, 0))
     return kind(_url(template.daemon_url, name))

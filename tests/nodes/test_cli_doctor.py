@@ -225,11 +225,11 @@ async def test_a_parent_that_cannot_be_reached(clinic):
 async def test_a_database_that_does_not_keep_its_word(clinic):
     """7. The database: a role whose commits are not waited for."""
     database = database_name(HOME)
-    await clinic.network._postgres._psql(f"ALTER DATABASE {database} SET synchronous_commit = off")
+    await clinic.network._postgres.psql(f"ALTER DATABASE {database} SET synchronous_commit = off")
     try:
         found = await clinic.broken()
     finally:
-        await clinic.network._postgres._psql(f"ALTER DATABASE {database} RESET synchronous_commit")
+        await clinic.network._postgres.psql(f"ALTER DATABASE {database} RESET synchronous_commit")
     assert "synchronous_commit is off" in found["database"].found
 
 

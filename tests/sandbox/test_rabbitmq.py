@@ -9,7 +9,8 @@ from yarl import URL
 
 from nodes.authority_files import AuthorityFiles
 from nodes.sandbox.network import make_brokers
-from nodes.sandbox.rabbitmq import PLUGINS, is_open, needed_plugins
+from nodes.sandbox.processes import is_open
+from nodes.sandbox.rabbitmq import PLUGINS, needed_plugins
 from schemas.addresses import dns_name
 
 CHILD = "kz.akmola.burabay"
@@ -97,7 +98,7 @@ async def test_comes_up_again_with_its_data(work):
     await before.ctl("set_permissions", "keeper", ".*", ".*", ".*")
     await put(before, b"kept")
     await before.stop()
-    assert not await is_open(before._epmd)
+    assert not await is_open(before._port_mapper.port)
     after = make_brokers(authority, work, group, schedulers=1)["kz"]
     await after.start()
     try:
