@@ -2,7 +2,7 @@
 BIN := .venv/bin
 export PYTHONSAFEPATH := 1
 
-.PHONY: help setup format lint types imports test simulate soak mutants fuzz acceptance demo
+.PHONY: help setup format lint types imports test simulate hot-path soak mutants fuzz acceptance demo
 .PHONY: demo-negative destruction rebuild bench bench-long lock clean
 
 help:            ## say what there is
@@ -33,6 +33,9 @@ SEED := 1
 COUNT := 1
 simulate: setup  ## SEED (and COUNT of them) of the simulated country; SCENARIO names one
 	PYTHONHASHSEED=0 PYTHONPATH=tests $(BIN)/python -m simulation $(SEED) --count $(COUNT) $(SCENARIO:%=--scenario %)
+
+hot-path: setup  ## measures what a relay spends on a packet, and records it for the gate
+	PYTHONPATH=tests $(BIN)/python -m hot_path
 
 HOURS := 1
 soak: setup      ## seeds of the simulated country for HOURS, as many as fit; table in build/soak.md

@@ -18,6 +18,9 @@ from exchange.supervisor import Backoff, OnState, supervise
 FAST = Backoff(first_s=0.02, most_s=0.1)
 CHILD_PREFETCH, PARENT_PREFETCH = 4, 8
 
+SLOW_BYTES_PER_S = 16_000.0
+"""As long as nothing was measured; then bundles are small."""
+
 _lives = itertools.count(1)
 
 
@@ -45,8 +48,16 @@ class Pipe:
 class MemorySession:
     """One neighbour, one life of the connection."""
 
-    def __init__(self, peer: str, outgoing: Pipe, incoming: Pipe, prefetch: int) -> None:
+    def __init__(
+        self,
+        peer: str,
+        outgoing: Pipe,
+        incoming: Pipe,
+        prefetch: int,
+        bytes_per_s: float = SLOW_BYTES_PER_S,
+    ) -> None:
         self.peer = peer
+        self.bytes_per_s = bytes_per_s
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._outgoing = outgoing
         self._incoming = incoming
@@ -111,9 +122,10 @@ class MemorySession:
 class MemoryLink:
     """The two queues of one child, and an endpoint at either end of them."""
 
-    def __init__(self, parent: str, child: str) -> None:
+    def __init__(self, parent: str, child: str, bytes_per_s: float = SLOW_BYTES_PER_S) -> None:
         self.parent = parent
         self.child = child
+        self._bytes_per_s = bytes_per_s
         self.up = Pipe()
         self.down = Pipe()
         self._open: dict[MemorySession, None] = {}
@@ -135,7 +147,7 @@ class MemoryLink:
         self, ends: tuple[str, Pipe, Pipe, int], handler: Handler, on_state: OnState
     ) -> NoReturn:
         async def life(_attempt: int, opened) -> None:
-            session = MemorySession(*ends)
+            session = MemorySession(*ends, self._bytes_per_s)
             self._open[session] = None
             opened()
             try:

@@ -2,9 +2,10 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -104,6 +105,9 @@ class Node:
         self.mldsa: mldsa.MLDSA44PrivateKey | None = None
         """What it cosigns with beside its witness key."""
         self.retention = DEFAULT
+        self.sweep_s = SWEEP_S
+        self.make_executor: Callable[[], Executor] = partial(ThreadPoolExecutor, 2)
+        """Makes where the links of a life authenticate."""
         self._network = network
         self._folder = folder
         self.service: Service
@@ -147,7 +151,7 @@ class Node:
             observer=self.eyes,
             keys=self.keys,
         )
-        with ThreadPoolExecutor(2) as executor:
+        with self.make_executor() as executor:
             cursors = await self.service.open(wait=True)  # the life before may just have ended
             self.checkpoints = self._make_checkpoints(gate, journal)
             if self.service.renewal is not None:
@@ -233,7 +237,7 @@ class Node:
             may_sign = self.signs and self.service.may_sign()
             if may_sign and await self.checkpoints.sign_due(self.service.journal):
                 await self.service.submit(Signed())
-            await asyncio.sleep(SWEEP_S)
+            await asyncio.sleep(self.sweep_s)
 
     async def drop(self, to: str, numbers: Sequence[int]) -> list[str]:
         """Drop made-up documents; return their packets' ids."""
