@@ -6,5 +6,6 @@ thread, with links in memory, so that the same work is done each time.
 
 Three figures, for no single one sees all: instructions and calls of our own Python are counted,
 which no other program on the machine can disturb; the processor time is a ratio to a fixed loop of
-the same kinds of work, measured in turns with it.
+the same kinds of work, measured in turns with it. It moves with what else the machine does, and is
+there for what counts cannot see: a library that does far more within one call.
 """

@@ -7,7 +7,7 @@ from exchange.core.registry import KnownCard, Registry
 from harness.pki import DISTRICT, NOW, OBLAST, SCHOOL
 from nodes.config import Broker, Config, Database, Keys, Parent, load_config
 from nodes.errors import ConfigurationFault
-from nodes.wiring import broker_plan, child_keys
+from nodes.wiring import broker_plan, child_keys, own_endpoint, with_password
 from schemas.cards import CardFacts
 from schemas.codes import Tier
 from schemas.moments import format_instant
@@ -123,3 +123,17 @@ def test_the_brokers_plan_follows_the_cards(config):
         "school-2.burabay.akmola.kz.bbaj.internal",
         "semey.abai.kz.bbaj.internal",
     ]
+
+
+def test_a_daemon_tries_every_node_of_its_cluster(config):
+    """`broker.url` comes first, `more_urls` after it."""
+    more = ("amqp://second", "amqp://third")
+    broker = msgspec.structs.replace(config.broker, more_urls=more)
+    endpoint = own_endpoint(msgspec.structs.replace(config, broker=broker))
+    assert [target.url for target in endpoint._targets] == ["amqp://localhost", *more]
+
+
+def test_a_password_goes_with_every_host():
+    """A URL that names a standby beside the primary keeps both, and what it asks of them."""
+    url = "postgresql://{}@first:5432,second:5433/bbaj?target_session_attrs=read-write"
+    assert with_password(url.format("bbaj"), "a/b") == url.format("bbaj:a%2Fb")
