@@ -13,10 +13,12 @@ import msgspec
 from nodes.errors import ServiceDown
 from nodes.sandbox.processes import (
     call,
+    children_of,
     end,
     give,
     keep_ports,
     kept_ports,
+    kill_all,
     programs_folder,
     service_user,
     spawn,
@@ -181,11 +183,16 @@ class PrivatePostgres:
             self._process = None
 
     async def kill(self) -> None:
-        """End as a power cut of the process would."""
+        """End as a power cut would: the server and all its processes, before it is started again.
+
+        Each process of a connection is in a session of its own, and writes on until it notices.
+        """
         if self._process is not None:
+            children = children_of(self._process.pid)
             os.killpg(self._process.pid, signal.SIGKILL)
             await self._process.wait()
             self._process = None
+            await kill_all(children)
             (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
     async def restart(self) -> None:

@@ -189,6 +189,29 @@ async def end(process: asyncio.subprocess.Process, first: signal.Signals) -> Non
     await process.wait()
 
 
+def children_of(pid: int) -> list[int]:
+    """Return the processes that a process has started and that are its children still."""
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()))
+
+
+async def kill_all(pids: Sequence[int]) -> None:
+    """Kill processes whose parent is gone, and return once none of them runs."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    while any(map(_runs, pids)):  # noqa: ASYNC110 - nobody tells of children of others
+        await asyncio.sleep(0.01)
+
+
+def _runs(pid: int) -> bool:
+    """Return whether a process runs: one that is dead may wait for whoever buries it."""
+    try:
+        stat_line = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except FileNotFoundError:
+        return False
+    return stat_line.rpartition(")")[2].split()[0] not in "ZX"
+
+
 def programs_folder(candidates: Sequence[str], name: str) -> Path:
     """Return the folder that holds a program. Raises ServiceDown, saying what to install."""
     for pattern in candidates:

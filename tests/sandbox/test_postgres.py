@@ -11,6 +11,7 @@ import pytest
 
 from nodes.errors import ServiceDown
 from nodes.sandbox.postgres import PrivatePostgres
+from nodes.sandbox.processes import children_of
 
 OWNER_DIES = """
 import asyncio, os, signal, sys
@@ -84,6 +85,20 @@ async def test_comes_up_after_a_kill(postgres):
     await postgres.kill()
     await postgres.start()
     assert await value_of(urls.owner_url, "SELECT number FROM kept") == 7
+
+
+async def test_a_kill_ends_every_process_of_the_server(postgres):
+    """One that wrote on would do so beside the server that is started next."""
+    children = children_of(postgres.pid)
+    async with asyncio.timeout(30):
+        await postgres.kill()
+    states = [Path(f"/proc/{pid}/stat") for pid in children]
+    assert children
+    assert not any(
+        path.exists() and path.read_text("ascii", "replace").rpartition(")")[2].split()[0] != "Z"
+        for path in states
+    )
+    await postgres.start()
 
 
 async def test_ends_with_its_owner(folder):
