@@ -3,6 +3,7 @@ BIN := .venv/bin
 export PYTHONSAFEPATH := 1
 
 .PHONY: help setup format lint types imports test simulate hot-path soak mutants fuzz acceptance demo
+.PHONY: help setup format lint types imports test simulate soak mutants fuzz faults acceptance demo
 .PHONY: demo-negative destruction rebuild bench bench-long lock clean
 
 help:            ## say what there is
@@ -47,6 +48,11 @@ mutants: setup   ## plants known faults one by one, and has seeds find each
 MINUTES := 4
 fuzz: setup      ## hostile input for MINUTES, two processes at a time; the table is build/fuzz.txt
 	PYTHONPATH=tests $(BIN)/python -m fuzz --minutes $(MINUTES)
+
+faults: COUNT := 1000
+faults: HOURS := 2
+faults: setup    ## COUNT real faults on real components, in HOURS at most, by SEED; table in build/faults.md
+	PYTHONPATH=tests $(BIN)/python -m faults --count $(COUNT) --hours $(HOURS) --seed $(SEED)
 
 acceptance: test ## everything, under an hour
 	@deploy/setup.sh acceptance

@@ -106,6 +106,8 @@ class PrivateNetwork:
         self.cards.mkdir(exist_ok=True)
         self.stamping: dict[str, list[str]] = {}
         """What the configurations of addresses say of time-stamp authorities."""
+        self.program = RUN
+        """What a daemon's process runs; it is given a configuration and a file to make."""
         self._postgres = postgres
         self._brokers = brokers
         self._limits = dict(limits or {})
@@ -280,7 +282,7 @@ class PrivateNetwork:
                 sys.executable,
                 "-P",
                 "-c",
-                RUN,
+                self.program,
                 str(node.config_path),
                 str(ready),
                 stdin=asyncio.subprocess.DEVNULL,

@@ -39,6 +39,7 @@ async def private_network(
     limits: Mapping[str, int] | None = None,
     lives: Mapping[str, Mapping[Purpose, int]] | None = None,
     log_for: str | None = None,
+    brokers_of: Mapping[str, Sequence[str]] | None = None,
     on_disk: bool = False,
 ) -> AsyncIterator[PrivateNetwork]:
     """Set a network up, its daemons not started; tear it down whatever happens.
@@ -48,7 +49,8 @@ async def private_network(
 
     Nodes named `on_line` hold the key of their subtree's authority; `lives` are those of nodes'
     first certificates (microseconds) that are not as usual; `log_for` is the node that hears the
-    broker's log, else the first.
+    broker's log, else the first; `brokers_of` are the addresses of each broker, where all do not
+    share one.
     """
     place = None if on_disk else passing_place()
     with tempfile.TemporaryDirectory("", "bbaj-", place, ignore_cleanup_errors=True) as name:
@@ -68,15 +70,14 @@ async def private_network(
             )
         postgres = PrivatePostgres(folder / "postgres")
         addresses = [spec.address for spec in specs]
-        brokers = make_brokers(
-            authority, folder, {"shared": addresses}, schedulers=2, log_for=log_for
-        )
-        broker = brokers[addresses[0]]
+        groups = brokers_of or {"shared": addresses}
+        brokers = make_brokers(authority, folder, groups, schedulers=2, log_for=log_for)
+        servers = set(brokers.values())
         network = PrivateNetwork(
             folder, postgres=postgres, brokers=brokers, limits={**QUICK, **(limits or {})}
         )
         try:
-            await asyncio.gather(postgres.start(), broker.start())
+            await asyncio.gather(postgres.start(), *(broker.start() for broker in servers))
             await network.add_nodes(specs, also_children=also_children)
             for address in on_line:
                 key = folder / "ca" / "authorities" / address / "key.pem"
@@ -85,7 +86,8 @@ async def private_network(
         finally:
             await network.stop_all()
             # The database needs no last checkpoint: its folder goes with it.
-            await asyncio.gather(broker.stop(), postgres.stop(at_once=True))
+            stopping = (broker.stop() for broker in servers)
+            await asyncio.gather(postgres.stop(at_once=True), *stopping)
 
 
 def make_keys_above(authority: AuthorityFiles, folder: Path, address: str) -> None:

@@ -1,4 +1,4 @@
-"""A TCP proxy between a client and a broker: passes, cuts, freezes, delays, refuses."""
+"""A TCP proxy between a client and a broker: passes, cuts, freezes, delays, refuses, forsakes."""
 
 import asyncio
 from contextlib import suppress
@@ -43,11 +43,22 @@ class Proxy:
     def thaw(self) -> None:
         self._flows.set()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def forsake(self) -> None:
+        """Let nothing through on connections that are there, ever, and say nothing to either end.
+
+        So a router does that has forgotten them; new ones pass.
+        """
+        self._flows.clear()
+        self._flows = asyncio.Event()
+        self._flows.set()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve in a task of our own: asyncio complains of each of its own that is cancelled."""
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.refuses:
             writer.transport.abort()
             return
@@ -58,9 +69,14 @@ class Proxy:
             writer.transport.abort()
             return
         self._writers |= {writer, far_writer}
-        await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer))
+        flows = self._flows
+        await asyncio.gather(
+            self._pass(reader, far_writer, flows), self._pass(far_reader, writer, flows)
+        )
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flows: asyncio.Event
+    ) -> None:
         loop = asyncio.get_running_loop()
         pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
 
@@ -75,7 +91,7 @@ class Proxy:
             with suppress(OSError):
                 while (due_piece := await pieces.get())[1]:
                     await asyncio.sleep(due_piece[0] - loop.time())
-                    await self._flows.wait()
+                    await flows.wait()
                     writer.write(due_piece[1])
                     await writer.drain()
             taking.cancel()
