@@ -6,6 +6,7 @@ the time was over before all had struck.
 
 import argparse
 import asyncio
+import logging
 import sys
 from pathlib import Path
 
@@ -28,6 +29,8 @@ def main() -> int:
     parser.add_argument("--kind", action="append", choices=list(SHARES), help="else all of them")
     parser.add_argument("--on-disk", action="store_true", help="not in memory, where there is room")
     asked = parser.parse_args()
+    for name in ("aio_pika", "aiormq"):  # they tell of each connection that we cut
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     TABLE.parent.mkdir(exist_ok=True)
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()

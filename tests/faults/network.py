@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import quote
 
+import asyncpg
 import msgspec
 
 from faults.plan import Places
@@ -41,6 +42,8 @@ FLOWS = tuple(
 )
 HEARTBEAT_S = 3
 """Connections whose other end is gone are found out within twice that."""
+RECOVERED_S = 60.0
+POLL_S = 0.05
 RECONNECT = re.compile(r'(\[parent\]\nurls = \["amqps://127\.0\.0\.1:)\d+')
 
 
@@ -92,6 +95,19 @@ async def struck_network(*, on_disk: bool) -> AsyncIterator[Struck]:
             lead_through(network, address, proxy)
         await asyncio.gather(*(network.start(address) for address in PLACES.nodes))
         yield Struck(network, network._postgres, brokers, lines)
+
+
+async def superuser(struck: Struck, database: str = "postgres") -> asyncpg.Connection:
+    """Connect to the server, which may be recovering from a fault; start it where it has ended."""
+    url = f"{struck.postgres.admin_url.removesuffix('/postgres')}/{database}"
+    async with asyncio.timeout(RECOVERED_S):
+        while True:
+            try:
+                return await asyncpg.connect(url)
+            except (OSError, asyncpg.PostgresError):
+                await asyncio.sleep(POLL_S)
+            if struck.postgres._process.returncode is not None:
+                await struck.postgres.start()
 
 
 def lead_through(network: PrivateNetwork, address: str, proxy: Proxy) -> None:

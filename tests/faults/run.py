@@ -14,18 +14,13 @@ from faults.network import FLOWS, Struck, struck_network
 from faults.plan import Fault
 from faults.strikes import NotReachedError, strike
 from faults.table import Counted, Outcome
-from faults.traffic import Traffic
+from faults.traffic import StalledError, Traffic
 
 IN_FLIGHT_MIN = 100
 WINDOW = 160
 ROUND = 25
-FLOWS_S = 60.0
-"""The window is full within so long, after whatever fault."""
-CLOSED_S = 120.0
-"""Everything is closed within so long after the last fault of a round."""
 MISSES_MAX = 3
 """So often in a row a step may be missed; then it is not tried any more."""
-POLL_S = 0.01
 
 OnProgress = Callable[[Outcome], None]
 
@@ -53,27 +48,23 @@ class Run:
             first = len(self.outcome.counted)
             try:
                 await self._round(on_progress)
-            except BreachError as breach:
+            except (BreachError, StalledError) as breach:
                 self.outcome.breaches += [str(breach), *self._led_there(first)]
                 break
         self.outcome.judgement = await judge(self.struck, self.traffic.book)
 
     async def _round(self, on_progress: OnProgress) -> None:
-        self.traffic.resting = False
         for _ in range(min(ROUND, len(self._waiting))):
             await self._strike_next(self._waiting.popleft())
             on_progress(self.outcome)
-        self.traffic.resting = True
-        await self._until(
-            lambda: self.traffic.is_closed, CLOSED_S, "not all is closed", self.traffic.open_drops
-        )
+        await self.traffic.until_closed()
         faults = [*misbehaved(self.struck), *await verified(self.struck)]
         if faults:
             raise BreachError("; ".join(faults))
 
     async def _strike_next(self, fault: Fault) -> None:
         """Let a fault strike once enough is in flight; one that strikes nothing comes again."""
-        in_flight = await self._enough_in_flight(fault.after_s)
+        in_flight = await self.traffic.until_in_flight(IN_FLIGHT_MIN, fault.after_s)
         began = time.monotonic()
         try:
             await strike(self.struck, fault)
@@ -84,32 +75,8 @@ class Run:
                 self._waiting.append(fault)
             return
         finally:
-            self.traffic.wanted = False
+            self.traffic.ease()
         self.outcome.counted.append(Counted(fault, in_flight, time.monotonic() - began))
-
-    async def _enough_in_flight(self, after_s: float) -> int:
-        """Return how much is in flight, a while after there was enough, and enough still."""
-        self.traffic.wanted = True
-        while True:
-            await self._until(
-                lambda: self.traffic.in_flight >= IN_FLIGHT_MIN,
-                FLOWS_S,
-                f"only {self.traffic.in_flight} documents are in flight",
-            )
-            await asyncio.sleep(after_s)
-            if (in_flight := self.traffic.in_flight) >= IN_FLIGHT_MIN:
-                return in_flight
-
-    async def _until(
-        self, holds: Callable[[], bool], patience_s: float, otherwise: str, *facts: object
-    ) -> None:
-        try:
-            async with asyncio.timeout(patience_s):
-                while not holds():  # noqa: ASYNC110 - other processes act
-                    await asyncio.sleep(POLL_S)
-        except TimeoutError:
-            said = " ".join([otherwise, f"after {patience_s:.0f} s", *map(str, facts)])
-            raise BreachError(said) from None
 
     def _led_there(self, first: int) -> list[str]:
         """Say which faults of this round struck before the breach."""

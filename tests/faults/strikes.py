@@ -5,9 +5,7 @@ import os
 import signal
 from contextlib import suppress
 
-import asyncpg
-
-from faults.network import Struck
+from faults.network import Struck, superuser
 from faults.plan import Fault
 from faults.steps import DONE, ORDERED, STEPS
 from nodes.errors import ServiceDown
@@ -15,8 +13,6 @@ from nodes.sandbox.network import RunningNode, database_name
 
 REACHED_S = 10.0
 """A step that a daemon does not come to within so long is given up."""
-RECOVERED_S = 60.0
-POLL_S = 0.05
 
 _SESSIONS = """
 SELECT pid FROM pg_stat_activity
@@ -94,7 +90,7 @@ async def _sessions(
     struck: Struck, address: str, name: str, *, terminate: bool = False
 ) -> list[int]:
     """Return the server processes of a node's sessions of a name; end them, where asked to."""
-    connection = await _superuser(struck)
+    connection = await superuser(struck)
     try:
         rows = await connection.fetch(_SESSIONS, database_name(address), name)
         if terminate:
@@ -103,16 +99,6 @@ async def _sessions(
         return [row["pid"] for row in rows]
     finally:
         await connection.close()
-
-
-async def _superuser(struck: Struck) -> asyncpg.Connection:
-    """Connect to the server, which may be recovering from the fault before."""
-    async with asyncio.timeout(RECOVERED_S):
-        while True:
-            try:
-                return await asyncpg.connect(struck.postgres.admin_url)
-            except (OSError, asyncpg.PostgresError):
-                await asyncio.sleep(POLL_S)
 
 
 async def _strike_line(struck: Struck, fault: Fault) -> None:

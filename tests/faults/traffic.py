@@ -6,7 +6,7 @@ have handed over and not heard the end of.
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -18,8 +18,16 @@ from nodes.demo.messages import Box
 from schemas.documents.registry import ATTENDANCE_DAILY
 
 POLL_S = 0.01
+FULL_S = 60.0
+"""The window is full within so long, after whatever fault."""
+CLOSED_S = 120.0
+"""Everything is closed within so long after the last fault."""
 TRICKLE_S = 1.0
 """Each flow hands over a document this often, whatever is in flight."""
+
+
+class StalledError(Exception):
+    """Documents do not come or go as they must."""
 
 
 class Flow(msgspec.Struct, frozen=True):
@@ -32,14 +40,18 @@ class Flow(msgspec.Struct, frozen=True):
 class Traffic:
     """All flows, their boxes, and the book."""
 
-    def __init__(self, boxes: Sequence[Box], flows: Sequence[Flow], window: int) -> None:
-        """Keep `window` documents in flight, while there is need of them."""
+    def __init__(
+        self, boxes: Sequence[Box], flows: Sequence[Flow], window: int, name: str = "fault"
+    ) -> None:
+        """Keep `window` documents in flight, while there is need of them.
+
+        `name` begins the ids of drops, which no other load on the same network may use.
+        """
         self.book = Book(dropped=[], left=[], told=[], expected=[])
         self.window = window
-        self.wanted = False
-        """Whether to fill the window."""
-        self.resting = False
-        """Whether to hand nothing over at all."""
+        self._wanted = False
+        self._resting = False
+        self._name = name
         self._flows = flows
         self._serial = 0
         self._open: dict[str, None] = {}
@@ -67,11 +79,6 @@ class Traffic:
         """How many documents were accepted whose senders have not heard the end."""
         return len(self._open)
 
-    @property
-    def open_drops(self) -> list[str]:
-        """Return the ids of the drops in flight, oldest first."""
-        return list(self._open)
-
     # --- the load -----------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -86,8 +93,8 @@ class Traffic:
         loop = asyncio.get_running_loop()
         next_at = 0.0
         while True:
-            has_room = self.wanted and self.in_flight + self._handing_over < self.window
-            if self.resting or not (has_room or loop.time() >= next_at):
+            has_room = self._wanted and self.in_flight + self._handing_over < self.window
+            if self._resting or not (has_room or loop.time() >= next_at):
                 await asyncio.sleep(POLL_S)
                 continue
             next_at = loop.time() + TRICKLE_S
@@ -100,7 +107,7 @@ class Traffic:
     async def _drop(self, flow: Flow) -> None:
         """Hand one document over; from the broker's confirm on it is in flight."""
         self._serial += 1
-        drop_id = f"fault-{self._serial}"
+        drop_id = f"{self._name}-{self._serial}"
         body = samples.tiny(self._serial)
         sha256 = hashlib.sha256(body).hexdigest()
         name = f"{flow.sender} to {flow.recipient}"
@@ -114,7 +121,39 @@ class Traffic:
         if drop_id not in self._ended:
             self._open[drop_id] = None
 
-    @property
-    def is_closed(self) -> bool:
-        """Say whether all that was handed over has come out, and its senders have heard so."""
-        return not (self._open or self._to_arrive or self._handing_over)
+    # --- waiting ------------------------------------------------------------------------------
+
+    async def until_in_flight(self, least: int, after_s: float = 0.0) -> int:
+        """Fill the window; return how much is in flight `after_s` after there was enough.
+
+        Raises StalledError.
+        """
+        self._wanted, self._resting = True, False
+        while True:
+            await self._until(lambda: self.in_flight >= least, FULL_S)
+            await asyncio.sleep(after_s)
+            if (in_flight := self.in_flight) >= least:
+                return in_flight
+
+    def ease(self) -> None:
+        """Hand over no more than a trickle."""
+        self._wanted = False
+
+    async def until_closed(self) -> None:
+        """Hand nothing over, until all has come out and all senders know. Raises StalledError."""
+        self._wanted, self._resting = False, True
+        await self._until(
+            lambda: not (self._open or self._to_arrive or self._handing_over), CLOSED_S
+        )
+
+    async def _until(self, holds: Callable[[], bool], patience_s: float) -> None:
+        try:
+            async with asyncio.timeout(patience_s):
+                while not holds():  # noqa: ASYNC110 - other processes act
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            raise StalledError(
+                f"after {patience_s:.0f} s {self.in_flight} documents are in flight "
+                f"({', '.join([*self._open][:5])}), {self._handing_over} not handed over yet, "
+                f"{len(self._to_arrive)} have not come out"
+            ) from None
