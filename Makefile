@@ -2,9 +2,8 @@
 BIN := .venv/bin
 export PYTHONSAFEPATH := 1
 
-.PHONY: help setup format lint types imports test simulate hot-path soak mutants fuzz acceptance demo
-.PHONY: help setup format lint types imports test simulate soak mutants fuzz faults acceptance demo
-.PHONY: demo-negative destruction rebuild bench bench-long lock clean
+.PHONY: help setup format lint types imports test simulate hot-path soak mutants fuzz faults
+.PHONY: acceptance demo demo-negative destruction rebuild bench bench-long lock clean
 
 help:            ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile

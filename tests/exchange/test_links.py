@@ -12,9 +12,8 @@ from exchange.pace import SAMPLE_BYTES
 from harness.drafts import DISTRICT, OBLAST, SCHOOL
 from harness.memory_link import Waiting
 from harness.pki import make_network
-from harness.service_node import Node, new_link, new_record
-from nodes import samples
 from harness.service_node import PATIENCE_S, Node, new_link, new_record
+from nodes import samples
 from nodes.clock import now
 from schemas.leaves import LeafKind
 

@@ -31,6 +31,7 @@ async def test_record_is_not_outdated(relay):
     assert TOLERANCE * found.calls >= known.calls, "cheaper: run `make hot-path`"
 
 
+@pytest.mark.slow
 async def test_time_is_as_recorded(relay):
     """Processor time, as a ratio to the yardstick, exceeds the record by no more than 15 %."""
     known = recorded()

@@ -163,10 +163,10 @@ def edited(head):
     return head[:300] + b"A" + head[301:]
 
 
-@pytest.mark.parametrize("stored", [pack, bytes])
+@pytest.mark.parametrize("stored", [pack, list])
 async def test_edited_head(evidence, stored):
     """One changed byte of a head, packed or plain, is found against its digest and its leaf."""
-    head = stored(edited(evidence.sent.head))
+    (head,) = stored([edited(evidence.sent.head)])
     await evidence.tamper("UPDATE packet SET head = $2 WHERE frame = $1", evidence.sent.frame, head)
     found = await evidence.faults()
     name = f"packet frame {evidence.sent.frame} packet {evidence.sent.id} of {HERE}"

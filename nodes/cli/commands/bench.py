@@ -99,6 +99,15 @@ def soak(
 ) -> None:
     """Load one relay node with half of its peak: rate, memory and latency in windows of 10 s."""
     from nodes.bench.soak import run_soak
+    from nodes.cli import bench_tables, output
+    from nodes.cli.progress import progress
+
+    with progress() as on_progress:
+        measured = asyncio.run(run_soak(minutes=minutes, on_progress=on_progress))
+    output.show(json, measured, lambda: bench_tables.figures(measured))
+
+
+@app.command()
 def parts(
     file_mb: Annotated[int, typer.Option(min=2, max=4000, help="Of the file.")] = 100,
     json: JsonOption = False,
@@ -109,7 +118,6 @@ def parts(
     from nodes.cli.progress import progress
 
     with progress() as on_progress:
-        measured = asyncio.run(run_soak(minutes=minutes, on_progress=on_progress))
         measured = asyncio.run(run_parts(file_mb=file_mb, on_progress=on_progress))
     output.show(json, measured, lambda: bench_tables.figures(measured))
 
