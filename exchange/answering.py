@@ -165,13 +165,15 @@ class Answering:
         batch: Batch,
         reader: bytes | None = None,
         bucket: str | None = None,
+        *,
+        drop: bytes | None = None,
     ) -> PacketRow:
         """Seal a packet of ours, keep it, and place it on its way, which the caller has found.
 
         `reader` is the recipient's public encryption key, where the type wants one; `bucket` is
-        that of a part's manifest.
+        that of a part's manifest; `drop` names the drop that it was.
         """
-        sealed = self._gate.seal_packet(draft, content, batch.now, reader, bucket)
+        sealed = self._gate.seal_packet(draft, content, batch.now, reader, bucket, drop=drop)
         header = sealed.frame.header
         packet = packet_row(
             header,

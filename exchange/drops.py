@@ -4,7 +4,6 @@ A drop has an identity, `(system, drop_id)`, committed with the packet it became
 again makes no second packet. A faulty one becomes no packet; its fault names the field.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -13,57 +12,25 @@ import msgspec
 from exchange.answering import draft_payload
 from exchange.batch import Batch
 from exchange.core.rules import Rules
+from exchange.dropped import Drop, check_drop, content_of
 from exchange.effects import Effects
 from exchange.gate import Gate
-from exchange.identity import is_packet_id, new_packet_id
+from exchange.identity import new_packet_id
 from exchange.ports import Archive, DropName
-from schemas.addresses import is_address
+from exchange.reclaiming import Reclaiming, drop_name, end_of
 from schemas.cards import EncryptionKey
 from schemas.codes import RetentionClass
-from schemas.documents.common import SourceRef
-from schemas.documents.contents import make_content, period_of, section_of
-from schemas.documents.registry import (
-    DOCUMENT_FILE,
-    TYPES,
-    DocumentError,
-    PacketType,
-    find_type,
-)
+from schemas.documents.contents import period_of, section_of
+from schemas.documents.registry import DOCUMENT_FILE, TYPES, DocumentError, PacketType
 from schemas.errors import FormatError
 from schemas.header import Header
-from schemas.manifest import MANIFEST_MEDIA_TYPE, decode_manifest
-from schemas.moments import Instant
 from schemas.reasons import Reason
-from schemas.records import DropOutcome, PacketRow, PendingDrop
+from schemas.records import DropOutcome, PacketRow, PendingDrop, Trail
 from signing.encryption import public_bytes
 
 PENDING_PER_SWEEP = 200
-DROP_ID_MAX = 128
 AWAITS_CARD = "card"
-
-
-class Drop(msgspec.Struct, frozen=True, gc=False):
-    """A document as a local system hands it over; texts are as given, not judged yet."""
-
-    system: str
-    drop_id: str
-    type: str
-    to: str
-    body: bytes
-    section: str | None = None
-    period: str | None = None
-    title: str | None = None
-    re: str | None = None
-    media_type: str | None = None
-    dropped: Instant = 0
-    misnamed: bool = False
-    """The id given can't be used; `drop_id` is a digest of the whole instead."""
-    own_fault: bool = False
-    """We failed at it once: it becomes a fault that says so, and nothing waits for it."""
-    awaits: str | None = None
-    """What it waits for in the record already: `card`."""
-    parts: int | None = None
-    """The body is the manifest of so many parts, which wait in the record."""
+AWAITS_RETURNED = "returned"
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -90,11 +57,19 @@ class Cards(Protocol):
 class DropDesk:
     """Turns drops into packets within a batch.
 
-    A document of a personal type waits in the record until its recipient's card is at hand.
+    A document waits in the record until what was sealed before a loss has come back, and one of a
+    personal type until its recipient's card is at hand.
     """
 
     def __init__(
-        self, *, effects: Effects, archive: Archive, rules: Rules, gate: Gate, cards: Cards
+        self,
+        *,
+        effects: Effects,
+        archive: Archive,
+        rules: Rules,
+        gate: Gate,
+        cards: Cards,
+        reclaiming: Reclaiming,
     ) -> None:
         """Hold the parts."""
         self._effects = effects
@@ -102,6 +77,7 @@ class DropDesk:
         self._rules = rules
         self._gate = gate
         self._cards = cards
+        self._reclaiming = reclaiming
         self._awaited: set[str] = set()
         self._ready: list[str] = []
         self.on_parts: Callable[[DropOutcome], None] = _nobody_sends
@@ -125,13 +101,19 @@ class DropDesk:
             self._effects.raise_incident("own_fault", drop.system, "a drop", batch)
             return self._fault(drop, "body", "the node failed at it: report this", batch)
         try:
-            packet = await self._send(drop, batch)
+            packet_type = check_drop(drop, self._rules)
+            if self._reclaiming.must_wait(drop.to, batch):
+                return self._wait(drop, AWAITS_RETURNED, batch)
+            lost = await self._reclaiming.find(drop, batch)
+            if lost is not None:
+                return await self._reclaim(drop, lost, batch)
+            packet = await self._send(drop, packet_type, batch)
         except DocumentError as error:
             return self._fault(drop, error.field, error.problem, batch)
         except FormatError as error:
             return self._fault(drop, "body", _with_way_out(drop, error), batch)
         if packet is None:
-            return self._wait(drop, batch)
+            return self._wait(drop, AWAITS_CARD, batch)
         done = DropOutcome(drop.system, drop.drop_id, packet.frame, None, batch.now)
         batch.decide_drop(done)
         if drop.parts is not None:
@@ -150,14 +132,17 @@ class DropDesk:
         """Say whether documents wait for cards."""
         return bool(self._awaited)
 
-    async def find_cards(self, batch: Batch) -> None:
-        """Ask for the cards that documents wait for, and learn whose have come."""
-        self._awaited = set(await self._archive.awaited_recipients())
-        self._ready = [
-            address
-            for address in self._awaited
-            if self._cards.encryption_key(address, batch) or self._cards.is_unknown(address)
-        ]
+    async def find_ready(self, batch: Batch) -> None:
+        """Ask for the cards that documents wait for, and learn who waits for nothing any more."""
+        awaited = await self._archive.awaited_recipients()
+        self._awaited = {address for address, what in awaited if what == AWAITS_CARD}
+        self._ready = [address for address, what in awaited if self._is_ready(address, what, batch)]
+
+    def _is_ready(self, address: str, awaits: str, batch: Batch) -> bool:
+        if awaits == AWAITS_RETURNED:
+            return not self._reclaiming.must_wait(address, batch)
+        key = self._cards.encryption_key(address, batch)
+        return key is not None or self._cards.is_unknown(address)
 
     async def park(self, drop: Drop) -> None:
         """Keep a document until the node may seal; it is in the record on return."""
@@ -203,12 +188,11 @@ class DropDesk:
             parts=row.parts,
         )
 
-    async def _send(self, drop: Drop, batch: Batch) -> PacketRow | None:
+    async def _send(self, drop: Drop, packet_type: PacketType, batch: Batch) -> PacketRow | None:
         """Seal a document and place it; None while the key to encrypt it to is not at hand.
 
         Raises DocumentError or FormatError, changing nothing.
         """
-        packet_type = check_drop(drop, self._rules)
         content, media_type = content_of(drop, self._rules.here)
         draft = Header(
             id=new_packet_id(batch.now),
@@ -232,7 +216,9 @@ class DropDesk:
             return None
         seq = await self._effects.answering.next_seq(drop.to, batch)
         numbered = msgspec.structs.replace(draft, seq=seq)
-        packet = self._effects.answering.send_packet(numbered, content, batch, reader)
+        packet = self._effects.answering.send_packet(
+            numbered, content, batch, reader, drop=drop_name(drop, self._rules.here)
+        )
         self._effects.answering.await_receipt(packet, batch)
         return packet
 
@@ -245,13 +231,29 @@ class DropDesk:
             raise DocumentError("to", f"{to} is unknown")
         return None
 
-    def _wait(self, drop: Drop, batch: Batch) -> Outcome:
-        """Keep a document in the record until its recipient's card has come; say so once."""
+    async def _reclaim(self, drop: Drop, lost: Trail, batch: Batch) -> Outcome:
+        """Take it that a document is a packet that has come back; say what became of that."""
+        packet = lost.packet
+        done = DropOutcome(drop.system, drop.drop_id, packet.frame, None, batch.now)
+        batch.decide_drop(done)
+        if drop.parts is not None:
+            batch.changes.sealed_parts += await self._reclaiming.parts_of(drop, packet)
+            batch.after_commit(lambda: self.on_parts(done))
+        outcome = Outcome(drop.drop_id, "known", packet.id)
+        self._report(drop.system, outcome, batch)
+        end = end_of(lost)
+        if end is not None:
+            await self._effects.report_status(end, batch)
+        return outcome
+
+    def _wait(self, drop: Drop, awaits: str, batch: Batch) -> Outcome:
+        """Keep a document in the record until what it awaits has come; say so once."""
         outcome = Outcome(drop.drop_id, "waiting")
-        self._awaited.add(drop.to)
-        if drop.awaits is None:
-            batch.changes.waiting.append(self._pack(drop, AWAITS_CARD))
-            more = {"for": AWAITS_CARD, "type": drop.type, "to": drop.to}
+        if awaits == AWAITS_CARD:
+            self._awaited.add(drop.to)
+        if drop.awaits != awaits:
+            batch.changes.waiting.append(self._pack(drop, awaits))
+            more = {"for": awaits, "type": drop.type, "to": drop.to}
             self._report(drop.system, outcome, batch, **more)
         return outcome
 
@@ -286,68 +288,3 @@ def _with_way_out(drop: Drop, error: FormatError) -> str:
     if drop.type == DOCUMENT_FILE and error.reason == Reason.TOO_LARGE:
         return f"{error.detail}: hand it over with `bbaj send`, which sends it in parts"
     return error.detail
-
-
-def content_of(drop: Drop, here: str) -> tuple[bytes, str]:
-    """Return a packet's content and media type. Raises DocumentError, or FormatError of a manifest.
-
-    `here` keeps the register that a file rests on where nobody says.
-    """
-    if drop.parts is not None:
-        if drop.type != DOCUMENT_FILE:
-            raise DocumentError("type", f"{drop.type} never travels in parts")
-        decode_manifest(drop.body)
-        return drop.body, MANIFEST_MEDIA_TYPE
-    return make_content(
-        drop.type,
-        drop.body,
-        title=drop.title,
-        media_type=drop.media_type,
-        source=SourceRef(kind="register", issuer=here, number=drop.drop_id[:100] or "-"),
-    )
-
-
-def check_drop(drop: Drop, rules: Rules) -> PacketType:
-    """Return the type of a drop that may be sealed. Raises DocumentError naming the field."""
-    packet_type = find_type(drop.type)
-    if not packet_type.droppable:
-        raise DocumentError("type", f"{drop.type} is made by nodes only")
-    if not is_address(drop.to):
-        raise DocumentError("to", f"{drop.to[:80]!r} is no address")
-    if drop.to == rules.here:
-        raise DocumentError("to", "is this node itself")
-    if rules.registry.next_hop(drop.to) is None:
-        raise DocumentError("to", f"{rules.here} knows no way to {drop.to}")
-    if drop.misnamed:
-        raise DocumentError("drop-id", f"needs 1 to {DROP_ID_MAX} printable characters")
-    section_of(packet_type, drop.section)
-    if drop.re is not None and not is_packet_id(drop.re):
-        raise DocumentError("re", "is no packet id")
-    return packet_type
-
-
-def read_drop(
-    system: str, headers: Mapping[str, str | int | bool], content_type: str, body: bytes
-) -> Drop:
-    """Return the drop in an AMQP message.
-
-    A drop-id that is missing or can't be used becomes a digest of the whole.
-    """
-    text = {name: str(value).replace("\0", " ") for name, value in headers.items()}
-    facts = "\n".join(f"{name} {text[name]}" for name in sorted(text)).encode()
-    given = text.get("drop-id", "")
-    usable = 0 < len(given) <= DROP_ID_MAX and given.isprintable()
-    digest = hashlib.sha256(facts + b"\n\n" + body).hexdigest()
-    return Drop(
-        system=system,
-        drop_id=given if usable else f"sha256-{digest}",
-        misnamed=bool(given) and not usable,
-        type=text.get("type", ""),
-        to=text.get("to", ""),
-        body=body,
-        section=text.get("section"),
-        period=text.get("period"),
-        title=text.get("title"),
-        re=text.get("re"),
-        media_type=content_type.partition(";")[0].strip().lower() or None,
-    )

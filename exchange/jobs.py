@@ -4,7 +4,8 @@ import asyncio
 
 import msgspec
 
-from exchange.drops import Drop, Outcome
+from exchange.dropped import Drop
+from exchange.drops import Outcome
 from exchange.gate import OpenedBundle, OpenedObject
 from exchange.links import LinkMessage
 from exchange.stamping import Evidenced

@@ -11,7 +11,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from exchange.drops import Drop, Outcome, read_drop
+from exchange.dropped import Drop, read_drop
+from exchange.drops import Outcome
 from exchange.errors import BrokerFull, Unroutable
 from exchange.gate import Gate
 from exchange.ports import Archive, Clock

@@ -31,7 +31,7 @@ from schemas.moments import Instant, parse_instant
 from schemas.records import EntryRow, EpochRow, InstructionRow, RecoveryRow
 from schemas.wire import printable
 from schemas.witnessing import Recover
-from signing.notes import checkpoint_of, origin
+from signing.notes import checkpoint_of, origin, read_origin
 
 JOURNAL_LOST = "journal_lost"
 """The incident of a record that has lost its end."""
@@ -107,7 +107,7 @@ class Losses:
         """Take it from a checkpoint that a key of ours has signed over what we do not have."""
         head = checkpoint_of(note)
         why = f"{link.neighbour} holds {head.size} leaves of {head.origin} under our signature"
-        self.notice(why, batch.epoch)
+        self.notice(why, max(batch.epoch, read_origin(head.origin)[1]))
 
     def _compare_card(self, batch: Batch) -> None:
         """Take it from our card: it names an epoch that this record has not begun or asked for."""

@@ -20,6 +20,7 @@ from exchange.part_asks import PartAsks
 from exchange.part_sending import PartSender
 from exchange.ports import Observer
 from exchange.rebuilding import Rebuilding
+from exchange.reclaiming import Reclaiming
 from exchange.reconciling import Reconciler
 from exchange.recovery import Recovery
 from exchange.renewal import KeyShelf, Renewal
@@ -100,6 +101,7 @@ class Parts:
             rules=state.rules,
             gate=state.gate,
             cards=self.directory,
+            reclaiming=Reclaiming(state, self.recovery.returning),
         )
         self.part_sender = PartSender(
             answering=state.effects.answering,
@@ -148,7 +150,7 @@ class Parts:
         await self.issuing.sweep(batch)
         await self.witnessing.sweep(batch)
         await self.directory.sweep(batch)
-        await self.desk.find_cards(batch)
+        await self.desk.find_ready(batch)
         self.strangers.sweep(batch)
         if self._state.loss is None and not self.rebuilding.is_active:
             await self._sweep.run(batch)

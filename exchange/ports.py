@@ -160,11 +160,16 @@ class Archive(Protocol):
     async def pending_drops(self, limit: int, ready: Sequence[str] = ()) -> list[PendingDrop]:
         """Return documents handed over and not decided yet, oldest first.
 
-        Those that wait for their recipient's card are left out unless it is among `ready`.
+        Those that wait for something are left out unless their recipient is among `ready`.
         """
 
-    async def awaited_recipients(self) -> list[str]:
-        """Return the addresses whose cards documents wait for."""
+    async def awaited_recipients(self) -> list[tuple[str, str]]:
+        """Return the recipients of documents that wait, each with what they wait for."""
+
+    async def unclaimed(
+        self, sender: str, recipient: str, type_name: str, before: int, limit: int
+    ) -> list[PacketRow]:
+        """Return packets of ours of epochs before one that no drop became, the newest first."""
 
     async def link_marks(self) -> dict[str, LinkMark]:
         """Return the newest mark of each link that was ever suspended."""

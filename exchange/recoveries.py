@@ -202,6 +202,12 @@ class Recoveries:
 
     async def show(self, hello: Hello, link: Link, batch: Batch) -> None:
         """Show a neighbour that knows of less than we have taken what its own keys have signed."""
+        newest = self._state.registry.epoch_of(link.neighbour)
+        if hello.epoch < newest:
+            begun = await self._witnessed(link.neighbour, newest)
+            if begun is not None:
+                self._show_note(begun, link, batch)
+                return
         incoming = self._state.require_tails().incoming
         behind: list[tuple[Lane, int, int]] = []
         for position in hello.placed:

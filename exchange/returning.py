@@ -144,6 +144,7 @@ class Returning:
         if name not in self._done | fresh:
             batch.changes.returned.append(ReturnedRow(*name, header.last, batch.now, raw))
             batch.after_commit(partial(self._done.add, name))
+            batch.after_commit(self._state.wake)
 
     def _keep(self, entry: JudgedEntry, link: Link, batch: Batch) -> None:
         """Keep a packet of ours as sent; a document waits for its receipt again."""

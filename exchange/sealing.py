@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from exchange.identity import marked_id
 from exchange.issuer_gate import IssuerGate
 from exchange.signing_desk import SigningDesk
 from schemas.buckets import next_generation
@@ -28,10 +29,10 @@ from signing.errors import BucketDamagedError
 from signing.keys import JournalSigner, Signer
 from signing.marks import PURPOSE, Marks
 from signing.payload import (
-    decrypt_content,
+    clear_payload,
     encrypt_content,
     make_payload,
-    open_payload,
+    open_salted,
     payload_facts,
     travelling_bytes,
 )
@@ -100,14 +101,20 @@ class Sealing(SigningDesk):
         now: Instant,
         reader: bytes | None = None,
         bucket: str | None = None,
+        *,
+        drop: bytes | None = None,
     ) -> SealedFrame:
         """Seal a packet of ours; the draft's certificate and payload facts are filled in here.
 
         `reader` is the recipient's public encryption key; a personal type is never sealed without.
-        It is kept in `bucket`, or else where its class and period say.
+        It is kept in `bucket`, or else where its class and period say. `drop` names what it was
+        made of: its id bears a mark of that.
         """
+        salt = os.urandom(SALT_BYTES)
         draft = msgspec.structs.replace(header, certificate=self.fingerprint)
-        payload, facts = self._make_payload(draft, content, reader)
+        if drop is not None:
+            draft = msgspec.structs.replace(draft, id=marked_id(header.id, salt, drop))
+        payload, facts = self._make_payload(draft, content, salt, reader)
         whole = msgspec.structs.replace(draft, payload=facts)
         frame = cut(seal(whole, payload, self._signer))
         frame_sha256 = hashlib.sha256(frame.raw).digest()
@@ -124,10 +131,9 @@ class Sealing(SigningDesk):
         )
 
     def _make_payload(
-        self, draft: Header, content: bytes, reader: bytes | None
+        self, draft: Header, content: bytes, salt: bytes, reader: bytes | None
     ) -> tuple[bytes, PayloadFacts]:
         packet_type = TYPES.get(draft.type)
-        salt = os.urandom(SALT_BYTES)
         if reader is None:
             assert packet_type is None or not packet_type.personal, f"{draft.type} in clear"
             payload, coding = make_payload(content, salt)
@@ -139,6 +145,11 @@ class Sealing(SigningDesk):
     def content_of(self, head: bytes, bucket: str, sealed: bytes, frame_sha256: bytes) -> bytes:
         """Return the content of a stored packet. Raises FormatError where it can't be undone."""
         return self.open_content(cut(head + self.open_rest(bucket, frame_sha256, sealed)))
+
+    def salt_of(self, head: bytes, bucket: str, sealed: bytes, frame_sha256: bytes) -> bytes:
+        """Return the salt of a stored packet. Raises FormatError where it can't be opened."""
+        frame = cut(head + self.open_rest(bucket, frame_sha256, sealed))
+        return read_salted(frame, self._encryption)[:SALT_BYTES]
 
     def open_content(self, frame: Frame) -> bytes:
         """Return the content of a frame to us or of ours. Raises FormatError."""
@@ -204,8 +215,13 @@ class Sealing(SigningDesk):
 
 def read_payload(frame: Frame, keys: EncryptionKeyring | None) -> bytes:
     """Return the content of a frame; `keys` are needed for an encrypted one. Raises FormatError."""
+    return read_salted(frame, keys)[SALT_BYTES:]
+
+
+def read_salted(frame: Frame, keys: EncryptionKeyring | None) -> bytes:
+    """Return salt and content of a frame, as `read_payload` does. Raises FormatError."""
     header, payload = frame.header, frame.payload
     if header.payload.is_encrypted:
         assert keys is not None, "an encrypted payload needs keys"
-        return decrypt_content(header, payload, keys, CONTENT_BYTES_MAX)
-    return open_payload(payload, header.payload.coding, CONTENT_BYTES_MAX)
+        return clear_payload(header, payload, keys, CONTENT_BYTES_MAX)
+    return open_salted(payload, header.payload.coding, CONTENT_BYTES_MAX)

@@ -17,7 +17,8 @@ from exchange.batch import Batch, Tails
 from exchange.checkpoints import grown
 from exchange.core.rules import Rules
 from exchange.core.streams import Incoming
-from exchange.drops import Drop, Outcome
+from exchange.dropped import Drop
+from exchange.drops import Outcome
 from exchange.effects import Effects
 from exchange.gate import Gate
 from exchange.jobs import (

@@ -22,7 +22,7 @@ from schemas.errors import FormatError
 from schemas.moments import HOUR, MINUTE, Instant
 from schemas.wire import printable
 from schemas.witnessing import Checkpoint, Cosigned
-from signing.notes import checkpoint_of, origin
+from signing.notes import checkpoint_of, origin, read_origin
 from signing.proofs import AddCheckpoint, request_body, text_of
 
 COMPARED_US = HOUR
@@ -193,7 +193,7 @@ class Showing:
             return
         shown, eyes.shown = eyes.shown, 0
         if header.origin != self._origin:
-            self._refuse(opened, f"it is about {header.origin}", link, batch)
+            self._take_other(opened, link, batch)
         elif header.status == 200:
             if shown and header.size == shown:  # else it was asked for in a life before, or late
                 eyes.has_acknowledged = True
@@ -268,6 +268,18 @@ class Showing:
             return note if fits and own_journal_of(self._state, note) else None
         except FormatError:
             return None
+
+    def _take_other(self, opened: OpenedObject, link: Link, batch: Batch) -> None:
+        """Learn from our own signature that a later epoch of ours was begun; else it is refused."""
+        header = opened.header
+        assert isinstance(header, Cosigned), "the caller sorts them"
+        note = self._own_note(header, opened.body)
+        if note is not None:
+            address, epoch = read_origin(header.origin)
+            if address == self._state.rules.here and epoch > self._state.gate.epoch:
+                self.on_ahead(note, link, batch)
+                return
+        self._refuse(opened, f"it is about {header.origin}", link, batch)
 
     async def _is_of_journal(self, note: str) -> bool:
         """Say whether our journal is still the one of a note that it is long enough for."""

@@ -210,7 +210,8 @@ class PendingDrop(msgspec.Struct, frozen=True, gc=False):
     bucket: str
     sealed: bytes
     awaits: str | None = None
-    """`card` while it waits for what its recipient's card says."""
+    """`card` while it waits for what its recipient's card says; `returned` while what was sealed
+    before a loss may come back."""
     parts: int | None = None
     """How many parts wait beside it: then its body is their manifest."""
 

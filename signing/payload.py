@@ -98,8 +98,13 @@ def open_payload(payload: bytes, coding: Coding, content_bytes_max: int) -> byte
 
     Raises FormatError: `format-invalid` where it cannot be undone, `too-large` past the limit.
     """
-    assert coding in {"salt", "salt+deflate"}, f"{coding} needs keys: decrypt_content"
-    return _undo(payload, content_bytes_max, deflated=coding == "salt+deflate")[SALT_BYTES:]
+    return open_salted(payload, coding, content_bytes_max)[SALT_BYTES:]
+
+
+def open_salted(payload: bytes, coding: Coding, content_bytes_max: int) -> bytes:
+    """Return salt and content of a clear payload. Raises FormatError, as `open_payload`."""
+    assert coding in {"salt", "salt+deflate"}, f"{coding} needs keys: clear_payload"
+    return _undo(payload, content_bytes_max, deflated=coding == "salt+deflate")
 
 
 def payload_facts(payload: bytes, media_type: str, coding: Coding) -> PayloadFacts:

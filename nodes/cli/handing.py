@@ -13,7 +13,7 @@ from functools import partial
 import msgspec
 
 from exchange.core.registry import Registry
-from exchange.drops import Drop, check_drop, content_of
+from exchange.dropped import Drop, check_drop, content_of
 from exchange.identity import new_packet_id
 from nodes.cli import large
 from nodes.cli.errors import DocumentFault, PacketRefused, UsageFault

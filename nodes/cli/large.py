@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from exchange.drops import Drop
+from exchange.dropped import Drop
 from nodes.cli.errors import DocumentFault, FileFault
 from nodes.cli.files import STANDARD_INPUT
 from nodes.cli.opening import reading

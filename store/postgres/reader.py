@@ -7,27 +7,23 @@ from schemas.moments import Instant
 from schemas.records import (
     CertificateRow,
     CrlRow,
-    DropOutcome,
     HeldRow,
     LeafMark,
     OpenRow,
     PacketRow,
-    PendingDrop,
     QuarantineRow,
     StoredEntry,
     Trail,
 )
 from store.merkle import Span, Tree, consistency_spans, hashes_of, inclusion_spans, tiles_of
 from store.packing import unpack
+from store.postgres.drop_reader import DropReader
 from store.postgres.part_reader import Name, PartReader
 from store.postgres.position import EdgeRoots, load_tiles, load_tree
 from store.postgres.rows import read_all, read_marks
 
 Number = tuple[str, str, int, int]
 """A packet's number: sender, recipient, epoch, seq."""
-
-DropName = tuple[str, str]
-"""A drop's name: the local system, and the id that it gave."""
 
 Place = tuple[str, int, Instant]
 """Where a frame stands in an outgoing stream: stream, number, when placed."""
@@ -124,25 +120,6 @@ WHERE k.frame = $1
 ORDER BY d.bucket IS NOT NULL, split_part(k.bucket, '-', 1) <> $2, k.bucket DESC LIMIT 1
 """
 
-_PENDING = """
-SELECT d.* FROM drop_pending AS d
-WHERE NOT EXISTS (
-    SELECT FROM drop_outcome AS o WHERE o.system = d.system AND o.drop_id = d.drop_id)
-    AND (d.awaits IS NULL OR d.recipient = ANY ($2::text[]))
-ORDER BY d.dropped LIMIT $1
-"""
-
-_AWAITED = "SELECT DISTINCT recipient FROM drop_pending WHERE awaits IS NOT NULL"
-
-_AWAITS = "SELECT awaits FROM drop_pending WHERE system = $1 AND drop_id = $2"
-
-_DROPS_OF = "SELECT * FROM drop_outcome WHERE frame = ANY($1::bigint[])"
-
-_OUTCOMES = """
-SELECT o.* FROM unnest($1::text[], $2::text[]) AS n (system, drop_id)
-JOIN drop_outcome AS o ON o.system = n.system AND o.drop_id = n.drop_id
-"""
-
 _CERTIFICATES = "SELECT * FROM certificate ORDER BY learned, sha256"
 
 _CRLS = "SELECT DISTINCT ON (issuer) * FROM crl ORDER BY issuer, number DESC"
@@ -154,7 +131,7 @@ _LAST_CHECKPOINT = "SELECT size, at, note FROM checkpoint ORDER BY size DESC LIM
 _LEAF_COUNT = "SELECT COALESCE(max(index) + 1, 0) FROM leaf"
 
 
-class Reader(PartReader):
+class Reader(DropReader, PartReader):
     """What sequencer and commands ask. Every call may raise StoreUnavailable; try it again."""
 
     def __init__(self, url: str) -> None:
@@ -284,38 +261,6 @@ class Reader(PartReader):
         is_here = row is not None and not row["is_destroyed"]
         sealed = (await self._sealed(row["bucket"], [frame])).get(frame) if is_here else None
         return packet, quarantined[0] if quarantined else None, bucket, sealed
-
-    async def pending_drops(self, limit: int, ready: Sequence[str] = ()) -> list[PendingDrop]:
-        """Return documents handed over and not decided yet, oldest first.
-
-        Those that wait for their recipient's card are left out unless it is among `ready`.
-        """
-        return read_all(PendingDrop, await self._rows(_PENDING, limit, list(ready)))
-
-    async def awaited_recipients(self) -> list[str]:
-        """Return the addresses whose cards documents wait for."""
-        return [row["recipient"] for row in await self._rows(_AWAITED)]
-
-    async def awaited_by(self, system: str, drop_id: str) -> str | None:
-        """Return what a document waits for; None where it waits for nothing, or not any more."""
-        row = await self._row(_AWAITS, system, drop_id)
-        return None if row is None else row["awaits"]
-
-    async def drop_outcome(self, system: str, drop_id: str) -> DropOutcome | None:
-        """Return what became of a drop."""
-        return (await self.drop_outcomes([(system, drop_id)])).get((system, drop_id))
-
-    async def drop_outcomes(self, names: Sequence[DropName]) -> dict[DropName, DropOutcome]:
-        """Return what became of each drop that is decided."""
-        if not names:
-            return {}
-        found = await self._rows(_OUTCOMES, *zip(*names, strict=True))
-        return {(row.system, row.drop_id): row for row in read_all(DropOutcome, found)}
-
-    async def drops_of(self, frames: Sequence[int]) -> dict[int, DropOutcome]:
-        """Return the drops that became these frames."""
-        found = read_all(DropOutcome, await self._rows(_DROPS_OF, list(frames)))
-        return {outcome.frame: outcome for outcome in found if outcome.frame is not None}
 
     async def certificates(self) -> list[CertificateRow]:
         """Return every certificate, in the order in which they were learned."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from exchange.drops import Drop
+from exchange.dropped import Drop
 from harness.planted import (
     base64_core,
     database_of,

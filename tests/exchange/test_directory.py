@@ -17,7 +17,7 @@ import pytest
 from exchange.batch import Batch
 from exchange.core.registry import Registry
 from exchange.core.streams import CHAIN_START, chain_after
-from exchange.drops import Drop
+from exchange.dropped import Drop
 from exchange.gate import Gate
 from exchange.jobs import Introduced
 from exchange.vouching import summary_of

@@ -1,12 +1,14 @@
 """Fresh names: packet ids that sort by time, and nonces."""
 
+import hashlib
+import hmac
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.identity import is_packet_id, new_nonce, new_packet_id
+from exchange.identity import bears_mark, is_packet_id, marked_id, new_nonce, new_packet_id
 from harness.drafts import NOW, PACKET_ID
 from schemas.moments import parse_instant
 
@@ -24,6 +26,25 @@ def test_an_id_begins_with_its_millisecond(now):
     """The first 48 bits are the milliseconds since 1970."""
     packet_id = new_packet_id(now)
     assert int(packet_id.replace("-", "")[:12], 16) == now // 1000
+
+
+@given(st.binary(min_size=16, max_size=16), st.binary(), st.binary())
+def test_an_id_bears_the_mark_of_one_drop(salt, drop, other):
+    """It stays a packet id of its moment; another drop, or another salt, has another mark."""
+    plain = new_packet_id(NOW)
+    marked = marked_id(plain, salt, drop)
+    assert is_packet_id(marked)
+    assert marked[:18] == plain[:18]
+    assert bears_mark(marked, salt, drop)
+    assert bears_mark(marked, salt, other) == (drop == other)
+    assert not bears_mark(marked, bytes(each ^ 1 for each in salt), drop)
+
+
+def test_the_mark_is_the_first_62_bits_of_the_mac():
+    """As clause 17.2 says, by what the standard library and openssl make of it alike."""
+    mac = hmac.new(bytes(16), b"kz\nsis\nd-1", hashlib.sha256).digest()
+    bits = int(marked_id(PACKET_ID, bytes(16), b"kz\nsis\nd-1").replace("-", ""), 16)
+    assert bits % 2**62 == int.from_bytes(mac[:8]) >> 2
 
 
 def test_ids_of_one_moment_differ():

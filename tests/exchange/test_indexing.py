@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from exchange.drops import Drop
+from exchange.dropped import Drop
 from harness.drafts import OBLAST
 from harness.pki import make_network
 from harness.service_node import Eyes, Node, new_link, new_record

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from exchange.drops import Drop
+from exchange.dropped import Drop
 from harness.drafts import DISTRICT, OBLAST
 from harness.large_files import content_at, cut, hand_over, manifest_id, manifest_of
 from harness.pair import TOP, Pair

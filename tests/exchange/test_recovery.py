@@ -10,6 +10,7 @@ import pytest
 
 from exchange.core.streams import CHAIN_START, chain_after
 from exchange.identity import new_packet_id
+from exchange.lanes import LANES
 from exchange.losses import EpochBegun, carried_over
 from exchange.signing_desk import body_of
 from exchange.state import Loss
@@ -64,6 +65,8 @@ class Pair:
     child: Node
     folder: object
     link: object = field(default_factory=lambda: new_link(HERE))
+    dropped: dict[str, int] = field(default_factory=dict)
+    """The numbers of documents that were sent, by packet id."""
 
     @asynccontextmanager
     async def live(self):
@@ -77,7 +80,9 @@ class Pair:
 
     async def send(self, node, to) -> str:
         """Send a document and wait until it is delivered and closed."""
-        (packet,) = await node.drop(to, [next(_numbers)])
+        number = next(_numbers)
+        (packet,) = await node.drop(to, [number])
+        self.dropped[packet] = number
         await node.until(node.address, packet, "confirmed")
         other = self.parent if node is self.child else self.child
         await other.until(node.address, packet, "closed")
@@ -171,6 +176,8 @@ class Story:
     answers: list = field(default_factory=list)
     leaves: list = field(default_factory=list)
     fresh: list = field(default_factory=list)
+    again: list = field(default_factory=list)
+    """What two local systems are told that drop a document of the lost part, the first anew."""
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +197,10 @@ async def story(server, tmp_path_factory):
         await pair.child.until(HERE, sent, "confirmed")
         await pair.child.until(PARENT, received, "received")
         found.answers.append(await tell(pair.parent, "approve", address=HERE))
+        await until(lambda: _has_returned(pair))
+        document = pair.child.document(PARENT, pair.dropped[sent])
+        other = msgspec.structs.replace(document, system="other")
+        found.again = await pair.child.service.drop([document, other])
         for node, to in ((pair.child, PARENT), (pair.parent, HERE)):
             (packet,) = await node.drop(to, [next(_numbers)])
             epoch = 2 if node is pair.child else 1
@@ -208,6 +219,10 @@ async def _holds(pair, missing) -> bool:
 
 async def _asked(pair) -> bool:
     return any(row.address == HERE for row in await pair.parent.archive.recoveries())
+
+
+async def _has_returned(pair) -> bool:
+    return len(await pair.child.archive.returned()) == len(LANES)
 
 
 async def _has(node, packet, kind, epoch) -> bool:
@@ -252,6 +267,25 @@ async def test_a_lost_packet_comes_back_and_ends_confirmed(story):
     leaves = [read_leaf(mark.record) for mark in trail.marks]
     assert [(leaf["kind"], leaf.get("detail")) for leaf in leaves[:1]] == [("sent", "returned")]
     assert "confirmed" in [leaf["kind"] for leaf in leaves]
+
+
+async def test_a_drop_of_the_lost_part_is_not_sealed_again(story):
+    """It is the packet that has come back, once; an equal one of another system is a new one."""
+    known, fresh = story.again
+    assert (known.state, known.packet) == ("known", story.sent)
+    assert (fresh.state, fresh.packet != story.sent) == ("sent", True)
+    archive = story.pair.child.archive
+    assert [row["state"] for row in await _told(archive, known.drop_id)][-2:] == [
+        "known",
+        "delivered",
+    ]
+
+
+async def _told(archive, drop_id):
+    """Return what a local system was told of a drop in the second epoch, oldest first."""
+    entries = await archive.entries("status/sis", 2, 0, 1000, 1 << 20)
+    events = [msgspec.json.decode(each.object) for each in entries]
+    return [event for event in events if event["drop_id"] == drop_id]
 
 
 async def test_packets_flow_both_ways_again(story):

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from exchange.drops import Drop, Outcome
+from exchange.dropped import Drop
+from exchange.drops import Outcome
 from exchange.jobs import Introduced
 from harness.cards import make_cards
 from harness.pki import make_network

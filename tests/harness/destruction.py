@@ -7,7 +7,7 @@ import msgspec
 
 from exchange.core.destruction import Approve, Propose, Proposed
 from exchange.destroying import ACT, APPROVE, PROPOSE, Carried
-from exchange.drops import Drop
+from exchange.dropped import Drop
 from exchange.identity import new_packet_id
 from harness.service_node import Node
 from nodes import samples

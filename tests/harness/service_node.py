@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import mldsa
 from exchange.checkpoints import Checkpoints
 from exchange.core.registry import Registry
 from exchange.core.rules import Rules
-from exchange.drops import Drop
+from exchange.dropped import Drop
 from exchange.gate import Gate
 from exchange.issuer_gate import IssuerGate
 from exchange.jobs import Introduced, Signed, Swept

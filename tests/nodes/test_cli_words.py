@@ -19,7 +19,7 @@ import schemas
 import signing
 import store
 from exchange.core.registry import Registry
-from exchange.drops import Drop
+from exchange.dropped import Drop
 from harness.cli_run import ROOT
 from harness.dossier import Exchange
 from harness.pki import SCHOOL

@@ -24,7 +24,7 @@ from simulation.machine import Machine
 from simulation.memory import remembering
 from simulation.network import Line
 from simulation.observers import Exchanges, Journals, Streams
-from simulation.operators import look_after
+from simulation.operators import look_after, stands_still
 from simulation.plan import Drop, Plan
 from simulation.watch import BEGIN, FailureError, Watch
 
@@ -138,6 +138,10 @@ class Country:
         for address, machine in self.machines.items():
             if machine.service is None:
                 found.append(f"{address} does not run")
+            elif (loss := machine.service.state.loss) is not None:
+                found.append(f"{address} has lost its end: {loss.why}")
+            elif stands_still(machine):
+                found.append(f"{address} is shown more than it has")
             elif self.liars:
                 continue  # what it has told others may never come to an end
             elif count := machine.server.record.open_count():

@@ -257,9 +257,22 @@ class FrameReads(Record):
         ]
         return sorted(found, key=lambda row: row.dropped)[:limit]
 
-    def awaited_recipients(self) -> list[str]:
-        waiting = [row.recipient for row in self.pending.values() if row.awaits is not None]
+    def awaited_recipients(self) -> list[tuple[str, str]]:
+        waiting = [(row.recipient, row.awaits) for row in self.pending.values() if row.awaits]
         return list(dict.fromkeys(waiting))
+
+    def unclaimed(
+        self, sender: str, recipient: str, type_name: str, before: int, limit: int
+    ) -> list[PacketRow]:
+        claimed = {row.frame for row in self.tables[DropOutcome]}
+        found = [
+            row
+            for row in self.tables[PacketRow]
+            if (row.sender, row.recipient, row.type) == (sender, recipient, type_name)
+            and row.epoch < before
+            and row.frame not in claimed
+        ]
+        return sorted(found, key=lambda row: -row.frame)[:limit]
 
     def link_marks(self) -> dict[str, LinkMark]:
         return {row.neighbour: row for row in self.tables[LinkMark]}

@@ -120,6 +120,38 @@ def test_a_drop_that_meets_the_jump_itself_waits():
     assert watch.incidents["clock_disagrees"]
 
 
+def test_a_drop_that_waited_in_the_backup_is_not_sealed_again():
+    """A loss lets the drop wait when the backup is made; it is out when that is brought back."""
+    faults = [
+        Fault("restore", OBLAST, 2309.621, 964.73, 0.318),
+        Fault("cut", SHCHUCHINSK, 2364.531, 1163.68, 0),
+        Fault("restore", OBLAST, 4620.281, 2651.898, 0.184),
+    ]
+    drops = [Drop(4139.81, OBLAST, TOP, 1), Drop(2366.583, TOP, DISTRICT, 12)]
+    watch, failure = run(plan_of(*faults, drops=drops, name="09-alone", healed_s=9000, seed=6))
+    assert failure is None
+    assert sum("told           drop-1 known" in line for line in watch.history) == 1
+
+
+def test_an_epoch_that_a_neighbour_alone_has_seen_is_not_begun_again():
+    """Restored to before its epoch, of which the parent has taken nothing: our own note tells."""
+    faults = [
+        Fault("cut", OBLAST, 1658.659, 2117.107, 0),
+        Fault("restore", OBLAST, 1958.578, 912.612, 0.138),
+        Fault("restore", OBLAST, 3218.832, 1680.492, 0.254),
+    ]
+    drops = [
+        Drop(2568.689, OBLAST, DISTRICT, 6),
+        Drop(5102.347, OBLAST, SHCHUCHINSK, 7),
+        Drop(4818.436, OBLAST, SHCHUCHINSK, 8),
+    ]
+    plan = plan_of(*faults, drops=drops, name="09-alone", healed_s=9000, seed=11)
+    watch, failure = run(plan)
+    assert failure is None
+    begun = [line.split(":")[1] for line in watch.history if "EpochBegun" in line]
+    assert begun == [" epoch 2 begins", " epoch 3 begins"]
+
+
 def test_a_receipt_that_waited_in_the_queue_of_a_restored_node_is_not_refused():
     """It comes before the greeting that shows the loss: what it answers is unknown for now."""
     faults = [

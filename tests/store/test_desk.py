@@ -47,7 +47,7 @@ async def test_what_awaits_a_card_stands_in_nobodys_way(archive, scribe):
     scribe.changes.waiting.append(marked)
     await archive.commit(scribe.renew())
     assert await archive.pending_drops(10) == [other]
-    assert await archive.awaited_recipients() == [waiting.recipient]
+    assert await archive.awaited_recipients() == [(waiting.recipient, "card")]
     assert await archive.awaited_by("sis", "d-1") == "card"
     assert await archive.pending_drops(10, [waiting.recipient]) == [marked, other]
     scribe.changes.drops.append(outcome(waiting))
@@ -63,6 +63,18 @@ async def test_what_was_handed_over_is_marked_as_waiting(archive, scribe):
     await archive.commit(scribe.renew())
     marked = msgspec.structs.replace(document, awaits="card")
     assert await archive.pending_drops(10, [document.recipient]) == [marked]
+
+
+async def test_packets_that_no_drop_became(archive, scribe):
+    """Of a route and type, of earlier epochs alone, the newest first."""
+    first, claimed, last = scribe.send(), scribe.send(), scribe.send()
+    scribe.changes.drops.append(outcome(pending_drop(), claimed.frame))
+    await archive.commit(scribe.renew())
+    route = (last.sender, last.recipient, last.type)
+    assert await archive.unclaimed(*route, 2, 10) == [last, first]
+    assert await archive.unclaimed(*route, 2, 1) == [last]
+    assert await archive.unclaimed(*route, 1, 10) == []
+    assert await archive.unclaimed(last.sender, last.recipient, "admin.order/1", 2, 10) == []
 
 
 async def test_drop_repeated_during_its_commit(archive, record):

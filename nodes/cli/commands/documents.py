@@ -11,7 +11,7 @@ import typer
 from nodes.cli.options import ConfigOption, JsonOption, LimitOption, PacketArgument, WaitOption
 
 if TYPE_CHECKING:
-    from exchange.drops import Drop
+    from exchange.dropped import Drop
     from nodes.cli.handing import Parts
     from nodes.config import Config
 
@@ -54,7 +54,7 @@ def send(
 
     import msgspec
 
-    from exchange.drops import Drop
+    from exchange.dropped import Drop
     from nodes.cli import handing, large
     from nodes.cli.files import read_document
     from nodes.cli.opening import load
