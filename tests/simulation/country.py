@@ -30,6 +30,8 @@ from simulation.watch import BEGIN, FailureError, Watch
 
 LOOK_S = 60.0
 """The run is looked at so often, once all is healed."""
+SWEEPS_TO_KNOW = 3
+"""After so many sweeps a restored node knows what its neighbours can show."""
 MEMORY = Path("/dev/shm")
 """Where files cost no disk, if it is there."""
 
@@ -84,6 +86,9 @@ class Country:
                 chance=chance,
                 watch=self.watch,
             )
+        restored = [each.at_s + each.lasts_s for each in plan.faults if each.kind == "restore"]
+        self._known_s = max(restored, default=0.0) + SWEEPS_TO_KNOW * plan.scenario.sweep_s
+        """When the last node to be restored has heard its neighbours, who are all in reach."""
         self.authorities = Authorities(network, self.machines[plan.scenario.nodes[0]])
         for address in plan.scenario.nodes[1:]:
             self._join(address, chance)
@@ -135,12 +140,14 @@ class Country:
     def unfinished(self) -> list[str]:
         """Return what is not closed yet, in words."""
         found = self.exchanges.unfinished()
+        if self.loop.time() < self._known_s:
+            found.append("a node that was restored may not know of its loss yet")
         for address, machine in self.machines.items():
             if machine.service is None:
                 found.append(f"{address} does not run")
             elif (loss := machine.service.state.loss) is not None:
                 found.append(f"{address} has lost its end: {loss.why}")
-            elif stands_still(machine):
+            elif machine.was_restored and stands_still(machine):
                 found.append(f"{address} is shown more than it has")
             elif self.liars:
                 continue  # what it has told others may never come to an end

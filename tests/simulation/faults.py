@@ -10,6 +10,7 @@ from simulation.plan import Fault
 
 if TYPE_CHECKING:
     from simulation.country import Country
+    from simulation.machine import Machine
 
 Begin = Callable[["Country", Fault], None]
 ROOM = 1_000_000
@@ -117,7 +118,14 @@ def clock(country: "Country", fault: Fault) -> None:
     _note(country, fault)
     machine = country.machines[fault.where]
     machine.clock_offset_us = round(fault.value * 1e6)
-    country.loop.call_later(fault.lasts_s, setattr, machine, "clock_offset_us", 0)
+    if machine.parent is None:
+        country.exchanges.astray(fault.where, is_wrong=True)
+    country.loop.call_later(fault.lasts_s, _set_right, country, machine)
+
+
+def _set_right(country: "Country", machine: "Machine") -> None:
+    machine.clock_offset_us = 0
+    country.exchanges.astray(machine.address, is_wrong=False)
 
 
 def restore(country: "Country", fault: Fault) -> None:
@@ -191,7 +199,7 @@ def heal(country: "Country") -> None:
         machine.server.is_up.set()
         machine.server.commit_fault = None
         machine.queues.has_room.set()
-        machine.clock_offset_us = 0
+        _set_right(country, machine)
         if machine.liar is not None:
             machine.liar.lies = 0.0
         machine.crash_at.clear()

@@ -30,6 +30,8 @@ class Exchanges:
         self.revoked_at: dict[str, float] = {}
         self.excused: set[str] = set()
         """Drops that were accepted in a time that a restored record has lost: perhaps with them."""
+        self.misdated: set[str] = set()
+        """Drops that the root has accepted while its clock, which nobody corrects, was wrong."""
         self.states: dict[str, list[str]] = defaultdict(list)
         self.packets: dict[str, str] = {}
         """Packet ids by drop id, as the sender's node has told them."""
@@ -41,10 +43,17 @@ class Exchanges:
         """By packet id: who has accepted which frame (its digest), as seen on the lines."""
         self.frames: dict[str, set[str]] = defaultdict(set)
         """By packet id: digests of the frames that its sender has put on a line."""
+        self._astray: set[str] = set()
         self._by_body = {body: drop_id for drop_id, (_, body) in drops.items()}
 
-    def accepted(self, _at: str, drop_id: str) -> None:
+    def accepted(self, at: str, drop_id: str) -> None:
         self.accepted_at[drop_id] = now_s()
+        if at in self._astray:
+            self.misdated.add(drop_id)
+
+    def astray(self, at: str, *, is_wrong: bool) -> None:
+        """Take note that the root's clock is wrong from now on, or right again."""
+        (self._astray.add if is_wrong else self._astray.discard)(at)
 
     def revoked(self, at: str) -> None:
         self.revoked_at[at] = now_s()
@@ -98,7 +107,8 @@ class Exchanges:
         self.states[drop_id].append(state)
         if state == "delivered" and not self._is_accepted(packet or "", drop.to):
             raise FailureError(f"{drop_id} is told delivered, and {drop.to} has signed no receipt")
-        if state == "refused" and not drop.to.endswith("nobody") and not self._met_liar(drop):
+        is_known = drop.to.endswith("nobody") or drop_id in self.misdated
+        if state == "refused" and not is_known and not self._met_liar(drop):
             raise FailureError(f"{drop_id} is refused for {event['reason']}: {event['detail']}")
         if state == "fault" and not drop.to.endswith("nobody"):
             raise FailureError(f"{drop_id} is at fault: {event}")

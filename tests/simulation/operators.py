@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from exchange.cosignatures import ROOT_WITNESSES
 from exchange.identity import new_packet_id
 from exchange.losses import BEYOND, RECOVER
+from nodes.cli.recovering import merged
 from schemas.records import InstructionRow
+from signing.notes import checkpoint_of, origin
 
 if TYPE_CHECKING:
     from simulation.country import Country
@@ -45,12 +48,40 @@ def stands_still(machine: "Machine") -> bool:
 def recover(country: "Country", machine: "Machine") -> None:
     """Ask for a new epoch, and have the parent's operator approve it."""
     parent = machine.parent
-    if parent is not None:
-        instruct(machine, RECOVER)
-        instruct(country.machines[parent], "approve", address=machine.address)
+    if parent is None:
+        recover_root(country, machine)
         return
-    heads = country.journals.newest_of(machine.address)
-    instruct(machine, RECOVER, after=heads)
+    instruct(machine, RECOVER)
+    instruct(country.machines[parent], "approve", address=machine.address)
+
+
+def recover_root(country: "Country", root: "Machine") -> None:
+    """Ask the children's operators for notes of one checkpoint; with two of them, recover.
+
+    Where they hold several sizes, the next look brings those of the smallest one.
+    """
+    if root.service is None or root.service.state.loss is None:
+        instruct(root, RECOVER, after="")  # believes the neighbours, and is declined
+        return
+    name = origin(root.address, root.service.state.loss.of_epoch)
+    children = [each for each in country.machines.values() if each.parent == root.address]
+    brought = [note for each in children if (note := brought_note(each, name)) is not None]
+    sizes = {checkpoint_of(note).size for note in brought}
+    if len(sizes) == 1 and len(brought) >= ROOT_WITNESSES:
+        instruct(root, RECOVER, after=merged(brought))
+        return
+    size = {"size": min(sizes)} if len(brought) == len(children) else {}
+    for child in children:
+        instruct(child, "note", address=root.address, **size)
+
+
+def brought_note(machine: "Machine", name: str) -> str | None:
+    """Return the note of a journal that a node's operator was given last, if there is one."""
+    record = machine.server.record
+    for _, outcome in reversed(record.done_instructions("note")):
+        note: str = msgspec.json.decode(outcome.content)["note"]
+        return note if checkpoint_of(note).origin == name else None
+    return None
 
 
 def instruct(machine: "Machine", what: str, /, **content: object) -> None:
