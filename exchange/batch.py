@@ -135,6 +135,8 @@ class Batch:
         """Say what becomes of a drop."""
         self.changes.drops.append(outcome)
         self.decided.add((outcome.system, outcome.drop_id))
+        if outcome.frame is not None:
+            self.dropped[outcome.frame] = outcome
 
     def next_frame(self) -> int:
         """Give out a frame number."""

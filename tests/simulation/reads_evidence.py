@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from hashlib import sha256
 
+from schemas.header import FAST_FLOWS
 from schemas.moments import Instant
 from schemas.records import (
     BucketContent,
@@ -225,7 +226,7 @@ class EvidenceReads(Record):
             if (row.sender, row.via, row.epoch) == (sender, sender, epoch)
             and row.received >= since
             and row.frame > behind
-            and (row.type in ANSWERS or row.flow == "result") == (lane == "fast")
+            and (row.type in ANSWERS or row.flow in FAST_FLOWS) == (lane == "fast")
         ]
         return sorted(found, key=lambda row: row.frame)[:limit]
 
