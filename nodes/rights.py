@@ -169,6 +169,8 @@ NEEDS: Mapping[str, Need] = {
     "bench journal": _FREE,
     "bench tiers": _FREE,
     "bench line": _FREE,
+    "bench parts": _FREE,
+    "bench soak": _FREE,
     "bench all": _FREE,
 }
 """Every command, by its words, and what it needs."""

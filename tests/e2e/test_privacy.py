@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from harness.rogue import JSON
 from nodes import samples
+from nodes.gauntlet.party import JSON
 from schemas.identifiers import artificial_iin
 from store.packing import unpack
 
