@@ -21,7 +21,6 @@ from nodes.gauntlet.party import Party
 from nodes.gauntlet.speaker import Connect
 from nodes.wiring import load_crls, open_keys, open_trust, own_endpoint, parent_endpoint
 from schemas.addresses import label_of, parent_of
-from schemas.moments import SECOND
 
 CASES: dict[str, Case] = {
     "lose": bad_line.lose,
@@ -37,6 +36,10 @@ CASES: dict[str, Case] = {
 }
 SUSPENDING: dict[str, Case] = {"fork": hostile.fork}
 """After these the neighbour's operator must lift a suspension: last, and only where asked for."""
+
+
+MILLISECOND = 1000
+"""In microseconds. Numbers of packets begin at the clock's: a run needs fewer than it lasts."""
 
 
 class CaseResult(msgspec.Struct, frozen=True):
@@ -71,7 +74,7 @@ def open_party(config: Config, neighbour: str) -> Party:
         signer=open_keys(config).packet_signer(),
         trust=trust,
         connect=_connecting(config, neighbour),
-        first_seq=now() // SECOND,
+        first_seq=now() // MILLISECOND,
     )
 
 
