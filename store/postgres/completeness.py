@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 from schemas.moments import Instant
 from schemas.records import ArchiveCount, PacketRow, SeqGap
+from store.filters import DOCUMENTS
 from store.postgres.renewing import Renewing
 from store.postgres.rows import read_all
 
@@ -76,7 +77,7 @@ _COUNTS = """
 SELECT p.section, {region} AS region, p.type, p.period, count(*), sum(p.size)::bigint,
     count(DISTINCT p.sender)
 FROM packet AS p {ranges}
-WHERE p.type NOT IN ('receipt/1', 'closing/1') AND p.type <> 'part/1'
+WHERE {documents}
 GROUP BY p.section, region, p.type, p.period ORDER BY p.section, region, p.type, p.period
 """
 
@@ -84,8 +85,7 @@ _REPORTED = """
 SELECT p.section, {region} AS region, p.type, NULL, count(*), sum(p.size)::bigint,
     count(DISTINCT p.sender)
 FROM packet AS p {ranges}
-WHERE p.section <> 'net' AND p.sender <> $3 AND p.type NOT IN ('receipt/1', 'closing/1')
-    AND p.type <> 'part/1'
+WHERE p.section <> 'net' AND p.sender <> $3 AND {documents}
 GROUP BY p.section, region, p.type ORDER BY region, p.type, p.section
 """
 
@@ -159,12 +159,12 @@ class Completing(Renewing):
     async def archive_counts(self, ranges: Ranges | None) -> list[ArchiveCount]:
         """Return counts by section, region, type and period: of some periods, or of everything."""
         join = "" if ranges is None else _IN_RANGES
-        query = _COUNTS.format(region=_REGION, ranges=join)
+        query = _COUNTS.format(documents=DOCUMENTS, region=_REGION, ranges=join)
         return read_all(ArchiveCount, await self._rows(query, *_turned(ranges)))
 
     async def archive_reported(self, ranges: Ranges, here: str) -> list[ArchiveCount]:
         """Return counts by section, region and type of what others than `here` have reported."""
-        query = _REPORTED.format(region=_REGION, ranges=_IN_RANGES)
+        query = _REPORTED.format(documents=DOCUMENTS, region=_REGION, ranges=_IN_RANGES)
         return read_all(ArchiveCount, await self._rows(query, *_turned(ranges), here))
 
     async def forms(self, type_: str, ranges: Ranges, behind: int, limit: int) -> list[PacketRow]:

@@ -51,6 +51,9 @@ _LOST = (
 )
 """The connection is gone, is going, or was never there."""
 
+_NOT_BEGUN = "XX000"
+"""SQLSTATE: what a server answers whose disk has no room for the files of a new session."""
+
 _NOT_PREPARED = ("28", "3D", "42P01")
 """SQLSTATE: the login and the database's name (classes), a table that is not there."""
 
@@ -81,11 +84,16 @@ async def connect(url: str, name: str, settings: Mapping[str, str] | None = None
     `name` is the `application_name` that `pg_stat_activity` shows.
     """
     with translated():
-        return await asyncpg.connect(
-            url,
-            timeout=CONNECT_TIMEOUT_S,
-            server_settings={"application_name": name, **_KEEPALIVE, **(settings or {})},
-        )
+        try:
+            return await asyncpg.connect(
+                url,
+                timeout=CONNECT_TIMEOUT_S,
+                server_settings={"application_name": name, **_KEEPALIVE, **(settings or {})},
+            )
+        except asyncpg.InternalServerError as error:
+            if error.sqlstate == _NOT_BEGUN:
+                raise StoreUnavailable(_describe(error)) from error
+            raise
 
 
 @contextlib.asynccontextmanager

@@ -4,9 +4,9 @@ All on one network; each test heals what it did. `make faults` does the rest, by
 """
 
 import asyncio
+import errno
 import itertools
 import os
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -33,6 +33,7 @@ ALARM_S = 4.0
 TIMES = 2
 ROOM_BYTES = 64 << 20
 """So much is free on the small file system before it is filled."""
+PIECE_BYTES = 1 << 20
 POLL_S = 0.05
 ALARMS = ("eval", "rabbit_alarm:get_alarms().")
 
@@ -143,14 +144,23 @@ async def test_a_full_disk_of_the_database_costs_time_alone(struck):
 
     async def fill() -> None:
         ballast = struck.postgres.folder / "small" / "ballast"
-        free = shutil.disk_usage(ballast.parent).free
-        await asyncio.to_thread(ballast.write_bytes, bytes(free))
+        await asyncio.to_thread(fill_up, ballast)
         await asyncio.sleep(ALARM_S)
         ballast.unlink()
         await (await superuser(struck)).close()  # it has ended where its log found no room
 
     async with small_disk(struck.postgres):
         await endured(struck, fill)
+
+
+def fill_up(path: Path) -> None:
+    """Write until there is no room for one byte more, whoever else writes meanwhile."""
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(PIECE_BYTES))
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
 
 
 @asynccontextmanager
