@@ -106,9 +106,9 @@ class PartAsks:
             trails = await self._state.archive.trail_of_frame([manifest, *frames[:PARTS_A_GROUP]])
             packet = trails[manifest].packet
             hop = self._state.registry.next_hop(packet.recipient)
-            if verdict_of(trails[manifest]):
+            if hop is None or verdict_of(trails[manifest]):
                 batch.after_commit(partial(self._asked.pop, manifest, None))
-            elif hop is not None and hop not in full:
+            elif hop not in full:
                 full.add(hop)
                 if has_room(stream_to(hop, "bulk"), batch, self._state.effects.cursors):
                     await self._repeat(

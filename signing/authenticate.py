@@ -298,9 +298,7 @@ def _check_ends(header: AnyObject, here: str, neighbour: str) -> None:
             fits = header.from_ == (parent_of(header.to) or header.to)
         case Keys():
             fits = header.from_ == header.to
-        case NoCard() | Request() | Grant() | Alarm() | Recover():
-            fits = True  # whether the issuer may say it, the node's state decides
-        case Track() | Tracked() | Lacking():
+        case NoCard() | Request() | Grant() | Alarm() | Track() | Tracked() | Lacking() | Recover():
             fits = True  # whether the issuer may say it, the node's state decides
         case _:
             fits = (header.from_, header.to) == (neighbour, here)

@@ -3,8 +3,12 @@
 Each case ends with every good packet answered by exactly one receipt (clauses 7.3, 7.5, 8.5).
 """
 
+from functools import partial
+
 from nodes.errors import JudgementFailed
 from nodes.gauntlet.field import Field, came
+from nodes.gauntlet.party import Party
+from nodes.gauntlet.speaker import LANES
 from schemas.objects import Lane
 
 PACKETS = 12
@@ -13,7 +17,6 @@ TIMES = 3
 FLIPS = 40
 FLOOD = 500
 FLOOD_BUNDLE = 50
-LANES: tuple[Lane, ...] = ("fast", "bulk")
 
 
 async def lose(field: Field) -> int:
@@ -120,12 +123,14 @@ async def restore(field: Field) -> int:
     party.unlearn()
     await party.begin()
     for lane in LANES:
-        await field.until(
-            lambda lane=lane: party.taken[lane].up_to >= taken[lane].up_to,  # type: ignore[misc]
-            f"{lane}: what was noted before did not come again",
-        )
+        has_come = partial(_has_taken, party, lane, taken[lane].up_to)
+        await field.until(has_come, f"{lane}: what was noted before did not come again")
     came(party.messages, before)
     return 1
+
+
+def _has_taken(party: Party, lane: Lane, number: int) -> bool:
+    return party.taken[lane].up_to >= number
 
 
 async def flood(field: Field) -> int:

@@ -64,12 +64,7 @@ class StandbyPostgres(PrivatePostgres):
         await self._primary.psql(
             f"ALTER SYSTEM SET synchronous_standby_names = '{NAME}'", "SELECT pg_reload_conf()"
         )
-        try:
-            async with asyncio.timeout(FOLLOWING_S):
-                while not await self.is_vouching():  # noqa: ASYNC110 - servers act
-                    await asyncio.sleep(0.05)
-        except TimeoutError as error:
-            raise ServiceDown(f"no standby that keeps up after {FOLLOWING_S:.0f} s") from error
+        await self._until_vouching(is_so=True)
 
     async def is_vouching(self) -> bool:
         """Return whether the primary waits for this one now, and it is there."""
@@ -81,8 +76,17 @@ class StandbyPostgres(PrivatePostgres):
         await self._primary.psql(
             "ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()"
         )
-        while await self.is_vouching():  # noqa: ASYNC110 - servers act
-            await asyncio.sleep(0.05)
+        await self._until_vouching(is_so=False)
+
+    async def _until_vouching(self, *, is_so: bool) -> None:
+        """Wait until the primary waits for this one, or no longer. Raises ServiceDown."""
+        try:
+            async with asyncio.timeout(FOLLOWING_S):
+                while await self.is_vouching() is not is_so:  # noqa: ASYNC110 - servers act
+                    await asyncio.sleep(0.05)
+        except TimeoutError as error:
+            what = "keeps up" if is_so else "is released"
+            raise ServiceDown(f"no standby that {what} after {FOLLOWING_S:.0f} s") from error
 
     async def promote(self) -> None:
         """Take the primary's place, which must be down: two would part the record."""
