@@ -12,7 +12,9 @@ from store.postgres.session import (
     ERRORS,
     POINT_READS,
     Connection,
+    beginning,
     is_lost,
+    loss_named,
     translated,
 )
 
@@ -38,7 +40,7 @@ class Access:
 
     async def start(self) -> Self:
         """Open the pool. Raises StoreUnavailable."""
-        with translated():
+        with beginning():
             self._pool = await asyncpg.create_pool(
                 self._url,
                 min_size=1,
@@ -66,16 +68,21 @@ class Access:
     @contextlib.asynccontextmanager
     async def _reading(self) -> AsyncIterator[Connection]:
         """Lend a connection; errors come out as ours."""
-        if self._pool is None:
+        pool = self._pool
+        if pool is None:
             raise OutcomeUnknown("the archive is not open: call open() first")
+        with beginning():
+            connection = await pool.acquire()
         with translated():
-            async with self._pool.acquire() as connection:
-                try:
+            try:
+                with loss_named(connection):
                     yield connection
-                except ERRORS as error:
-                    if is_lost(error):
-                        connection.terminate()
-                    raise
+            except ERRORS as error:
+                if is_lost(error):
+                    connection.terminate()
+                raise
+            finally:
+                await pool.release(connection)
 
     async def _rows(self, query: str, *values: object) -> list[Any]:
         async with self._reading() as connection:

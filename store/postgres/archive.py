@@ -17,6 +17,7 @@ from store.postgres.session import (
     Connection,
     connect,
     is_lost,
+    loss_named,
     ours,
     translated,
 )
@@ -141,7 +142,8 @@ class PostgresArchive(Completing):
     async def _losing(self, session: Connection) -> AsyncIterator[None]:
         """Close the archive where the session is lost, or was left in the middle."""
         try:
-            yield
+            with loss_named(session):
+                yield
         except ERRORS as error:
             if is_lost(error) or session.is_closed():
                 await self.close()

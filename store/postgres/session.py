@@ -83,17 +83,12 @@ async def connect(url: str, name: str, settings: Mapping[str, str] | None = None
 
     `name` is the `application_name` that `pg_stat_activity` shows.
     """
-    with translated():
-        try:
-            return await asyncpg.connect(
-                url,
-                timeout=CONNECT_TIMEOUT_S,
-                server_settings={"application_name": name, **_KEEPALIVE, **(settings or {})},
-            )
-        except asyncpg.InternalServerError as error:
-            if error.sqlstate == _NOT_BEGUN:
-                raise StoreUnavailable(_describe(error)) from error
-            raise
+    with beginning():
+        return await asyncpg.connect(
+            url,
+            timeout=CONNECT_TIMEOUT_S,
+            server_settings={"application_name": name, **_KEEPALIVE, **(settings or {})},
+        )
 
 
 @contextlib.asynccontextmanager
@@ -103,7 +98,7 @@ async def session(
     """Open a connection for one task and close it afterwards; errors come out as ours."""
     connection = await connect(url, name, settings)
     try:
-        with translated():
+        with translated(), loss_named(connection):
             yield connection
             await connection.close()
     finally:
@@ -117,6 +112,32 @@ def translated() -> Iterator[None]:
         yield
     except ERRORS as error:
         raise ours(error) from error
+
+
+@contextlib.contextmanager
+def beginning() -> Iterator[None]:
+    """Raise ours from theirs while a session begins: what its server lacks for it is no damage."""
+    try:
+        with translated():
+            yield
+    except StoreFault as fault:
+        if getattr(fault.__cause__, "sqlstate", "") == _NOT_BEGUN:
+            raise StoreUnavailable(str(fault)) from fault
+        raise
+
+
+@contextlib.contextmanager
+def loss_named(connection: Connection) -> Iterator[None]:
+    """Raise InterfaceError where a connection ends between two steps of one call.
+
+    asyncpg then stumbles over what it has put away itself: an AttributeError.
+    """
+    try:
+        yield
+    except AttributeError as error:
+        if not connection.is_closed():
+            raise
+        raise asyncpg.InterfaceError("the connection ended in the middle of a call") from error
 
 
 def is_lost(error: BaseException) -> bool:
