@@ -86,7 +86,7 @@ async def verified(struck: Struck) -> list[str]:
     for address, node in struck.network.nodes.items():
         done = await bbaj("store", "verify", "--incremental", config=node.config_path)
         if done.code:
-            found.append(f"{address}: {done.err.strip()}")
+            found.append(f"{address}: {done.err.strip()}\n{done.out.strip()}")
     return found
 
 
