@@ -27,7 +27,7 @@ from store.faults import Kind, OpenPayload, Progress
 from store.migrate import ensure_partitions
 from store.reading import Reading
 from store.rebuild import rebuild
-from store.verify import Verification, verify
+from store.verify import verify
 
 
 async def migrate(config: Config) -> Steps:
@@ -66,6 +66,7 @@ async def verify_record(
     Payloads open by the node's own keys, unless `ring` has others.
     """
     own = ring or AtRest(config.data / "at-rest")
+    signed = SizeFile(config.data / SIZE_FILE).read()
     async with reading(config) as desk:
         scrub = Scrub(config.data, desk.epoch, now(), incremental=incremental, anew=anew)
         size, faults = await _check_checkpoint(config, desk)
@@ -82,7 +83,10 @@ async def verify_record(
             keep=scrub.keeper(leaves),
             listed=own.destroyed(),
         )
-    faults += [*_missing_leaves(config, desk, found), *map(_cosignature_line, witnessed.faults)]
+    faults += [
+        *_missing_leaves(signed, SignedSize(desk.epoch, found.leaves)),
+        *map(_cosignature_line, witnessed.faults),
+    ]
     lines = [
         StoreFaultLine(table=fault.table, key=fault.key, kind=fault.kind, what=fault.what)
         for fault in found.faults
@@ -145,13 +149,15 @@ async def _check_checkpoint(
     return size, []
 
 
-def _missing_leaves(config: Config, desk: Reading, found: Verification) -> list[StoreFaultLine]:
-    """Compare the journal with the last signed size, kept beside the database."""
-    signed = SizeFile(config.data / SIZE_FILE).read()
-    if signed is None or signed <= SignedSize(desk.epoch, found.leaves):
+def _missing_leaves(signed: SignedSize | None, here: SignedSize) -> list[StoreFaultLine]:
+    """Compare the journal with the last signed size, kept beside the database.
+
+    `signed` was read before the journal was: a daemon that runs meanwhile signs more.
+    """
+    if signed is None or signed <= here:
         return []
-    what = f"{signed.size} were signed, {found.leaves} are here: an older database was restored"
-    key = f"index {found.leaves}"
+    what = f"{signed.size} were signed, {here.size} are here: an older database was restored"
+    key = f"index {here.size}"
     return [StoreFaultLine(table="leaf", key=key, kind=Kind.CUT, what=what)]
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from exchange.signed_size import SIZE_FILE, SizeFile
 from harness.cli_run import Done, bbaj, start_bbaj
 from harness.network import private_network
 from harness.printouts import pdf_text
@@ -47,14 +48,16 @@ from nodes.cli.shapes import (
     TilesExport,
     Topology,
 )
+from nodes.cli.stores import verify_record
 from nodes.clock import now
-from nodes.config import LANGUAGE_NAME
+from nodes.config import LANGUAGE_NAME, load_config
 from nodes.cosigned import ed25519_key
 from nodes.sandbox.network import NodeSpec, PrivateNetwork
 from nodes.sandbox.processes import free_ports
 from schemas.addresses import dns_name
 from signing.keys import load_certificate
 from signing.notes import KeyType, VerifierKey, checkpoint_of, open_note
+from store.faults import Kind
 
 TOP, BELOW, NOWHERE = "kz", "kz.akmola", "kz.nowhere"
 TYPE = "attendance.daily/1"
@@ -682,6 +685,26 @@ async def test_store_verify_holds(below):
         assert (found.holds, found.faults_found) == (True, 0)
         if found.checkpoint is not None:
             break
+
+
+@pytest.mark.usefixtures("delivered")
+async def test_what_is_signed_meanwhile_is_no_loss(below, tmp_path):
+    """A daemon that signs more leaves while the record is verified has lost none of them."""
+    config = load_config(below.path)
+    data = shutil.copytree(config.data, tmp_path / "data")
+    file = SizeFile(data / SIZE_FILE)
+    signed = file.read()
+
+    def signs(stage, _done, _total):
+        if stage == "frames":
+            file.write(msgspec.structs.replace(signed, size=signed.size + 1000))
+
+    beside = msgspec.structs.replace(config, data=data)
+    found = await verify_record(beside, incremental=False, anew=True, on_progress=signs)
+    assert (found.holds, found.faults) == (True, [])
+    assert file.read().size > found.leaves
+    later = await verify_record(beside, incremental=False, anew=True, on_progress=signs)
+    assert [(fault.table, fault.kind) for fault in later.faults] == [("leaf", Kind.CUT)]
 
 
 @pytest.mark.usefixtures("delivered")
