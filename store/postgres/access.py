@@ -1,5 +1,6 @@
 """A small pool of connections for everything but the commits of the sequencer."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, ClassVar, Self
@@ -24,6 +25,22 @@ READ_TIMEOUT_S = 60.0
 
 async def _leave_as_is(_connection: Connection) -> None:
     """Spare the round trip that resets a session: none of ours changes it."""
+
+
+def _cut(connection: Connection) -> None:
+    """End a connection; harmless where the pool has been closed under it."""
+    with contextlib.suppress(*ERRORS):
+        connection.terminate()
+
+
+async def _give_back(pool: asyncpg.Pool, connection: Connection) -> None:
+    """Return a connection to its pool; harmless where the pool has been closed under it.
+
+    Were asyncpg's complaint raised here, it would take the place of a cancel that is under way:
+    whoever waits for the task that was cancelled would wait for ever.
+    """
+    with contextlib.suppress(*ERRORS):
+        await pool.release(connection)
 
 
 class Access:
@@ -72,17 +89,18 @@ class Access:
         if pool is None:
             raise OutcomeUnknown("the archive is not open: call open() first")
         with beginning():
-            connection = await pool.acquire()
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                connection = await pool.acquire()
         with translated():
             try:
                 with loss_named(connection):
                     yield connection
             except ERRORS as error:
                 if is_lost(error):
-                    connection.terminate()
+                    _cut(connection)
                 raise
             finally:
-                await pool.release(connection)
+                await _give_back(pool, connection)
 
     async def _rows(self, query: str, *values: object) -> list[Any]:
         async with self._reading() as connection:

@@ -8,6 +8,7 @@ from typing import Any
 from schemas.records import Changes, Committed, Position
 from store.errors import BucketDestroyed, LockHeld, OutcomeUnknown, StoreFault
 from store.merkle import Tree
+from store.postgres.access import READ_TIMEOUT_S
 from store.postgres.completeness import Completing
 from store.postgres.desk import DROP_CHANNEL, when_dropped
 from store.postgres.position import check_database, load_position
@@ -30,6 +31,7 @@ LOCK_POLL_S = 0.1
 LOCK_FREED_S = 2.0
 """A server frees the lock of a session that was cut within this time."""
 
+_TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
 _BUCKETS = """
 SELECT substr(c.relname, length('payload_') + 1) AS bucket
 FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
@@ -75,12 +77,13 @@ class PostgresArchive(Completing):
         try:
             with translated():
                 await _lock(session, wait=wait)
-                await check_database(session)
-                position, tree = await load_position(session)
-                buckets = {row["bucket"] for row in await session.fetch(_BUCKETS)}
-                session.add_log_listener(self._note_warning)
-                if self._wake is not None:
-                    await session.add_listener(DROP_CHANNEL, when_dropped(self._wake))
+                async with asyncio.timeout(READ_TIMEOUT_S):
+                    await check_database(session)
+                    position, tree = await load_position(session)
+                    buckets = {row["bucket"] for row in await session.fetch(_BUCKETS)}
+                    session.add_log_listener(self._note_warning)
+                    if self._wake is not None:
+                        await session.add_listener(DROP_CHANNEL, when_dropped(self._wake))
             await self.start()
         except BaseException:
             session.terminate()
@@ -168,7 +171,7 @@ class PostgresArchive(Completing):
 async def _lock(session: Connection, *, wait: bool) -> None:
     clock = asyncio.get_running_loop()
     until = clock.time() + LOCK_FREED_S
-    while not await session.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY):
+    while not await session.fetchval(_TRY_LOCK, LOCK_KEY, timeout=READ_TIMEOUT_S):
         if not wait and clock.time() > until:
             raise LockHeld("another daemon commits to this database")
         await asyncio.sleep(LOCK_POLL_S)

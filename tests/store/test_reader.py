@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from harness.record_rows import HERE, MONTH, PARENT, START, unseal
@@ -193,6 +195,25 @@ async def test_lost_reading_connections_are_replaced(archive, superuser, scribe)
         except StoreUnavailable:
             continue
     assert list(found) == [name_of(row)]
+
+
+async def test_a_cancel_outlives_a_lost_connection(archive):
+    """Who is told to end while its connection goes does end, and takes no other error for it."""
+    loop, borrowed = asyncio.get_running_loop(), asyncio.Event()
+
+    async def read() -> None:
+        async with archive._reading() as connection:
+            borrowed.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                loop.call_soon(connection.terminate)
+
+    reading = asyncio.create_task(read())
+    await borrowed.wait()
+    reading.cancel()
+    await asyncio.wait({reading})
+    assert reading.cancelled()
 
 
 async def test_payloads_of_many_frames(archive, scribe):
