@@ -13,8 +13,9 @@ import aio_pika.abc
 import msgspec
 from yarl import URL
 
-from exchange.amqp.rim import cancel_count, raise_swallowed_cancel, translated
+from exchange.amqp.rim import translated
 from exchange.errors import BrokerUnreachable
+from store.cancels import cancel_count, raise_swallowed_cancel
 
 CLOSE_TIMEOUT_S = 3.0
 CONNECT_TIMEOUT_S = 10.0

@@ -25,6 +25,7 @@ from exchange.errors import (
     Unroutable,
 )
 from schemas.errors import BbajError
+from store.cancels import cancel_count, raise_swallowed_cancel
 
 _unmarshal_header = pamqp.header.ContentHeader.unmarshal
 
@@ -126,22 +127,6 @@ def translated(doing: str, otherwise: Otherwise) -> Iterator[None]:
             raise
         raise translate(error, doing, otherwise) from error
     raise_swallowed_cancel(cancels)
-
-
-def cancel_count() -> int:
-    """Return how often the running task was asked to end."""
-    task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()
-
-
-def raise_swallowed_cancel(cancels: int) -> None:
-    """Raise CancelledError where the task was asked to end since `cancels` were counted.
-
-    aiormq waits in tasks of its own, by wait_for; where one ends in the same moment, the request
-    is spent on it, and whoever waits for us would wait for ever.
-    """
-    if cancel_count() > cancels:
-        raise asyncio.CancelledError
 
 
 def translate(error: BaseException, doing: str, otherwise: Otherwise) -> BbajError:

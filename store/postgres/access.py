@@ -28,17 +28,13 @@ async def _leave_as_is(_connection: Connection) -> None:
 
 
 def _cut(connection: Connection) -> None:
-    """End a connection; harmless where the pool has been closed under it."""
+    """End a connection; harmless where it has ended by itself."""
     with contextlib.suppress(*ERRORS):
         connection.terminate()
 
 
 async def _give_back(pool: asyncpg.Pool, connection: Connection) -> None:
-    """Return a connection to its pool; harmless where the pool has been closed under it.
-
-    Were asyncpg's complaint raised here, it would take the place of a cancel that is under way:
-    whoever waits for the task that was cancelled would wait for ever.
-    """
+    """Return a connection to its pool; harmless where it, or the pool, has gone meanwhile."""
     with contextlib.suppress(*ERRORS):
         await pool.release(connection)
 

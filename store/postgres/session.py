@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from schemas.errors import BbajError
+from store.cancels import cancel_count, raise_swallowed_cancel
 from store.errors import (
     PartitionMissing,
     RecordConflict,
@@ -107,10 +108,12 @@ async def session(
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Raise ours from theirs."""
+    """Raise ours from theirs; a task that was asked to end meanwhile does that."""
+    cancels = cancel_count()
     try:
         yield
     except ERRORS as error:
+        raise_swallowed_cancel(cancels)
         raise ours(error) from error
 
 
