@@ -1,13 +1,17 @@
 """One run: faults strike a network under load one after the other, and all of it is judged.
 
 After each round of faults the load rests until everything is closed, and every record is verified
-as far as it is new. A breach ends the run: what led there is the round's faults, in their order.
+as far as it is new. A breach ends the run: what led there is the round's faults, in their order;
+the daemons' logs are kept, with what each of their tasks waits for.
 """
 
 import asyncio
+import shutil
+import signal
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from faults.judging import judge, misbehaved, verified
 from faults.network import FLOWS, Struck, struck_network
@@ -23,6 +27,11 @@ MISSES_MAX = 3
 """So often in a row a step may be missed; then it is not tried any more."""
 
 OnProgress = Callable[[Outcome], None]
+
+
+LOGS = Path("build/faults-logs")
+"""Where the daemons' logs are kept after a breach."""
+TOLD_S = 2.0
 
 
 class BreachError(Exception):
@@ -50,6 +59,7 @@ class Run:
                 await self._round(on_progress)
             except (BreachError, StalledError) as breach:
                 self.outcome.breaches += [str(breach), *self._led_there(first)]
+                await keep_logs(self.struck)
                 break
         self.outcome.judgement = await judge(self.struck, self.traffic.book)
 
@@ -85,6 +95,18 @@ class Run:
             f"seed {self.outcome.seed}, after {first} faults:",
             *(f"- {each.fault}" for each in faults),
         ]
+
+
+async def keep_logs(struck: Struck) -> None:
+    """Have the daemons write down what they wait for, and keep their logs."""
+    nodes = struck.network.nodes.values()
+    for node in nodes:
+        if node.process is not None and node.process.returncode is None:
+            node.process.send_signal(signal.SIGUSR1)
+    await asyncio.sleep(TOLD_S)
+    LOGS.mkdir(parents=True, exist_ok=True)
+    for node in nodes:
+        shutil.copyfile(node.log_path, LOGS / f"{node.address}.log")
 
 
 async def run(

@@ -23,6 +23,7 @@ from exchange.links import Link
 from exchange.service import Service
 from exchange.signed_size import SizeFile
 from exchange.sweep import Sweep
+from nodes.daemon import Daemon
 from nodes.running import run_node
 from store.postgres import PostgresArchive
 
@@ -154,8 +155,31 @@ def _awaited(
     return call
 
 
+def tell_tasks_on_request() -> None:
+    """Have this process write to its log, at SIGUSR1, what each of its tasks waits for."""
+    original = Daemon.run
+
+    @wraps(original)
+    async def run(*arguments: Any, **options: Any) -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _tell_tasks)
+        await original(*arguments, **options)
+
+    setattr(Daemon, "run", run)  # noqa: B010 - a plain assignment to a method is refused
+
+
+def _tell_tasks() -> None:
+    for task in asyncio.all_tasks():
+        sys.stderr.write(f"{task.get_name()}, asked to end {task.cancelling()} times:\n")
+        awaiting: Any = task.get_coro()
+        while hasattr(awaiting, "cr_frame"):
+            line = awaiting.cr_frame and awaiting.cr_frame.f_lineno
+            sys.stderr.write(f"    {awaiting.__qualname__}:{line}\n")
+            awaiting = awaiting.cr_await
+
+
 def main() -> None:
     """Run the node of a configuration, mortal at every step."""
     config, ready = map(Path, sys.argv[1:])
     install(Executioner(config.parent))
+    tell_tasks_on_request()
     run_node(config, ready)
