@@ -14,7 +14,7 @@ from simulation.mutants import ROOT, mutants
 from simulation.plan import draw, scenarios
 
 HERE = Path(__file__).parent
-SEEDS, AT_ONCE = 120, 40
+SEEDS, AT_ONCE = 200, 40
 
 
 @pytest.mark.parametrize("name", list(scenarios()))
