@@ -16,6 +16,7 @@ from exchange.learning import learn_certificate
 from exchange.links import Link
 from exchange.losses import BEYOND
 from exchange.part_asks import PartAsks
+from exchange.quotas import HourlyQuota
 from exchange.rebuilding import Rebuilding
 from exchange.reconciling import Reconciler
 from exchange.recovery import Recovery
@@ -59,6 +60,8 @@ from schemas.statements import (
 from schemas.wire import printable
 from schemas.witnessing import Checkpoint, Cosigned, Proven, Recover, Returned
 
+UNREADABLE_PER_HOUR = 100
+"""So many messages of a neighbour that prove nothing open an incident each."""
 HELLOS_KEPT = 64
 """So many hellos of a neighbour are known again."""
 
@@ -95,6 +98,7 @@ class Dialogue:
         self._part_asks = part_asks
         self._reconciler = reconciler
         self._rebuilding = rebuilding
+        self._unreadable = HourlyQuota(UNREADABLE_PER_HOUR)
         self._heard: dict[str, deque[int]] = {}
         """Numbers of the hellos heard last, by neighbour."""
 
@@ -322,11 +326,20 @@ class Dialogue:
         self.keep_evidence(link, opened.raw, f"{opened.reason}: {opened.detail}", batch)
 
     def keep_evidence(self, link: Link, raw: bytes, detail: str, batch: Batch) -> None:
-        """Keep a message that proves nothing as an incident; the note goes out unchanged."""
-        frame = self._state.effects.keep_raw(raw, link.neighbour, printable(detail), batch)
-        self._state.effects.raise_incident(
-            "message_unreadable", link.neighbour, printable(detail), batch, frame
-        )
+        """Keep a message that proves nothing; the note goes out unchanged.
+
+        Each opens an incident, up to so many an hour of one neighbour; the rest is kept all the
+        same, within the link's quota of refused bytes.
+        """
+        effects = self._state.effects
+        frame = effects.keep_raw(raw, link.neighbour, printable(detail), batch)
+        count = self._unreadable.take(link.neighbour, batch.now)
+        if count < UNREADABLE_PER_HOUR:
+            what = "message_unreadable"
+            effects.raise_incident(what, link.neighbour, printable(detail), batch, frame)
+        elif count == UNREADABLE_PER_HOUR:
+            beyond = f"more than {UNREADABLE_PER_HOUR} within an hour: the rest lies in quarantine"
+            effects.raise_incident("messages_limited", link.neighbour, beyond, batch)
 
     def keep_dead_letter(self, body: bytes, detail: str, batch: Batch) -> None:
         """Keep what our broker gave up on as an incident."""

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exchange import authority
+from exchange import authority, dialogue
 from exchange.gate import JudgedEntry
 from exchange.jobs import Introduced
 from exchange.signing_desk import body_of
@@ -200,6 +200,28 @@ async def test_past_the_quota_of_requests_nothing_is_answered(server, tmp_path, 
         assert (neighbour, "more than 3 requests" in detail) == (DISTRICT, True)
         assert [await pair.oblast.archive.grant(each) for each in beyond] == [None] * 3
         assert len(await incidents(pair.oblast, "requests_limited")) == 1
+
+
+async def test_messages_that_prove_nothing_open_so_many_incidents_an_hour(
+    server, tmp_path, monkeypatch
+):
+    """Past that one incident tells of the rest; each is kept in quarantine all the same."""
+    monkeypatch.setattr(dialogue, "UNREADABLE_PER_HOUR", 3)
+    async with living(server, tmp_path) as pair:
+        service = pair.oblast.service
+
+        async def hear(batch):
+            for number in range(6):
+                link, raw = service.state.links[DISTRICT], b"%d" % number
+                service.parts.dialogue.keep_evidence(link, raw, "nonsense", batch)
+
+        await in_batch(pair.oblast, hear)
+        told = [(DISTRICT, "nonsense")] * 3
+        assert await incidents(pair.oblast, "message_unreadable") == told
+        [(_, detail)] = await incidents(pair.oblast, "messages_limited")
+        assert detail == "more than 3 within an hour: the rest lies in quarantine"
+        kept = "SELECT count(*) FROM quarantine WHERE neighbour = $1 AND kept"
+        assert await pair.oblast.archive._value(kept, DISTRICT) == 6
 
 
 # ------------------------------------------------------------------ lists, answers, dead letters
