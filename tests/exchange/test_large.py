@@ -167,14 +167,14 @@ async def test_only_its_recipient_may_ask_for_parts(pair):
 
 @pytest.mark.parametrize("at", [TOP, OBLAST], ids=["recipient", "sender"])
 async def test_a_commit_that_fails_between_parts_loses_and_doubles_nothing(pair, monkeypatch, at):
-    """The group with the fourth part fails once: its parts are taken, or sealed, once more."""
+    """The disk has no room for the fourth part: its group is taken, or sealed, once there is."""
     archive, failed = pair[at].archive, []
     commit = archive.commit
 
     async def fails_once(changes):
         if not failed and any(row.number == 4 for row in changes.parts):
             failed.append(changes)
-            raise StoreUnavailable("a commit that fails, by a test")
+            raise StoreUnavailable("no space left on device, by a test")
         return await commit(changes)
 
     monkeypatch.setattr(archive, "commit", fails_once)

@@ -136,8 +136,12 @@ def test_a_part_that_is_not_named_ends_the_exchange(number, content):
 
 @pytest.mark.parametrize(
     "stands",
-    [whole(1, is_given_up=True), whole(0, manifest=None)],
-    ids=["refused manifest", "no manifest"],
+    [
+        whole(1, is_given_up=True),
+        whole(0, manifest=None),
+        whole(0, trail=None, manifest=None, is_given_up=True),
+    ],
+    ids=["late: refused meanwhile", "no manifest", "late: waited too long"],
 )
 def test_a_part_without_a_manifest_that_counts_is_put_aside(stands):
     """No receipt answers it, and no exchange ends by it."""
