@@ -206,6 +206,7 @@ class KeyFolder(KeySwitch):
     def recertify(self, purpose: Purpose, chain: list[bytes]) -> bool:
         """Put a newer certificate of the key in use in the place of that in use; say whether.
 
+        Certificates count whole seconds: of two of the same second the one that comes later is it.
         `chain` is DER, the authority's behind it. The one of before is kept; durable on return.
         Raises KeyFolderUnwritable.
         """
@@ -214,8 +215,8 @@ class KeyFolder(KeySwitch):
             return False
         new = x509.load_der_x509_certificate(chain[0])
         old = x509.load_der_x509_certificate(load_certificate(path))
-        is_newer = new.not_valid_before_utc > old.not_valid_before_utc
-        if new.public_key() != old.public_key() or not is_newer:
+        is_older = new.not_valid_before_utc < old.not_valid_before_utc
+        if new == old or new.public_key() != old.public_key() or is_older:
             return False
         ders = chain if purpose is Purpose.LINK else chain[:1]
         draft = path.with_name(f".{path.name}.anew")

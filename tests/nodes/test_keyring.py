@@ -273,6 +273,15 @@ def test_a_newer_certificate_of_the_key_in_use_takes_its_place(network, tmp_path
     assert not keys.recertify(Purpose.PACKET, chain)
 
 
+def test_a_certificate_of_the_same_second_takes_its_place(network, tmp_path):
+    """An authority that is replaced within the second leaves no node with the revoked one."""
+    keys = make_key_folder(network, SCHOOL, tmp_path)
+    chain = anew(network, Purpose.PACKET, network.nodes[SCHOOL].packet_key, NOW)
+    assert keys.recertify(Purpose.PACKET, chain)
+    assert keys.packet_signer().fingerprint == fingerprint(chain[0])
+    assert not keys.recertify(Purpose.PACKET, chain)
+
+
 def test_the_link_certificate_brings_its_authority(network, tmp_path):
     """What TLS shows has the chain in it."""
     keys = make_key_folder(network, SCHOOL, tmp_path)
